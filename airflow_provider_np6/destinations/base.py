@@ -1,0 +1,89 @@
+"""The small protocol between a pull and the place where its events go."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from airflow_provider_np6.np6.errors import Np6InputError
+from airflow_provider_np6.np6.query import EventQuery
+
+if TYPE_CHECKING:
+    from airflow_provider_np6.np6.pull import Proof, Spool
+
+
+class Landing(Protocol):
+    """One pull's way into a destination: a spool first, and then all of it at once.
+
+    Used as a context manager; what was not published when it ends is discarded.
+    """
+
+    @property
+    def spool(self) -> Spool:
+        """Where the pull writes to, on the worker's disk."""
+
+    def publish(self, proof: Proof) -> dict[str, Any]:
+        """Replace what the destination holds for the window; returns the report's own entries.
+
+        :raises Np6DestinationError: if that failed; what was there is there still.
+        """
+
+
+@dataclass
+class Destination:
+    """Base of the destinations: a plain value, rendered as a copy for each execution."""
+
+    template_fields: ClassVar[Sequence[str]] = ()
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if hasattr(value, "operator") and hasattr(value, "resolve"):
+                raise Np6InputError(
+                    f"{field.name} of {type(self).__name__} is another task's output",
+                    cure="Airflow sees no dependency inside an object: write it as a template,"
+                    " {{ ti.xcom_pull(task_ids='…') }}, or give the operator a URI as destination.",
+                )
+
+    @property
+    def uri(self) -> str:
+        """Where it is, in one line for reports, without secrets."""
+        raise NotImplementedError
+
+    def open(self, query: EventQuery, account: str) -> AbstractContextManager[Landing]:
+        """Check all that can be checked before a request is sent, and make ready to land.
+
+        :raises Np6InputError: if the destination cannot be used.
+        :raises Np6ConflictError: if it holds data that this pull must not replace.
+        """
+        raise NotImplementedError
+
+
+def text_field(destination: Destination, name: str) -> str:
+    """A rendered field that must say something.
+
+    :raises Np6InputError: for None, "" and "None", which failed templates render to.
+    """
+    value = getattr(destination, name)
+    if not isinstance(value, str) or value.strip() in ("", "None"):
+        raise Np6InputError(f"{name} of {type(destination).__name__} is {value!r}", cure=f"Give {name}.")
+    return value
+
+
+def destination_of(value: object) -> Destination:
+    """The destination that an operator's argument stands for, once rendered.
+
+    :raises Np6InputError: if it is neither a URI nor a destination object.
+    """
+    from airflow_provider_np6.destinations.files import FileDestination
+
+    if isinstance(value, Destination):
+        return value
+    if isinstance(value, str):
+        return FileDestination(value)
+    raise Np6InputError(
+        f"destination is of type {type(value).__name__}",
+        cure="Give a URI, a FileDestination or an SqlDestination; from another task, a URI.",
+    )

@@ -1,0 +1,118 @@
+"""The columns that events have in SQL, and where each is found in an event.
+
+Paths are those of the documented samples; ``detail.link.type`` of hits is told by another client. A value
+of another type than the documented one never breaks a pull: numbers and booleans become text, anything
+deeper stays in ``payload`` alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import msgspec
+
+from airflow_provider_np6.np6.query import ALL_ACTIONS, EventQuery
+
+Kind = Literal["key", "text", "moment", "count", "payload"]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column.
+
+    :param kind: ``key`` (short text), ``text``, ``moment`` (UTC, ms), ``count`` or ``payload``.
+    :param paths: where its value may stand in an event; the first that is there counts.
+    """
+
+    name: str
+    kind: Kind
+    paths: tuple[tuple[str, ...], ...] = ()
+
+
+def _column(name: str, *paths: str, kind: Kind = "text") -> Column:
+    return Column(name, kind, tuple(tuple(path.split(".")) for path in paths))
+
+
+_ACTIVATION = "source.detail.activation"
+_EXECUTION = "source.detail.execution"
+_BOUNCE = "source.detail.bounce"
+_CANCELLATION = "source.detail.cancellation"
+
+FOUND = (
+    _column("event_id", "id", kind="key"),
+    _column("payload_type", "type"),
+    _column("action_id", f"{_ACTIVATION}.id", f"{_EXECUTION}.id", kind="key"),
+    _column("occurred_at", "timestamp", kind="moment"),
+    _column("channel", "source.type"),
+    _column("agency", "identity.agency"),
+    _column("customer", "identity.customer"),
+    _column("message_id", f"{_ACTIVATION}.stamp.id", f"{_EXECUTION}.stamp.id"),
+    _column("thread_id", f"{_ACTIVATION}.stamp.thread", f"{_EXECUTION}.stamp.thread"),
+    _column("sent_at", f"{_ACTIVATION}.stamp.time", f"{_EXECUTION}.stamp.time", kind="moment"),
+    _column("recipient", f"{_ACTIVATION}.recipient"),
+    _column(
+        "target_id",
+        f"{_ACTIVATION}.receiver.id",
+        f"{_ACTIVATION}.receiver.value",
+        f"{_EXECUTION}.recipient.id",
+        f"{_EXECUTION}.recipient.value",
+    ),
+    _column("target_unicity", f"{_ACTIVATION}.receiver.unicity", f"{_EXECUTION}.recipient.unicity"),
+    _column("target_hash", f"{_ACTIVATION}.receiver.hash", f"{_EXECUTION}.recipient.hash"),
+    _column("bounce_verdict", f"{_BOUNCE}.analysis.verdict"),
+    _column("bounce_status", f"{_BOUNCE}.status.type"),
+    _column("bounce_code", f"{_BOUNCE}.status.code.enhanced"),
+    _column("bounce_diagnostic", f"{_BOUNCE}.status.diagnostic"),
+    _column("bounce_mta", f"{_BOUNCE}.status.mta"),
+    _column("bounce_subject", f"{_BOUNCE}.analysis.subject.type"),
+    _column("bounce_subject_detail", f"{_BOUNCE}.analysis.subject.detail.type"),
+    _column("cancellation_type", f"{_CANCELLATION}.type"),
+    _column("cancellation_message", f"{_CANCELLATION}.value.message"),
+    _column("hit_type", "source.detail.link.type"),
+)
+_BY_NAME = {column.name: column for column in FOUND}
+
+COLUMNS = (
+    _BY_NAME["event_id"],
+    Column("event_type", "key"),
+    Column("classification", "key"),
+    *(column for column in FOUND if column.name != "event_id"),
+    Column("payload", "payload"),
+    Column("pulled_at", "moment"),
+)
+"""All columns, in the table's order."""
+
+KEY = ("event_type", "classification", "event_id")
+"""What identifies a row."""
+
+INDEX = ("event_type", "action_id", "occurred_at")
+"""What windows are replaced by."""
+
+
+def row_of(item: bytes, query: EventQuery, pulled_at: int) -> dict[str, Any]:
+    """One event's columns by name: text, or ms since the epoch for moments, or None."""
+    event = msgspec.json.decode(item)
+    row = {column.name: _found(event, column) for column in FOUND}
+    row["event_type"] = query.event_type
+    row["classification"] = query.classification
+    if query.action_id != ALL_ACTIONS:
+        row["action_id"] = query.action_id
+    row["payload"] = item.decode()
+    row["pulled_at"] = pulled_at
+    return row
+
+
+def _found(event: Any, column: Column) -> Any:
+    for path in column.paths:
+        value = event
+        for step in path:
+            value = value.get(step) if isinstance(value, dict) else None
+        if column.kind == "moment":
+            if isinstance(value, int) and not isinstance(value, bool):
+                return value
+        elif isinstance(value, str):
+            return value
+        elif isinstance(value, int | float):
+            return msgspec.json.encode(value).decode()
+    return None

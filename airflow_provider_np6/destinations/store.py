@@ -1,0 +1,169 @@
+"""The few things done with files, on a local disk or on any object store that fsspec knows."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+from airflow_provider_np6.np6.errors import Np6InputError
+
+
+class Store(Protocol):
+    """Files below one root; folders are named relative to it, with ``/`` between."""
+
+    def names(self, folder: str) -> list[str]:
+        """Names right below ``folder``, never from a cache; none if it is not there."""
+
+    def temporary(self, folder: str, name: str) -> Path:
+        """A path on a local disk for a file that may become ``folder/name``; its folder exists."""
+
+    def put(self, temporary: Path, folder: str, name: str) -> None:
+        """Make ``temporary`` be ``folder/name``, at once; nobody sees a part of it."""
+
+    def read(self, folder: str, name: str) -> bytes:
+        """The bytes of ``folder/name``."""
+
+    def remove(self, folder: str, name: str) -> None:
+        """Remove ``folder/name``; it may be gone already."""
+
+    def path(self, folder: str, name: str = "") -> str:
+        """How a user writes the path of ``folder/name``."""
+
+    def close(self) -> None:
+        """Remove the temporaries that are left, and folders that they needed and nothing else does."""
+
+
+def store_at(path: str, conn_id: str | None) -> Store:
+    """The store that a path or URI names.
+
+    :raises Np6InputError: if it is relative or holds a password.
+    """
+    url = urlsplit(path)
+    if url.password:
+        raise Np6InputError(
+            "the destination's URI holds a password",
+            cure="Put it into an Airflow connection and name that one: s3://conn_id@bucket/key.",
+        )
+    if url.scheme in ("", "file", "local"):
+        local = path.split("://", 1)[-1]
+        if not local.startswith("/"):
+            raise Np6InputError(
+                f"the destination's path {path!r} is not absolute",
+                cure="Workers have no working folder to rely on: write /data/np6 or file:///data/np6.",
+            )
+        return LocalStore(Path(local))
+    return ObjectStore(path, conn_id)
+
+
+def _temporary_name(name: str) -> str:
+    return f".{name}.{secrets.token_hex(4)}.tmp"
+
+
+class LocalStore:
+    """A folder on a local or mounted disk: temporaries stand beside their goal and are renamed."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._temporaries: set[Path] = set()
+        self._made: list[Path] = []
+
+    def names(self, folder: str) -> list[str]:
+        try:
+            return os.listdir(self._root / folder)
+        except FileNotFoundError:
+            return []
+
+    def temporary(self, folder: str, name: str) -> Path:
+        goal = self._root / folder
+        missing = [path for path in (goal, *goal.parents) if not path.exists()]
+        goal.mkdir(parents=True, exist_ok=True)
+        self._made += missing
+        path = goal / _temporary_name(name)
+        self._temporaries.add(path)
+        return path
+
+    def put(self, temporary: Path, folder: str, name: str) -> None:
+        goal = self._root / folder / name
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(goal)
+        self._temporaries.discard(temporary)
+        descriptor = os.open(goal.parent, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def read(self, folder: str, name: str) -> bytes:
+        return (self._root / folder / name).read_bytes()
+
+    def remove(self, folder: str, name: str) -> None:
+        (self._root / folder / name).unlink(missing_ok=True)
+
+    def path(self, folder: str, name: str = "") -> str:
+        return str(self._root / folder / name)
+
+    def close(self) -> None:
+        for path in self._temporaries:
+            path.unlink(missing_ok=True)
+        self._temporaries.clear()
+        for folder in sorted(self._made, key=lambda path: len(path.parts), reverse=True):
+            try:
+                folder.rmdir()
+            except OSError:
+                continue  # something was published into it, by this pull or another
+        self._made.clear()
+
+
+class ObjectStore:
+    """An object store: temporaries stand in a folder of the worker's own and are uploaded whole."""
+
+    def __init__(self, uri: str, conn_id: str | None) -> None:
+        from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+        self._root = ObjectStoragePath(uri, conn_id=conn_id)
+        self._fs: Any = self._root.fs
+        self._local: Path | None = None
+
+    def _key(self, folder: str, name: str = "") -> str:
+        return "/".join(part for part in (self._root.path.rstrip("/"), folder, name) if part)
+
+    def names(self, folder: str) -> list[str]:
+        key = self._key(folder)
+        self._fs.invalidate_cache(key)
+        try:
+            found = self._fs.ls(key, detail=False)
+        except FileNotFoundError:
+            return []
+        return [str(path).rstrip("/").rsplit("/", 1)[-1] for path in found]
+
+    def temporary(self, folder: str, name: str) -> Path:
+        self._local = self._local or Path(tempfile.mkdtemp(prefix="np6-"))
+        return self._local / _temporary_name(name)
+
+    def put(self, temporary: Path, folder: str, name: str) -> None:
+        self._fs.makedirs(self._key(folder), exist_ok=True)
+        self._fs.put_file(str(temporary), self._key(folder, name))
+        temporary.unlink()
+
+    def read(self, folder: str, name: str) -> bytes:
+        return bytes(self._fs.cat_file(self._key(folder, name)))
+
+    def remove(self, folder: str, name: str) -> None:
+        try:
+            self._fs.rm_file(self._key(folder, name))
+        except FileNotFoundError:
+            return
+
+    def path(self, folder: str, name: str = "") -> str:
+        return "/".join(part for part in (str(self._root).rstrip("/"), folder, name) if part)
+
+    def close(self) -> None:
+        if self._local is not None:
+            shutil.rmtree(self._local, ignore_errors=True)
+            self._local = None

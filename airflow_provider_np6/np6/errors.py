@@ -1,0 +1,140 @@
+"""Every error that the provider raises on purpose.
+
+::
+
+    Np6Error
+    ├── Np6InputError            an argument, connection or window that cannot work; nothing was sent
+    ├── Np6RefusedError          NP6 said no, and would say no again: 400, other 4xx, a foreign redirect
+    │   ├── Np6AuthenticationError   401
+    │   ├── Np6PermissionError       403
+    │   └── Np6NotFoundError         404, 410
+    ├── Np6TransientError        may pass: tried again inside the task, then by Airflow
+    │   ├── Np6RateLimitError        429
+    │   ├── Np6ServerError           5xx
+    │   ├── Np6ConnectionError       no answer: unknown host, refused, TLS, proxy
+    │   │   └── Np6TimeoutError          no byte within the time-out
+    │   └── Np6TruncatedError        an answer that broke off before its closing bracket
+    ├── Np6AnswerError           a whole answer that is not a list of events of this window
+    └── Np6DestinationError      the destination could not take the events
+        └── Np6ConflictError         it holds data that this pull must not replace
+
+Catch :class:`Np6Error` for all of them. ``final`` tells whether another try can help: the operator
+turns final errors into ``AirflowFailException``, and leaves the others to Airflow's retries.
+No message ever holds the API key, an address or an event.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class Np6Error(Exception):
+    """Base of all errors of this provider.
+
+    :param what: what happened, one clause without a full stop.
+    :param cure: what to do about it, one or more sentences.
+    :param where: action, event type and window concerned, as :attr:`EventQuery.where` words them.
+    :param status: the HTTP status of the answer, if there was one.
+    :param request_id: the answer's ``x-request-id``, which NP6's support asks for.
+    """
+
+    final: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        cure: str = "",
+        where: str = "",
+        status: int | None = None,
+        request_id: str | None = None,
+    ) -> None:
+        self.what = what
+        self.cure = cure
+        self.where = where
+        self.status = status
+        self.request_id = request_id
+        super().__init__(what)
+
+    def at(self, where: str) -> Np6Error:
+        """Say where it happened, unless that is known already; returns itself, to be raised."""
+        self.where = self.where or where
+        return self
+
+    def __str__(self) -> str:
+        facts = [
+            self.where,
+            f"HTTP status {self.status}" if self.status else "",
+            f"x-request-id {self.request_id}" if self.request_id else "",
+        ]
+        place = "; ".join(fact for fact in facts if fact)
+        return f"{self.what}{f' ({place})' if place else ''}.{f' {self.cure}' if self.cure else ''}"
+
+
+class Np6InputError(Np6Error, ValueError):
+    """An argument, a connection's field or a window that cannot work; no request was sent."""
+
+    final = True
+
+
+class Np6RefusedError(Np6Error):
+    """NP6 refused the request and would refuse it again."""
+
+    final = True
+
+
+class Np6AuthenticationError(Np6RefusedError):
+    """401: the API key is missing, wrong or revoked."""
+
+
+class Np6PermissionError(Np6RefusedError):
+    """403: the key's user may not read this."""
+
+
+class Np6NotFoundError(Np6RefusedError):
+    """404 or 410: no such action, event type or endpoint for this account."""
+
+
+class Np6TransientError(Np6Error):
+    """A failure that may pass.
+
+    :param delay: seconds that the server asked to wait, if it did.
+    """
+
+    def __init__(self, what: str, *, delay: float | None = None, **facts: object) -> None:
+        super().__init__(what, **facts)  # type: ignore[arg-type]
+        self.delay = delay
+
+
+class Np6RateLimitError(Np6TransientError):
+    """429: too many requests for this account."""
+
+
+class Np6ServerError(Np6TransientError):
+    """5xx: NP6 failed."""
+
+
+class Np6ConnectionError(Np6TransientError):
+    """No answer came: unknown host, connection refused, TLS, proxy."""
+
+
+class Np6TimeoutError(Np6ConnectionError):
+    """Nothing came within the time-out."""
+
+
+class Np6TruncatedError(Np6TransientError):
+    """The answer broke off before its end."""
+
+
+class Np6AnswerError(Np6Error):
+    """The answer is whole, but is not a list of events of the window that was asked for."""
+
+
+class Np6DestinationError(Np6Error):
+    """The destination could not take the events; what it held before is still there."""
+
+
+class Np6ConflictError(Np6DestinationError):
+    """The destination holds data that this pull must not replace."""
+
+    final = True

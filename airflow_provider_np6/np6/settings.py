@@ -1,0 +1,192 @@
+"""What an Airflow connection of type ``np6`` says, checked and in the right types.
+
+A connection given as a URI delivers every extra as a string, so numbers and booleans are taken as text
+too; null and empty extras count as unset.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from airflow_provider_np6.np6.errors import Np6InputError
+
+DEFAULT_HOST = "https://api-cm.np6.com"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Np6Settings:
+    """How to reach one NP6 account.
+
+    :param base_url: scheme, host and port, without a slash at the end.
+    :param api_key: value of the ``X-Key`` header (documented); never printed.
+    :param account: label of the account, recorded with all that is stored.
+    :param connect_timeout: seconds to wait for a connection.
+    :param read_timeout: seconds to wait between two bytes of an answer.
+    :param max_attempts: tries of a request in a row that bring nothing new.
+    :param max_wait: longest wait, in seconds, that a worker sleeps through.
+    :param max_event_bytes: size in bytes beyond which one event is refused.
+    :param ca_bundle: path of a PEM file with the authorities to trust.
+    :param allow_http: whether plain http may go beyond this machine.
+    :param pseudonym_key: secret with which personal data is replaced; never printed.
+    """
+
+    base_url: str
+    api_key: str = field(repr=False)
+    account: str
+    connect_timeout: float = 10.0
+    read_timeout: float = 120.0
+    max_attempts: int = 8
+    max_wait: float = 300.0
+    max_event_bytes: int = 16 * 1024 * 1024
+    ca_bundle: str | None = None
+    allow_http: bool = False
+    pseudonym_key: str | None = field(default=None, repr=False)
+
+    @classmethod
+    def from_connection(
+        cls,
+        conn_id: str,
+        *,
+        host: str | None,
+        port: int | None,
+        password: str | None,
+        extra: Mapping[str, Any],
+    ) -> Np6Settings:
+        """The settings that a connection's fields stand for; unknown extras are left out.
+
+        :raises Np6InputError: naming the field that cannot be used.
+        """
+        connection = f"connection {conn_id!r}"
+        options: dict[str, Any] = {"account": conn_id}
+        for name, read in _EXTRAS.items():
+            value = extra.get(name)
+            if value is None or value == "":
+                continue
+            try:
+                options[name] = read(value)
+            except ValueError as error:
+                raise Np6InputError(f"extra {name!r} of {connection} must be {error}") from None
+        if not password or not password.strip():
+            raise Np6InputError(
+                f"{connection} has no API key", cure="Put the key into the connection's password field."
+            )
+        key = password.strip()
+        if not key.isascii() or not key.isprintable():
+            raise Np6InputError(
+                f"the API key of {connection} holds characters that no HTTP header may carry",
+                cure="Copy the key again, without quotes or line breaks.",
+            )
+        allow_http = options.get("allow_http", False)
+        return cls(base_url=_base_url(connection, host, port, allow_http), api_key=key, **options)
+
+
+def unknown_extras(extra: Mapping[str, Any]) -> list[str]:
+    """A sentence for each extra that has no meaning, with the nearest name that has one."""
+    sentences = []
+    for name in sorted(set(extra) - set(_EXTRAS)):
+        near = get_close_matches(name, list(_EXTRAS), n=1, cutoff=0.5)
+        hint = f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(_EXTRAS)}"
+        sentences.append(f"unknown extra {name!r}{hint}")
+    return sentences
+
+
+def _base_url(connection: str, host: str | None, port: int | None, allow_http: bool) -> str:
+    given = (host or "").strip() or DEFAULT_HOST
+    url = urlsplit(given if "://" in given else f"https://{given}")
+    try:
+        port = url.port or port
+    except ValueError:
+        raise Np6InputError(f"the host of {connection} has an unusable port") from None
+    if url.scheme not in ("http", "https") or not url.hostname:
+        raise Np6InputError(
+            f"the host of {connection} is not an address",
+            cure=f"Give a host name or a URL such as {DEFAULT_HOST}, or nothing for that one.",
+        )
+    if url.username or url.password or url.query or url.fragment or url.path.strip("/"):
+        raise Np6InputError(
+            f"the host of {connection} holds more than scheme, name and port",
+            cure="The key belongs into the password field; paths are added by the provider.",
+        )
+    if url.scheme == "http" and not allow_http and not _is_loopback(url.hostname):
+        raise Np6InputError(
+            f"the host of {connection} is plain http, which would show the API key to the network",
+            cure="Use https, or set the extra allow_http to true if you know that network.",
+        )
+    name = f"[{url.hostname}]" if ":" in url.hostname else url.hostname
+    return f"{url.scheme}://{name}{f':{port}' if port else ''}"
+
+
+def _is_loopback(name: str) -> bool:
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return name == "localhost"
+
+
+def _number(low: float, high: float, unit: str) -> Callable[[Any], float]:
+    def read(value: Any) -> float:
+        try:
+            number = math.nan if isinstance(value, bool) else float(value)
+        except (TypeError, ValueError):
+            number = math.nan
+        if not low <= number <= high:
+            raise ValueError(f"a number of {unit} from {low:g} to {high:g}, not {value!r}")
+        return number
+
+    return read
+
+
+def _whole(low: int, high: int, unit: str) -> Callable[[Any], int]:
+    read_number = _number(low, high, unit)
+
+    def read(value: Any) -> int:
+        number = read_number(value)
+        if not number.is_integer():
+            raise ValueError(f"a whole number of {unit}, not {value!r}")
+        return int(number)
+
+    return read
+
+
+def _boolean(value: Any) -> bool:
+    text = str(value).strip().lower()
+    if text in ("true", "1", "yes", "on"):
+        return True
+    if text in ("false", "0", "no", "off"):
+        return False
+    raise ValueError(f"true or false, not {value!r}")
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError("a text")
+    return value.strip()
+
+
+def _readable_file(value: Any) -> str:
+    path = _text(value)
+    try:
+        with Path(path).open("rb"):
+            return path
+    except OSError:
+        raise ValueError(f"the path of a readable PEM file, not {path!r}") from None
+
+
+_EXTRAS: dict[str, Callable[[Any], Any]] = {
+    "account": _text,
+    "connect_timeout": _number(0.1, 3_600, "seconds"),
+    "read_timeout": _number(0.1, 86_400, "seconds"),
+    "max_attempts": _whole(1, 1_000, "tries"),
+    "max_wait": _number(0, 86_400, "seconds"),
+    "max_event_bytes": _whole(1_024, 2**30, "bytes"),
+    "ca_bundle": _readable_file,
+    "allow_http": _boolean,
+    "pseudonym_key": _text,
+}

@@ -1,0 +1,66 @@
+"""The provider's metadata. Airflow asks for it in every process: this module imports nothing heavy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+CONNECTION_TYPE = "np6"
+DEFAULT_CONN_ID = "np6_default"
+
+
+def _field(label: str, kind: str, description: str, **schema: Any) -> dict[str, Any]:
+    return {"label": label, "schema": {"type": [kind, "null"], **schema}, "description": description}
+
+
+CONN_FIELDS: dict[str, dict[str, Any]] = {
+    "account": _field(
+        "Account", "string", "Label recorded with all that is stored; the connection id by default"
+    ),
+    "connect_timeout": _field("Connect timeout", "number", "Seconds to wait for a connection (10)"),
+    "read_timeout": _field("Read timeout", "number", "Seconds to wait between two bytes (120)"),
+    "max_attempts": _field("Max attempts", "integer", "Tries in a row that bring nothing new (8)"),
+    "max_wait": _field("Max wait", "number", "Longest wait, in seconds, that a worker sleeps through (300)"),
+    "max_event_bytes": _field("Max event bytes", "integer", "Size beyond which one event is refused (16 MiB)"),
+    "ca_bundle": _field("CA bundle", "string", "Path of a PEM file with the authorities to trust"),
+    "allow_http": _field("Allow http", "boolean", "Plain http beyond this machine", default=False),
+    "pseudonym_key": _field(
+        "Pseudonym key", "string", "Secret with which personal data is replaced", format="password"
+    ),
+}
+
+FIELD_BEHAVIOUR: dict[str, Any] = {
+    "hidden-fields": ["schema", "login"],
+    "relabeling": {"password": "API key (X-Key)"},
+    "placeholders": {
+        "host": "https://api-cm.np6.com",
+        "password": "the API key of your NP6 user",
+    },
+}
+
+
+def get_provider_info() -> dict[str, Any]:
+    """What Airflow wants to know of the provider, in the shape of its ``provider_info.schema.json``."""
+    return {
+        "package-name": "airflow-provider-np6",
+        "name": "NP6",
+        "description": "Events of NP6 e-mail and SMS actions into files and SQL databases.",
+        "integrations": [
+            {
+                "integration-name": "NP6",
+                "external-doc-url": "https://backoffice.np6.com/documentation/",
+                "tags": ["service"],
+            }
+        ],
+        "hooks": [{"integration-name": "NP6", "python-modules": ["airflow_provider_np6.hooks.np6"]}],
+        "operators": [{"integration-name": "NP6", "python-modules": ["airflow_provider_np6.operators.events"]}],
+        "triggers": [{"integration-name": "NP6", "python-modules": ["airflow_provider_np6.triggers.moment"]}],
+        "connection-types": [
+            {
+                "connection-type": CONNECTION_TYPE,
+                "hook-class-name": "airflow_provider_np6.hooks.np6.Np6Hook",
+                "hook-name": "NP6",
+                "ui-field-behaviour": FIELD_BEHAVIOUR,
+                "conn-fields": CONN_FIELDS,
+            }
+        ],
+    }

@@ -1,0 +1,233 @@
+"""The HTTP side of the sandbox."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import random
+import re
+import threading
+import time
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import chain
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from airflow_provider_np6.sandbox.faults import Fault, Plan
+from airflow_provider_np6.sandbox.world import EVENT_TYPES, HOUR, World
+
+_BLOCK = 64 * 1024
+_EVENTS = re.compile(r"/actions(?:/(?P<action>[^/]+))?/events/(?P<type>.+)")
+_ACTION = re.compile(r"/actions/(?P<action>[^/]+)")
+
+
+class _Refused(Exception):
+    def __init__(self, status: int) -> None:
+        self.status = status
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One request that came; whether its key was right, never the key."""
+
+    path: str
+    parameters: dict[str, str]
+    authorized: bool
+
+
+class Sandbox:
+    """An NP6 on loopback, in a thread: ``with Sandbox() as sandbox: … sandbox.url``.
+
+    :param world: what it holds.
+    :param key: the API key that it accepts.
+    :param host: address to listen on.
+    :param port: port to listen on; 0 takes a free one.
+    :param packed: whether to answer in gzip where the client takes it.
+    """
+
+    def __init__(
+        self,
+        world: World | None = None,
+        *,
+        key: str = "sandbox-key",
+        host: str = "127.0.0.1",
+        port: int = 0,
+        packed: bool = False,
+    ) -> None:
+        self.world = world or World()
+        self.key = key
+        self.packed = packed
+        self.plan = Plan()
+        self.asked: list[Asked] = []
+        """Requests in the order in which they came."""
+        self._server = ThreadingHTTPServer((host, port), type("_Bound", (_Handler,), {"sandbox": self}))
+        self._server.daemon_threads = True
+
+    @property
+    def port(self) -> int:
+        return int(self._server.server_address[1])
+
+    @property
+    def url(self) -> str:
+        """Where it answers, for a client on this machine."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def serve(self) -> None:
+        """Answer until stopped."""
+        self._server.serve_forever(poll_interval=0.05)
+
+    def __enter__(self) -> Sandbox:
+        threading.Thread(target=self.serve, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    sandbox: Sandbox
+    protocol_version = "HTTP/1.1"
+    wbufsize = _BLOCK
+    disable_nagle_algorithm = True
+
+    def log_message(self, *_: object) -> None:
+        """Stay silent: paths hold ids."""
+
+    def do_GET(self) -> None:
+        url = urlsplit(self.path)
+        parameters = {name: values[-1] for name, values in parse_qs(url.query, keep_blank_values=True).items()}
+        authorized = self.headers.get("X-Key") == self.sandbox.key
+        self.sandbox.asked.append(Asked(url.path, parameters, authorized))
+        fault = self.sandbox.plan.take(url.path)
+        if fault is not None and fault.stall:
+            time.sleep(fault.stall)
+        try:
+            if not authorized:
+                raise _Refused(401)
+            body = self._body(url.path, parameters)
+            if fault is not None and (fault.status != 200 or fault.body is not None):
+                body = iter([fault.body or b""])
+        except _Refused as refused:
+            fault, body = Fault(status=refused.status, framing="length"), iter([b""])
+        with suppress(ConnectionError):
+            self._send(body, fault or Fault())
+
+    def _body(self, path: str, parameters: dict[str, str]) -> Iterator[bytes]:
+        world = self.sandbox.world
+        if path == "/actions":
+            start, end = _bounds(parameters, "creation_start", "creation_end")
+            actions = map(world.action, world.action_ids)
+            found = [item for item in actions if start <= _moment(item["creationDate"]) < end]
+            return iter([json.dumps(found).encode()])
+        if match := _EVENTS.fullmatch(path):
+            if match["type"] not in EVENT_TYPES or match["action"] not in (None, *world.action_ids):
+                raise _Refused(404)
+            return self._events(match["type"], match["action"], parameters)
+        if (match := _ACTION.fullmatch(path)) and match["action"] in world.action_ids:
+            action = {**world.action(match["action"]), "description": "", "content": {"subject": "Bonjour"}}
+            return iter([json.dumps(action).encode()])
+        raise _Refused(404)
+
+    def _events(self, event_type: str, action: str | None, parameters: dict[str, str]) -> Iterator[bytes]:
+        start, end = _bounds(parameters, "start", "end")
+        order = parameters.get("sort")
+        if order not in (None, "asc", "desc") or "start" not in parameters or "end" not in parameters:
+            raise _Refused(400)
+        hours = list(range(start // HOUR, -(-end // HOUR)))
+        if order is None:
+            random.shuffle(hours)
+        elif order == "desc":
+            hours.reverse()
+
+        def elements() -> Iterator[bytes]:
+            comma = b""
+            for hour in hours:
+                events = [
+                    event.json
+                    for event in self.sandbox.world.hour(event_type, action, hour)
+                    if start <= event.timestamp < end
+                ]
+                if order is None:
+                    random.shuffle(events)
+                elif order == "desc":
+                    events.reverse()
+                for event in events:
+                    yield comma + event
+                    comma = b","
+
+        return chain([b"["], elements(), [b"]"])
+
+    def _send(self, body: Iterator[bytes], fault: Fault) -> None:
+        packed = self.sandbox.packed and "gzip" in self.headers.get("Accept-Encoding", "")
+        blocks: Iterable[bytes] = _packed(_blocks(body)) if packed else _blocks(body)
+        headers = {"Content-Type": "application/json", "x-request-id": str(uuid.uuid4()), **fault.headers}
+        if packed:
+            headers["Content-Encoding"] = "gzip"
+        if fault.framing == "length":
+            blocks = [b"".join(blocks)]
+            headers.setdefault("Content-Length", str(len(blocks[0])))
+        elif fault.framing == "chunked":
+            headers["Transfer-Encoding"] = "chunked"
+        else:
+            headers["Connection"] = "close"
+        self.send_response(fault.status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        left = fault.cut
+        for block in blocks:
+            piece = block if left is None else block[:left]
+            if piece:
+                self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece) if fault.framing == "chunked" else piece)
+            if left is not None:
+                left -= len(piece)
+                if left == 0:
+                    self.close_connection = True
+                    return
+        if fault.framing == "chunked":
+            self.wfile.write(b"0\r\n\r\n")
+
+
+def _blocks(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    held: list[bytes] = []
+    size = 0
+    for piece in pieces:
+        held.append(piece)
+        size += len(piece)
+        if size >= _BLOCK:
+            yield b"".join(held)
+            held, size = [], 0
+    yield b"".join(held)
+
+
+def _packed(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    for block in blocks:
+        yield gzip.compress(block, 1)
+
+
+def _bounds(parameters: dict[str, str], start: str, end: str) -> tuple[int, int]:
+    return (
+        _moment(parameters[start]) if start in parameters else -(2**62),
+        _moment(parameters[end]) if end in parameters else 2**62,
+    )
+
+
+def _moment(text: str) -> int:
+    """Epoch milliseconds, or an ISO date-time with an offset."""
+    if text.lstrip("-").isdigit():
+        return int(text)
+    try:
+        moment: Any = datetime.fromisoformat(text)
+        return round(moment.timestamp() * 1_000) if moment.tzinfo else _bad()
+    except ValueError:
+        return _bad()
+
+
+def _bad() -> int:
+    raise _Refused(400)

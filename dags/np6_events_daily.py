@@ -1,0 +1,50 @@
+"""Every day, every action of the account, three event types, into files.
+
+The actions are listed when the run starts; each (action, event type) pair is a task of its own.
+"""
+
+# Create the pool once, or the tasks are never scheduled: airflow pools set np6_api 4 "Requests to NP6"
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import pendulum
+from airflow.providers.common.compat.sdk import DAG, Param, task
+from airflow.timetables.interval import CronDataIntervalTimetable
+
+from airflow_provider_np6.operators.events import Np6EventsOperator
+
+with DAG(
+    "np6_events_daily",
+    description="Bounces, cancellations and STOP answers of every action, into files",
+    # A plain "@daily" has an empty data interval on Airflow 3; this timetable's days tile.
+    schedule=CronDataIntervalTimetable("0 0 * * *", timezone="UTC"),
+    start_date=datetime(2026, 1, 1, tzinfo=pendulum.UTC),
+    catchup=False,
+    params={
+        "files": Param("/tmp/np6", type="string", description="Root of the files: a path or a URI, s3://…"),
+    },
+    tags=["np6"],
+) as dag:
+
+    @task
+    def list_action_ids() -> list[str]:
+        """Ids of the account's actions."""
+        from airflow_provider_np6.hooks.np6 import Np6Hook
+
+        return [action["id"] for action in Np6Hook().list_actions()]
+
+    Np6EventsOperator.partial(
+        task_id="pull",
+        destination="{{ params.files }}",
+        pool="np6_api",
+        max_active_tis_per_dagrun=4,
+        retries=5,
+        retry_delay=timedelta(minutes=2),
+        retry_exponential_backoff=True,
+        execution_timeout=timedelta(hours=2),
+    ).expand(
+        action_id=list_action_ids(),
+        event_type=["bounces", "cancellations", "responses/stop"],
+    )
