@@ -74,7 +74,7 @@ def _failures_of(path: str, kind: type[Np6InputError | Np6DestinationError], wha
         raise kind(
             f"the destination {path} {what}: {reason}",
             cure="Check the path, its connection and the rights of the worker's user.",
-        ) from error
+        ) from None
 
 
 class _Tree:

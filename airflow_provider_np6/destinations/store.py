@@ -126,9 +126,12 @@ class ObjectStore:
     def __init__(self, uri: str, conn_id: str | None) -> None:
         from airflow.providers.common.compat.sdk import ObjectStoragePath
 
-        self._root = ObjectStoragePath(uri, conn_id=conn_id)
+        self._root = ObjectStoragePath(uri, **({"conn_id": conn_id} if conn_id else {}))
         self._fs: Any = self._root.fs
         self._local: Path | None = None
+        bucket = self._root.path.lstrip("/").split("/", 1)[0]
+        if not self._fs.exists(bucket):
+            raise Np6InputError(f"there is no {bucket!r} in {self._root.protocol}", cure="Create it first.")
 
     def _key(self, folder: str, name: str = "") -> str:
         return "/".join(part for part in (self._root.path.rstrip("/"), folder, name) if part)
@@ -147,8 +150,11 @@ class ObjectStore:
         return self._local / _temporary_name(name)
 
     def put(self, temporary: Path, folder: str, name: str) -> None:
-        self._fs.makedirs(self._key(folder), exist_ok=True)
-        self._fs.put_file(str(temporary), self._key(folder, name))
+        try:
+            self._fs.put_file(str(temporary), self._key(folder, name))
+        except FileNotFoundError:  # a store that has folders and wants them made
+            self._fs.makedirs(self._key(folder), exist_ok=True)
+            self._fs.put_file(str(temporary), self._key(folder, name))
         temporary.unlink()
 
     def read(self, folder: str, name: str) -> bytes:

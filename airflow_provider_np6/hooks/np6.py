@@ -147,8 +147,10 @@ class Np6Hook(BaseHook):
 
         :raises Np6Error: if NP6 cannot be asked; Np6NotFoundError if there is no such action.
         """
-        from airflow_provider_np6.np6.query import check_action_id
+        from airflow_provider_np6.np6.query import ALL_ACTIONS, check_action_id
 
+        if action_id == ALL_ACTIONS:
+            raise Np6InputError("'*' is no action", cure="Give one action's id.")
         return self.client.get_action(check_action_id(action_id))
 
     def iter_events(

@@ -48,7 +48,7 @@ def check_event_type(value: object) -> str:
     near = get_close_matches(name, list(EventType), n=1)
     raise Np6InputError(
         f"unknown event type {name!r}",
-        cure=(f"Did you mean {near[0]!r}? " if near else "")
+        cure=(f"Did you mean '{near[0]}'? " if near else "")
         + f"Known are {', '.join(EventType)}; any other path below events goes as '/custom/path'.",
     )
 

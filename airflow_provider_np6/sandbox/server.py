@@ -110,9 +110,10 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             if not authorized:
                 raise _Refused(401)
-            body = self._body(url.path, parameters)
             if fault is not None and (fault.status != 200 or fault.body is not None):
                 body = iter([fault.body or b""])
+            else:
+                body = self._body(url.path, parameters)
         except _Refused as refused:
             fault, body = Fault(status=refused.status, framing="length"), iter([b""])
         with suppress(ConnectionError):

@@ -1,0 +1,151 @@
+"""One Airflow and one scratch folder for the whole run; the API key is looked for in all of it at the end."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+KEY = "np6-test-key-7f3a9c51"
+"""The API key of every sandbox in these tests."""
+
+SCRATCH = Path(tempfile.mkdtemp(prefix="np6-tests-")).resolve()
+AIRFLOW_HOME = SCRATCH / "airflow"
+DAGS = AIRFLOW_HOME / "dags"
+DAGS.mkdir(parents=True)
+
+# Airflow reads its settings when it is first imported, so they stand here.
+os.environ.update(
+    {
+        "AIRFLOW_HOME": str(AIRFLOW_HOME),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(DAGS),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{AIRFLOW_HOME}/airflow.db",
+        "AIRFLOW__METRICS__TIMER_UNIT_CONSISTENCY": "True",
+        "AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK": "False",
+        "NO_PROXY": "127.0.0.1,localhost",
+    }
+)
+
+from airflow_provider_np6.np6.client import Np6Client  # noqa: E402
+from airflow_provider_np6.np6.settings import Np6Settings  # noqa: E402
+from airflow_provider_np6.sandbox import Sandbox, World  # noqa: E402
+from tests.airflow_runs import migrate  # noqa: E402
+from tests.postgres import Postgres  # noqa: E402
+
+LOG = SCRATCH / "everything.log"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep all that tests write, and all that is logged, in one place."""
+    if config.option.basetemp is None:
+        config.option.basetemp = str(SCRATCH / "tmp")
+    handler = logging.FileHandler(LOG)
+    handler.setLevel(logging.DEBUG)
+    logging.getLogger().addHandler(handler)
+    logging.getLogger("airflow_provider_np6").setLevel(logging.DEBUG)
+
+
+def files_with(secret: str, *roots: Path) -> list[Path]:
+    """Files below ``roots`` that hold ``secret``."""
+    files = [path for root in roots if root.exists() for path in root.rglob("*") if path.is_file()]
+    return [path for path in files if secret.encode() in path.read_bytes()]
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """No log, XCom, error or manifest of the whole run may hold the key: fail the run if one does."""
+    found = files_with(KEY, SCRATCH, Path(session.config.option.basetemp))
+    if found:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        print(f"\nThe API key stands in {', '.join(map(str, found))}")
+    else:
+        shutil.rmtree(SCRATCH, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def airflow_db() -> None:
+    """A migrated metadata database."""
+    migrate()
+
+
+@pytest.fixture
+def world() -> World:
+    """Few events, so that tests are fast."""
+    return World(events_per_day=96)
+
+
+@pytest.fixture
+def sandbox(world: World) -> Iterator[Sandbox]:
+    with Sandbox(world, key=KEY) as running:
+        yield running
+
+
+@pytest.fixture
+def settings(sandbox: Sandbox) -> Np6Settings:
+    return Np6Settings(base_url=sandbox.url, api_key=KEY, account="test", max_attempts=2, read_timeout=5)
+
+
+@pytest.fixture
+def client(settings: Np6Settings) -> Iterator[Np6Client]:
+    made = Np6Client(settings)
+    yield made
+    made.close()
+
+
+@pytest.fixture(autouse=True)
+def _quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests do not wait for backoff."""
+    monkeypatch.setattr("airflow_provider_np6.np6.retrying.FIRST_WAIT", 0.001)
+
+
+@pytest.fixture
+def np6_connection(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The connection ``np6_default``, to the sandbox."""
+    connection = {"conn_type": "np6", "host": sandbox.url, "password": KEY, "extra": {"max_attempts": 2}}
+    monkeypatch.setenv("AIRFLOW_CONN_NP6_DEFAULT", json.dumps(connection))
+
+
+@pytest.fixture
+def sqlite_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The connection ``np6_sql``, to a SQLite file, whose path is returned."""
+    path = tmp_path / "np6.db"
+    monkeypatch.setenv("AIRFLOW_CONN_NP6_SQL", json.dumps({"conn_type": "sqlite", "host": str(path)}))
+    return path
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """A server of the S3 protocol; its URL."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer("127.0.0.1", port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def s3(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An empty bucket, as a URI with the connection that opens it."""
+    import boto3
+
+    options = {"endpoint_url": s3_server, "region_name": "us-east-1"}
+    boto3.client("s3", aws_access_key_id="a", aws_secret_access_key="b", **options).create_bucket(Bucket="lake")
+    connection = {"conn_type": "aws", "login": "a", "password": "b", "extra": options}
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_TEST", json.dumps(connection))
+    return "s3://aws_test@lake"
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server of this run's own."""
+    with Postgres() as server:
+        yield server

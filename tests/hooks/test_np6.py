@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from airflow_provider_np6.hooks import np6
+from airflow_provider_np6.hooks.np6 import Np6Hook
+from airflow_provider_np6.np6.errors import Np6InputError, Np6NotFoundError
+from airflow_provider_np6.np6.window import DAY, Window
+from airflow_provider_np6.sandbox import Fault, Sandbox
+from tests.conftest import KEY
+from tests.postgres import free_port
+
+pytestmark = pytest.mark.core
+
+Connect = Callable[..., Np6Hook]
+
+
+@pytest.fixture
+def connect(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Connect:
+    """A hook of a connection with these fields; by default to the sandbox."""
+
+    def make(*, extra: dict[str, Any] | None = None, **fields: Any) -> Np6Hook:
+        connection = {"conn_type": "np6", "host": sandbox.url, "password": KEY, **fields, "extra": extra or {}}
+        monkeypatch.setenv("AIRFLOW_CONN_NP6_DEFAULT", json.dumps(connection))
+        return Np6Hook()
+
+    return make
+
+
+def test_the_connection_makes_a_client(connect: Connect, sandbox: Sandbox) -> None:
+    hook = connect(extra={"read_timeout": "7", "account": "shop"})
+    assert (hook.settings.read_timeout, hook.settings.account) == (7.0, "shop")
+    assert hook.client.settings is hook.settings
+    session = hook.get_conn()
+    assert session.get(f"{sandbox.url}/actions").status_code == 200
+    assert connect().settings.account == "np6_default"
+
+
+def test_a_connection_as_a_uri(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_NP6_DEFAULT", f"np6://:{KEY}@127.0.0.1:{sandbox.port}/?read_timeout=9&max_wait=")
+    settings = Np6Hook().settings
+    assert (settings.base_url, settings.read_timeout) == (f"https://127.0.0.1:{sandbox.port}", 9.0)
+
+
+def test_key_alone_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_NP6_DEFAULT", '{"conn_type": "np6", "password": "KEY"}')
+    assert Np6Hook().settings.base_url == "https://api-cm.np6.com"
+
+
+def test_unknown_extras_are_a_warning(connect: Connect, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        assert connect(extra={"read_timout": 5}).settings.read_timeout == 120
+    assert "did you mean 'read_timeout'" in caplog.text
+
+
+def test_secrets_are_masked_in_logs(connect: Connect) -> None:
+    from airflow.providers.common.compat.sdk import redact
+
+    assert connect(password="s3cret-key", extra={"pseudonym_key": "s3cret-salt"}).settings  # noqa: S106
+    assert redact("a s3cret-key and a s3cret-salt") == "a *** and a ***"
+
+
+def test_the_right_key(connect: Connect, sandbox: Sandbox) -> None:
+    assert connect().test_connection() == (True, f"{sandbox.url} accepts the API key.")
+    assert set(sandbox.asked[0].parameters) == {"creation_start"}
+
+
+def test_a_list_that_is_gone_does_not_verify_the_key(connect: Connect, sandbox: Sandbox) -> None:
+    for status in (404, 410):
+        sandbox.plan.add(Fault(status=status, framing="length"))
+        ok, says = connect().test_connection()
+        assert (ok, "key not verifiable" in says) == (True, True)
+
+
+@pytest.mark.parametrize(
+    ("fields", "fault", "says"),
+    [
+        ({"password": "wrong"}, None, "does not accept the API key"),
+        ({"password": ""}, None, "has no API key"),
+        ({}, Fault(status=403, framing="length"), "may not read"),
+        ({}, Fault(status=500, framing="length"), "NP6 failed"),
+        ({}, Fault(body=b"<html>"), "not as NP6 does"),
+        ({"host": "https://no-such-host.invalid"}, None, "name is unknown"),
+        ({"host": "http://example.org"}, None, "plain http"),
+        ({"host": f"http://127.0.0.1:{free_port()}"}, None, "could not be reached"),
+        ({"extra": {"read_timout": 5}}, None, "did you mean 'read_timeout'"),
+        ({"extra": {"read_timeout": "x"}}, None, "extra 'read_timeout'"),
+    ],
+)
+def test_each_cause_has_its_sentence(
+    connect: Connect, sandbox: Sandbox, fields: dict[str, Any], fault: Fault | None, says: str
+) -> None:
+    if fault:
+        sandbox.plan.add(fault)
+    ok, sentence = connect(**fields).test_connection()
+    assert not ok
+    assert says in sentence
+    assert KEY not in sentence
+
+
+def test_tls_and_proxy_have_their_sentences(
+    connect: Connect, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "TLS" in connect(host=sandbox.url.replace("http:", "https:")).test_connection()[1]
+    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{free_port()}")
+    assert "proxy" in connect(host="https://no-such-host.invalid").test_connection()[1]
+
+
+def test_the_test_ends_in_time(connect: Connect, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(np6, "TEST_SECONDS", 1)
+    sandbox.plan.add(Fault(stall=4))
+    assert connect().test_connection() == (False, "No answer within 1 s: check the host and the way to it.")
+
+
+def test_actions_are_listed_in_a_stable_order_and_filtered(connect: Connect, sandbox: Sandbox) -> None:
+    hook = connect()
+    assert [action["id"] for action in hook.list_actions()] == sorted(sandbox.world.action_ids)
+    assert [action["type"] for action in hook.list_actions(types=["smsMessage"])] == ["smsMessage"]
+    assert [action["informations"]["state"] for action in hook.list_actions(states={60})] == [60]
+    february = hook.list_actions(created_after="2026-02-01", created_before=datetime(2026, 3, 1, tzinfo=UTC))
+    assert [action["creationDate"][:7] for action in february] == ["2026-02"]
+    assert sandbox.asked[-1].parameters == {
+        "creation_start": "2026-02-01T00:00:00Z",
+        "creation_end": "2026-03-01T00:00:00Z",
+    }
+
+
+def test_one_action(connect: Connect, sandbox: Sandbox) -> None:
+    hook = connect()
+    assert hook.get_action(sandbox.world.action_ids[1])["id"] == sandbox.world.action_ids[1]
+    with pytest.raises(Np6NotFoundError):
+        hook.get_action("nobody")
+    for bad in ("a/b", "*", ""):
+        with pytest.raises(Np6InputError):
+            hook.get_action(bad)
+
+
+def test_events_come_as_dicts(connect: Connect, sandbox: Sandbox) -> None:
+    start = 20_000 * DAY
+    window = Window(start, start + DAY)
+    events = connect().iter_events("bounces", "000PE4", start="2024-10-04", end="2024-10-05T00:00:00+00:00")
+    expected = [json.loads(event.json) for event in sandbox.world.events("bounces", "000PE4", window.start, window.end)]
+    assert next(events) == expected[0]
+    assert list(events) == expected[1:]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"start": "2024-10-05"},
+        {"start": "2024-10-04T00:00:00"},
+        {"event_type": "clicks"},
+        {"action_id": "None"},
+        {"classification": "gsr"},
+    ],
+)
+def test_bad_arguments_are_refused_before_any_request(
+    connect: Connect, sandbox: Sandbox, arguments: dict[str, Any]
+) -> None:
+    given = {"event_type": "bounces", "action_id": "000PE4", "start": "2024-10-04", "end": "2024-10-05", **arguments}
+    with pytest.raises(Np6InputError):
+        list(connect().iter_events(**given))
+    assert sandbox.asked == []

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from airflow_provider_np6.np6 import streaming
+from airflow_provider_np6.np6.errors import Np6AnswerError, Np6TruncatedError
+from airflow_provider_np6.np6.streaming import batches
+
+pytestmark = pytest.mark.core
+
+MB = 1024 * 1024
+
+# What may look like a boundary between events, inside of them.
+TRAPS = st.sampled_from(["},{", '"},{"', "} , {", '\\"},{', "[{},{}]", "]", "[", "\\", '"', "é📫", "\n"])
+VALUES: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8) | TRAPS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4) | TRAPS, inner, max_size=4),
+    max_leaves=12,
+)
+EVENTS = st.lists(st.dictionaries(st.text(max_size=4) | TRAPS, VALUES, max_size=4), max_size=30)
+SPACE = st.text(" \t\r\n", max_size=3)
+
+
+@st.composite
+def answers(draw: st.DrawFn) -> tuple[list[bytes], bytes]:
+    """Elements as text, and an array of them with any white space between."""
+    ascii_only = draw(st.booleans())
+    elements = [json.dumps(event, ensure_ascii=ascii_only).encode() for event in draw(EVENTS)]
+    space = [draw(SPACE).encode() for _ in range(4)]
+    comma = space[0] + b"," + space[1]
+    return elements, space[2] + b"[" + space[0] + comma.join(elements) + space[1] + b"]" + space[3]
+
+
+def pieces(answer: bytes, cuts: list[int]) -> Iterator[bytes]:
+    places = [0, *sorted(cut % (len(answer) + 1) for cut in cuts), len(answer)]
+    return (answer[left:right] for left, right in pairwise(places))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _small_batches() -> Iterator[None]:
+    """Cut often, so that small answers meet every way of cutting."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(streaming, "BATCH", 16)
+        yield
+
+
+def all_of(parts: Iterator[bytes], max_event_bytes: int = MB) -> list[bytes]:
+    return [bytes(item) for batch in batches(parts, max_event_bytes) for item in batch.items]
+
+
+@settings(max_examples=400)
+@given(answers(), st.lists(st.integers(0, 10_000), max_size=40))
+def test_every_element_comes_once_byte_for_byte(answer: tuple[list[bytes], bytes], cuts: list[int]) -> None:
+    elements, text = answer
+    assert all_of(pieces(text, cuts)) == elements
+
+
+@settings(max_examples=200)
+@given(answers(), st.lists(st.integers(0, 10_000), max_size=40), st.integers(1, 10_000))
+def test_an_answer_cut_short_never_passes(answer: tuple[list[bytes], bytes], cuts: list[int], short: int) -> None:
+    whole = answer[1].rstrip()
+    text = whole[: -(short % len(whole) or 1)]
+    with pytest.raises((Np6TruncatedError, Np6AnswerError)):
+        all_of(pieces(text, cuts))
+
+
+@settings(max_examples=200)
+@given(answers(), st.binary(min_size=1, max_size=5).filter(lambda rest: rest.strip(b" \t\r\n")))
+def test_nothing_may_follow_the_array(answer: tuple[list[bytes], bytes], rest: bytes) -> None:
+    with pytest.raises((Np6TruncatedError, Np6AnswerError)):
+        all_of(iter([answer[1] + rest]))
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (b"", Np6TruncatedError),
+        (b" \n", Np6TruncatedError),
+        (b"[", Np6TruncatedError),
+        (b'[{"a":1},', Np6TruncatedError),
+        (b'{"error":"x"}', Np6AnswerError),
+        (b"<html>", Np6AnswerError),
+        (b"null", Np6AnswerError),
+        (b'[{"a":1},]', Np6AnswerError),
+        (b'[{"a":NaN}]', Np6AnswerError),
+        (b'[{"a":1}{"a":1}]', Np6AnswerError),
+        (b'[{"a":1} x, {"a":1}' + b',{"a":1}' * 9 + b"]", Np6AnswerError),
+        (b"[" * 100_000, Np6AnswerError),
+    ],
+)
+def test_what_is_no_whole_array(answer: bytes, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        all_of(iter([answer]))
+
+
+@pytest.mark.parametrize("start", [b"\xef\xbb\xbf", b" \r\n\t", b"\xef\xbb\xbf \n"])
+def test_a_byte_order_mark_and_white_space_may_come_first(start: bytes) -> None:
+    assert all_of(bytes([byte]) for byte in start + b'[{"a":1}]') == [b'{"a":1}']
+
+
+def test_an_event_beyond_the_limit_is_refused() -> None:
+    with pytest.raises(Np6AnswerError, match="larger than 1000 bytes"):
+        all_of(iter([b'[{"a":1},', b'{"a":"' + b"x" * 2_000 + b'"}]']), 1_000)
