@@ -53,6 +53,12 @@ def pytest_configure(config: pytest.Config) -> None:
     logging.getLogger("airflow_provider_np6").setLevel(logging.DEBUG)
 
 
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Keep what a test printed and how it failed, for the search at the end."""
+    with LOG.open("a") as log:
+        log.write(f"{report.capstdout}{report.capstderr}{report.caplog}{report.longreprtext}\n")
+
+
 def files_with(secret: str, *roots: Path) -> list[Path]:
     """Files below ``roots`` that hold ``secret``."""
     files = [path for root in roots if root.exists() for path in root.rglob("*") if path.is_file()]

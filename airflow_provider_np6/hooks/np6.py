@@ -79,7 +79,7 @@ class Np6Hook(BaseHook):
 
         settings, extra = self._read_connection()
         for sentence in unknown_extras(extra):
-            self.log.warning("Connection %r: %s.", self.np6_conn_id, sentence)
+            self.log.warning("Connection %r: %s", self.np6_conn_id, sentence)
         return settings
 
     @cached_property

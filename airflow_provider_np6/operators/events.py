@@ -177,7 +177,8 @@ class Np6EventsOperator(BaseOperator):
 
     def _name_map_index(self, context: Any, query: EventQuery) -> None:
         """Name mapped instances, ``bounces · 000PE4``, unless the DAG names them itself."""
-        if not context.get("map_index_template"):
+        instance = context.get("ti")
+        if instance is not None and instance.map_index >= 0 and not context.get("map_index_template"):
             context["np6_map_index"] = f"{query.event_type} · {query.action_id}"
             context["map_index_template"] = "{{ np6_map_index }}"
 

@@ -92,7 +92,7 @@ def _partition(dag: Any, partition: datetime) -> Window:
         raise Np6InputError("this run has a partition, but its DAG has no cron to end it by", cure=_CURE)
     start = pendulum.instance(partition)
     following = CronDataIntervalTimetable(cron, timezone=_timezone(dag)).next_dagrun_info(
-        last_automated_data_interval=DataInterval(start, start),
+        last_automated_data_interval=DataInterval(start.subtract(seconds=1), start),
         restriction=TimeRestriction(earliest=None, latest=None, catchup=True),
     )
     if following is None:

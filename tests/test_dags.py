@@ -1,0 +1,146 @@
+"""The example DAGs, run as they stand."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from itertools import product
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from airflow_provider_np6.sandbox import Fault, Sandbox
+from airflow_provider_np6.sandbox.world import EVENT_TYPES
+from tests.airflow_runs import DAGS_FOLDER, load, run_dag
+from tests.postgres import Postgres
+
+pytestmark = [pytest.mark.core, pytest.mark.usefixtures("airflow_db", "np6_connection", "sqlite_connection")]
+
+EXAMPLES = Path(__file__).parent.parent / "dags"
+DAY = datetime(2026, 11, 1, tzinfo=UTC)
+NEXT_DAY = DAY + timedelta(days=1)
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def example(request: pytest.FixtureRequest) -> Iterator[ModuleType]:
+    """An example DAG as a module, in the DAGs folder, without retries: failures show at once."""
+    path = DAGS_FOLDER / f"{request.param}.py"
+    shutil.copy(EXAMPLES / path.name, path)
+    module = load(path)
+    for task in module.dag.tasks:
+        if hasattr(task, "partial_kwargs"):
+            task.partial_kwargs["retries"] = 0
+    yield module
+    path.unlink()
+
+
+def ids(sandbox: Sandbox, event_type: str, action: str, start: datetime = DAY, end: datetime = NEXT_DAY) -> set[str]:
+    bounds = [round(moment.timestamp() * 1_000) for moment in (start, end)]
+    return {event.id for event in sandbox.world.events(event_type, action, *bounds)}
+
+
+def stored_ids(database: Path, event_type: str, action: str) -> set[str]:
+    with closing(sqlite3.connect(database)) as connection:
+        statement = "SELECT event_id FROM np6_events WHERE event_type = ? AND action_id = ?"
+        return {row[0] for row in connection.execute(statement, (event_type, action))}
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.stem)
+def test_each_example_tells_how_to_create_its_pool_first(path: Path) -> None:
+    comments = [line for line in path.read_text().splitlines() if line.startswith("#")]
+    assert 'airflow pools set np6_api 4 "Requests to NP6"' in comments[0]
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.stem)
+def test_each_example_bounds_its_pulls(path: Path) -> None:
+    (pull,) = (task for task in load(path).dag.tasks if task.task_id == "pull")
+    given = pull.partial_kwargs
+    assert given["pool"] == "np6_api"
+    assert given["max_active_tis_per_dagrun"] == 4
+    assert given["retries"] > 0
+    assert given["execution_timeout"] > timedelta(0)
+
+
+@pytest.mark.parametrize("example", ["np6_events_daily"], indirect=True)
+def test_daily_into_files_twice(example: ModuleType, sandbox: Sandbox, tmp_path: Path) -> None:
+    def pulled() -> dict[str, bytes]:
+        assert run_dag(example.dag, NEXT_DAY, {"files": str(tmp_path / "np6")}).state == "success"
+        files = (tmp_path / "np6").rglob("*.jsonl.gz")
+        return {str(path): path.read_bytes() for path in files}
+
+    first = pulled()
+    manifests = [json.loads(path.read_text()) for path in (tmp_path / "np6/_manifests").rglob("*.json")]
+    held = {
+        (manifest["event_type"], manifest["action_id"]): {
+            json.loads(line)["id"]
+            for line in gzip.decompress((tmp_path / "np6" / manifest["data"]).read_bytes()).splitlines()
+        }
+        for manifest in manifests
+    }
+    pairs = product(EVENT_TYPES, sandbox.world.action_ids)
+    assert held == {(event_type, action): ids(sandbox, event_type, action) for event_type, action in pairs}
+    assert pulled() == first
+
+
+@pytest.mark.parametrize("example", ["np6_events_daily"], indirect=True)
+def test_one_failing_action_costs_no_other(example: ModuleType, sandbox: Sandbox, tmp_path: Path) -> None:
+    sandbox.plan.add(Fault(path="/000PEB/", status=404, framing="length"), times=3)
+    run = run_dag(example.dag, NEXT_DAY, {"files": str(tmp_path / "np6")})
+    assert run.state == "failed"
+    pulls = {name: state for name, state in run.states.items() if name.startswith("pull")}
+    assert sorted(pulls.values()) == ["failed"] * 3 + ["success"] * 9
+    assert {report["action_id"] for report in run.reports()} == {"000PE4", "000PEI", "000PEP"}
+
+
+@pytest.mark.parametrize("example", ["np6_bounces_hourly"], indirect=True)
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+def test_hourly_into_sql_with_checks_and_summary(
+    example: ModuleType, sandbox: Sandbox, kind: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if kind == "postgres":
+        server: Postgres = request.getfixturevalue("postgres")
+        monkeypatch.setenv("AIRFLOW_CONN_NP6_SQL", json.dumps(server.database()))
+    for hour in (1, 2):
+        run = run_dag(example.dag, DAY + hour * HOUR)
+        assert (run.state, set(run.states.values())) == ("success", {"success"})
+
+    from airflow.providers.common.compat.sdk import BaseHook
+
+    rows = BaseHook.get_hook("np6_sql").get_records("SELECT day, action_id, verdict, bounces FROM np6_bounces_by_day")
+    assert {tuple(row)[0] for row in rows} == {"2026-11-01"}
+    for action in ("000PE4", "000PEB"):
+        total = sum(row[3] for row in rows if row[1] == action)
+        assert total == len(ids(sandbox, "bounces", action, DAY, DAY + 2 * HOUR))
+    assert {row[2] for row in rows} == {"soft", "hard"}
+
+
+@pytest.mark.parametrize("example", ["np6_events_on_demand"], indirect=True)
+def test_on_demand(example: ModuleType, sandbox: Sandbox, sqlite_connection: Path) -> None:
+    conf = {
+        "actions": ["000PEI", "000PEP"],
+        "event_types": ["bounces", "responses/stop"],
+        "start": "2026-11-01T06:00:00+01:00",
+        "end": "2026-11-01T12:00:00Z",
+    }
+    assert run_dag(example.dag, NEXT_DAY, conf).state == "success"
+    start, end = DAY + 5 * HOUR, DAY + 12 * HOUR
+    for action, event_type in product(sandbox.world.action_ids, EVENT_TYPES):
+        wanted = action in conf["actions"] and event_type in conf["event_types"]
+        expected = ids(sandbox, event_type, action, start, end) if wanted else set()
+        assert stored_ids(sqlite_connection, event_type, action) == expected
+
+
+@pytest.mark.parametrize("example", ["np6_events_on_demand"], indirect=True)
+def test_the_form_refuses_other_event_types(example: ModuleType, sandbox: Sandbox) -> None:
+    from airflow.providers.common.compat.sdk import AirflowException
+
+    with pytest.raises((AirflowException, ValueError), match="clicks"):
+        run_dag(example.dag, NEXT_DAY, {"event_types": ["clicks"]})
+    assert sandbox.asked == []
