@@ -20,7 +20,9 @@ CONN_FIELDS: dict[str, dict[str, Any]] = {
     "read_timeout": _field("Read timeout", "number", "Seconds to wait between two bytes (120)"),
     "max_attempts": _field("Max attempts", "integer", "Tries in a row that bring nothing new (8)"),
     "max_wait": _field("Max wait", "number", "Longest wait, in seconds, that a worker sleeps through (300)"),
-    "max_event_bytes": _field("Max event bytes", "integer", "Size beyond which one event is refused (16 MiB)"),
+    "max_event_bytes": _field(
+        "Max event bytes", "integer", "Size beyond which one event is refused (16 MiB)"
+    ),
     "ca_bundle": _field("CA bundle", "string", "Path of a PEM file with the authorities to trust"),
     "allow_http": _field("Allow http", "boolean", "Plain http beyond this machine", default=False),
     "pseudonym_key": _field(
@@ -52,7 +54,9 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "hooks": [{"integration-name": "NP6", "python-modules": ["airflow_provider_np6.hooks.np6"]}],
-        "operators": [{"integration-name": "NP6", "python-modules": ["airflow_provider_np6.operators.events"]}],
+        "operators": [
+            {"integration-name": "NP6", "python-modules": ["airflow_provider_np6.operators.events"]}
+        ],
         "triggers": [{"integration-name": "NP6", "python-modules": ["airflow_provider_np6.triggers.moment"]}],
         "connection-types": [
             {

@@ -25,7 +25,9 @@ with DAG(
         "actions": Param(["000PE4"], type="array", description="Ids of the actions, one a line"),
         "event_types": Param(TYPES, type="array", items={"type": "string", "enum": TYPES}, examples=TYPES),
         "start": Param("2026-11-01T00:00:00Z", type="string", format="date-time", description="First moment"),
-        "end": Param("2026-11-02T00:00:00Z", type="string", format="date-time", description="First one beyond"),
+        "end": Param(
+            "2026-11-02T00:00:00Z", type="string", format="date-time", description="First one beyond"
+        ),
     },
     tags=["np6"],
 ) as dag:

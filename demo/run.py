@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -56,18 +57,20 @@ def airflow_environment(url: str) -> dict[str, str]:
 def airflow(environment: dict[str, str], *arguments: str) -> None:
     print("airflow", *arguments, flush=True)
     command = [sys.executable, "-m", "airflow", *arguments]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
     if done.returncode:
         sys.exit(f"{done.stdout[-8_000:]}{done.stderr[-8_000:]}\nairflow ended with status {done.returncode}")
 
 
-def run_dag(environment: dict[str, str], dag_id: str, logical_date: str, conf: dict[str, object]) -> None:
+def run_dag(environment: dict[str, str], dag_id: str, logical_date: str, conf: Mapping[str, object]) -> None:
     airflow(environment, "dags", "test", dag_id, logical_date, "--conf", json.dumps(conf))
 
 
 def in_world(world: World) -> Counts:
     """What the sandbox's own generator makes for the day."""
-    start, end = (int(datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp() * 1_000) for day in (DAY, NEXT_DAY))
+    start, end = (
+        int(datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp() * 1_000) for day in (DAY, NEXT_DAY)
+    )
     return Counter(
         {
             (action, event_type): sum(1 for _ in world.events(event_type, action, start, end))

@@ -144,7 +144,9 @@ def s3(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
     import boto3
 
     options = {"endpoint_url": s3_server, "region_name": "us-east-1"}
-    boto3.client("s3", aws_access_key_id="a", aws_secret_access_key="b", **options).create_bucket(Bucket="lake")
+    boto3.client("s3", aws_access_key_id="a", aws_secret_access_key="b", **options).create_bucket(
+        Bucket="lake"
+    )
     connection = {"conn_type": "aws", "login": "a", "password": "b", "extra": options}
     monkeypatch.setenv("AIRFLOW_CONN_AWS_TEST", json.dumps(connection))
     return "s3://aws_test@lake"

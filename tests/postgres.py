@@ -19,7 +19,9 @@ def free_port() -> int:
 
 
 def _binaries() -> Path:
-    installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb")) + [Path(shutil.which("initdb") or "-")]
+    installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb")) + [
+        Path(shutil.which("initdb") or "-")
+    ]
     for initdb in installed:
         if initdb.exists():
             return initdb.parent
@@ -43,8 +45,23 @@ class Postgres:
 
     def __enter__(self) -> Postgres:
         data = self._folder / "data"
-        self._run("initdb", "-D", str(data), "-U", "postgres", "--auth=trust", "--no-sync", "-E", "UTF8", "--locale=C")
-        settings = {"fsync": "off", "listen_addresses": "127.0.0.1", "unix_socket_directories": str(self._folder)}
+        self._run(
+            "initdb",
+            "-D",
+            str(data),
+            "-U",
+            "postgres",
+            "--auth=trust",
+            "--no-sync",
+            "-E",
+            "UTF8",
+            "--locale=C",
+        )
+        settings = {
+            "fsync": "off",
+            "listen_addresses": "127.0.0.1",
+            "unix_socket_directories": str(self._folder),
+        }
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         self._server = subprocess.Popen(
             [str(self._binaries / "postgres"), "-D", str(data), "-p", str(self.port), *options],

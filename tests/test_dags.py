@@ -41,7 +41,9 @@ def example(request: pytest.FixtureRequest) -> Iterator[ModuleType]:
     path.unlink()
 
 
-def ids(sandbox: Sandbox, event_type: str, action: str, start: datetime = DAY, end: datetime = NEXT_DAY) -> set[str]:
+def ids(
+    sandbox: Sandbox, event_type: str, action: str, start: datetime = DAY, end: datetime = NEXT_DAY
+) -> set[str]:
     bounds = [round(moment.timestamp() * 1_000) for moment in (start, end)]
     return {event.id for event in sandbox.world.events(event_type, action, *bounds)}
 
@@ -102,7 +104,11 @@ def test_one_failing_action_costs_no_other(example: ModuleType, sandbox: Sandbox
 @pytest.mark.parametrize("example", ["np6_bounces_hourly"], indirect=True)
 @pytest.mark.parametrize("kind", ["sqlite", "postgres"])
 def test_hourly_into_sql_with_checks_and_summary(
-    example: ModuleType, sandbox: Sandbox, kind: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+    example: ModuleType,
+    sandbox: Sandbox,
+    kind: str,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     if kind == "postgres":
         server: Postgres = request.getfixturevalue("postgres")
@@ -113,7 +119,9 @@ def test_hourly_into_sql_with_checks_and_summary(
 
     from airflow.providers.common.compat.sdk import BaseHook
 
-    rows = BaseHook.get_hook("np6_sql").get_records("SELECT day, action_id, verdict, bounces FROM np6_bounces_by_day")
+    rows = BaseHook.get_hook("np6_sql").get_records(
+        "SELECT day, action_id, verdict, bounces FROM np6_bounces_by_day"
+    )
     assert {tuple(row)[0] for row in rows} == {"2026-11-01"}
     for action in ("000PE4", "000PEB"):
         total = sum(row[3] for row in rows if row[1] == action)

@@ -53,6 +53,9 @@ def peak(events: int, place: str) -> int:
 def test_a_million_events_take_as_much_memory_as_ten_thousand(
     tmp_path: Path, kind: str, sqlite_connection: Path
 ) -> None:
-    small, large = (peak(events, "sql" if kind == "sql" else str(tmp_path / str(events))) for events in (10_000, 1_000_000))
+    small, large = (
+        peak(events, "sql" if kind == "sql" else str(tmp_path / str(events)))
+        for events in (10_000, 1_000_000)
+    )
     print(f"{kind}: peak memory {small} MB of 10,000 events, {large} MB of 1,000,000")
     assert large <= small + 64

@@ -48,7 +48,11 @@ def test_the_metadata_fits_airflows_schema() -> None:
 
 
 def test_the_entry_point_leads_to_the_metadata() -> None:
-    (entry,) = (one for one in entry_points(group="apache_airflow_provider") if one.module.startswith("airflow_provider_np6"))
+    (entry,) = (
+        one
+        for one in entry_points(group="apache_airflow_provider")
+        if one.module.startswith("airflow_provider_np6")
+    )
     assert entry.load() is get_provider_info
     assert get_provider_info()["package-name"] == PROJECT["name"]
     assert version(PROJECT["name"]) == airflow_provider_np6.__version__
@@ -82,11 +86,12 @@ def test_airflow_lists_the_provider() -> None:
 def test_the_form_comes_from_the_metadata() -> None:
     from airflow.providers_manager import ProvidersManager
 
-    widgets = ProvidersManager().connection_form_widgets
+    manager = ProvidersManager()  # type: ignore[no-untyped-call]
+    widgets = manager.connection_form_widgets
     fields = {widgets[f"extra__np6__{name}"].field_name for name in CONN_FIELDS}
     assert fields == set(CONN_FIELDS)
     assert "password" in json.dumps(widgets["extra__np6__pseudonym_key"].field, default=vars)
-    behaviour = ProvidersManager().field_behaviours["np6"]
+    behaviour = manager.field_behaviours["np6"]
     assert behaviour["relabeling"] == {"password": "API key (X-Key)"}
 
 
@@ -94,10 +99,11 @@ def test_the_form_comes_from_the_metadata() -> None:
 def test_the_form_comes_from_the_hook() -> None:
     from airflow.providers_manager import ProvidersManager
 
-    widgets = ProvidersManager().connection_form_widgets
+    manager = ProvidersManager()  # type: ignore[no-untyped-call]
+    widgets = manager.connection_form_widgets
     assert {f"extra__np6__{name}" for name in CONN_FIELDS} <= set(widgets)
     assert widgets["extra__np6__pseudonym_key"].field.field_class.__name__ == "PasswordField"
-    assert ProvidersManager().field_behaviours["np6"]["relabeling"] == {"password": "API key (X-Key)"}
+    assert manager.field_behaviours["np6"]["relabeling"] == {"password": "API key (X-Key)"}
 
 
 def test_airflow_tests_the_connection_and_tells_causes_apart(sandbox: Sandbox, airflow_db: None) -> None:
@@ -128,7 +134,9 @@ print("HEAVY", sorted(heavy & {name.split(".")[0] for name in new}))
 
 
 def test_a_dag_file_loads_nothing_heavy() -> None:
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", IMPORTED], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", IMPORTED], capture_output=True, text=True, check=True
+    )
     assert "HEAVY []" in done.stdout
 
 

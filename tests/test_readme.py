@@ -28,7 +28,10 @@ def test_it_goes_from_installing_to_contributing() -> None:
 
 def test_its_make_targets_and_extras_exist() -> None:
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    assert set(re.findall(r"`?make (\w+)`?", " ".join([*COMMANDS, *re.findall(r"`(make \w+)`", README)]))) <= targets
+    assert (
+        set(re.findall(r"`?make (\w+)`?", " ".join([*COMMANDS, *re.findall(r"`(make \w+)`", README)])))
+        <= targets
+    )
     extras = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"])
     assert set(re.findall(r"`(?:airflow-provider-np6)?\[(\w+)\]`", README)) <= extras
 
@@ -74,7 +77,9 @@ def test_its_fan_out_runs(sandbox: Sandbox, tmp_path: Path) -> None:
     head, _, _ = PYTHON[0].partition("    Np6EventsOperator(")
     fan_out = PYTHON[1].replace('"/tmp/np6"', repr(str(tmp_path)))  # noqa: S108
     path = DAGS_FOLDER / "readme_fan_out.py"
-    path.write_text(head.replace("\n):", "\n) as dag:") + "".join(f"    {line}\n" for line in fan_out.splitlines()))
+    path.write_text(
+        head.replace("\n):", "\n) as dag:") + "".join(f"    {line}\n" for line in fan_out.splitlines())
+    )
     run = run_dag(load(path).dag, datetime(2026, 11, 23, tzinfo=UTC))
     path.unlink()
     assert (run.state, len(run.reports())) == ("success", 6)

@@ -47,7 +47,11 @@ def test_hourly_pulls_hold_the_same_ids_as_the_daily_one(
         window = Window(day.start + hour * HOUR, day.start + (hour + 1) * HOUR)
         query = EventQuery.checked("bounces", "000PE4", window)
         land(client, FileDestination(str(tmp_path / "hourly"), "jsonl"), query)
-    land(client, FileDestination(str(tmp_path / "daily"), "jsonl"), EventQuery.checked("bounces", "000PE4", day))
+    land(
+        client,
+        FileDestination(str(tmp_path / "daily"), "jsonl"),
+        EventQuery.checked("bounces", "000PE4", day),
+    )
     held = list(sandbox.world.events("bounces", "000PE4", day.start, day.end))
     assert (held[0].timestamp, held[-1].timestamp) == (day.start, day.end - 1)
     expected = [event.id for event in sorted(held, key=lambda event: (event.timestamp, event.id))]
@@ -60,4 +64,6 @@ def test_windows_of_odd_milliseconds_tile_too(client: Np6Client, sandbox: Sandbo
     for start, end in zip(edges, edges[1:], strict=False):
         query = EventQuery.checked("bounces", "000PE4", Window(start, end))
         land(client, FileDestination(str(tmp_path), "jsonl"), query)
-    assert len(stored(tmp_path)) == sum(1 for _ in sandbox.world.events("bounces", "000PE4", day.start, day.end))
+    assert len(stored(tmp_path)) == sum(
+        1 for _ in sandbox.world.events("bounces", "000PE4", day.start, day.end)
+    )

@@ -72,7 +72,9 @@ class _Postgresql(Dialect):
     def begin(self, cursor: Any, table: str) -> None:
         # The lock first, at READ COMMITTED: a snapshot taken before it would not show the other's rows.
         cursor.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('airflow-provider-np6'), hashtext(%s))", (table,))
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(hashtext('airflow-provider-np6'), hashtext(%s))", (table,)
+        )
 
 
 _DIALECTS: dict[str, Dialect] = {

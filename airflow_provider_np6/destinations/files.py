@@ -147,8 +147,10 @@ class _Tree:
         return [action for action in actions if action != layout.ALL_ACTIONS_KEY]
 
     def manifests(self, window: Window, action: str | None = None) -> dict[str, Window]:
-        query = self.query if action is None else EventQuery(
-            self.query.event_type, action, self.query.window, self.query.classification
+        query = (
+            self.query
+            if action is None
+            else EventQuery(self.query.event_type, action, self.query.window, self.query.classification)
         )
         names = self.store.names(f"{layout.MANIFESTS}/{layout.partition(query, window)}")
         return layout.windows_of(name for name in names if name.endswith(".json"))
@@ -219,7 +221,9 @@ class _FileLanding:
             tree.check_account()
             tree.check_slices()
             tree.record_account()
-            superseded = [self._publish(slice_, proof) for _, slice_ in sorted(self._slices.items())].count(False)
+            superseded = [self._publish(slice_, proof) for _, slice_ in sorted(self._slices.items())].count(
+                False
+            )
         return {**self._where(), **({"superseded": superseded} if superseded else {})}
 
     def _slice(self, day: int) -> _Slice:

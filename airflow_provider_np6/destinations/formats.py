@@ -55,7 +55,11 @@ class LinesFile:
         self._out: _Output = self._hashed
         if format_ == "jsonl.gz":
             self._out = gzip.GzipFile(
-                filename="", mode="wb", compresslevel=_GZIP_LEVEL, fileobj=cast(BinaryIO, self._hashed), mtime=0
+                filename="",
+                mode="wb",
+                compresslevel=_GZIP_LEVEL,
+                fileobj=cast(BinaryIO, self._hashed),
+                mtime=0,
             )
 
     def write(self, events: Events) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import json
 from dataclasses import asdict, dataclass
 
@@ -44,12 +45,12 @@ class Manifest:
     provider_version: str = __version__
     version: int = VERSION
 
-    def encode(self) -> bytes:
+    def encode(self) -> builtins.bytes:
         """As JSON, a field a line."""
         return json.dumps(asdict(self), indent=1).encode() + b"\n"
 
     @classmethod
-    def decode(cls, data: bytes) -> Manifest:
+    def decode(cls, data: builtins.bytes) -> Manifest:
         """Read one; fields of later versions are passed over.
 
         :raises Np6DestinationError: if it is none.

@@ -85,10 +85,7 @@ class Table:
         marks = ", ".join(self.placeholder for _ in self.columns)
         cursor.executemany(
             f"INSERT INTO {self._quoted} ({names}) VALUES ({marks})",
-            [
-                [self.dialect.value(column.kind, row[column.name]) for column in self.columns]
-                for row in rows
-            ],
+            [[self.dialect.value(column.kind, row[column.name]) for column in self.columns] for row in rows],
         )
 
     def _where(self, where: Condition) -> tuple[str, list[Any]]:
@@ -98,7 +95,9 @@ class Table:
             name, operator = term.split(" ", 1)
             given = list(value) if operator == "IN" else [value]
             marks = ", ".join(self.placeholder for _ in given)
-            terms.append(f"{self.dialect.quote(name)} {operator} {f'({marks})' if operator == 'IN' else marks}")
+            terms.append(
+                f"{self.dialect.quote(name)} {operator} {f'({marks})' if operator == 'IN' else marks}"
+            )
             values += [self.dialect.value(kinds[name], one) for one in given]
         return (f" WHERE {' AND '.join(terms)}" if terms else ""), values
 

@@ -129,10 +129,12 @@ class Np6Hook(BaseHook):
         :raises Np6Error: if NP6 cannot be asked; Np6NotFoundError if the endpoint is gone.
         """
         from airflow_provider_np6.np6.moments import parse_moment
-        
+
         bounds = {"creation_start": created_after, "creation_end": created_before}
         parameters = {
-            name: iso_seconds(parse_moment(name, bound)) for name, bound in bounds.items() if bound is not None
+            name: iso_seconds(parse_moment(name, bound))
+            for name, bound in bounds.items()
+            if bound is not None
         }
         actions = [
             action

@@ -229,7 +229,11 @@ def refusal(response: requests.Response) -> Np6Error:
     elif status >= 500:
         kind, what, cure = Np6ServerError, "NP6 failed", "If it lasts, give NP6's support the request id."
     elif status >= 400:
-        kind, what, cure = Np6RefusedError, "NP6 refused the request", "NP6's support can look up the request id."
+        kind, what, cure = (
+            Np6RefusedError,
+            "NP6 refused the request",
+            "NP6's support can look up the request id.",
+        )
     else:
         kind, what, cure = Np6AnswerError, "NP6 answered neither with events nor with an error", ""
     if status in (429, 503):

@@ -25,7 +25,9 @@ def parse_moment(name: str, value: object) -> int:
     elif isinstance(value, str):
         moment = _parse_text(name, value.strip())
     else:
-        raise Np6InputError(f"{name} is of type {type(value).__name__}", cure="Give a datetime or an ISO text.")
+        raise Np6InputError(
+            f"{name} is of type {type(value).__name__}", cure="Give a datetime or an ISO text."
+        )
     try:
         return to_ms(moment)
     except Np6InputError as error:
@@ -44,5 +46,7 @@ def _parse_text(name: str, text: str) -> datetime:
         return moment.replace(tzinfo=UTC)
     fraction = _FRACTION.search(text)
     if fraction and fraction[1].strip("0"):
-        raise Np6InputError(f"{name} {text!r} is finer than 1 ms", cure="NP6 counts milliseconds: round the bound.")
+        raise Np6InputError(
+            f"{name} {text!r} is finer than 1 ms", cure="NP6 counts milliseconds: round the bound."
+        )
     return moment

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Protocol
@@ -104,7 +104,7 @@ def iter_proven(client: Np6Client, query: EventQuery) -> Iterator[Events]:
 
 def _proven(
     client: Np6Client, query: EventQuery, verifier: Verifier, meter: _Meter
-) -> Iterator[Events]:
+) -> Generator[Events, None, None]:
     with client.answer(query.path, query.parameters) as response:
         try:
             pieces = meter.metered(chunks(response))

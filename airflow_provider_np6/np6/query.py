@@ -106,4 +106,3 @@ class EventQuery:
         """The query in an error's or a log's words."""
         action = "all actions" if self.action_id == ALL_ACTIONS else f"action {self.action_id}"
         return f"{self.event_type} of {action}, window {self.window}"
-

@@ -121,7 +121,7 @@ class Np6EventsOperator(BaseOperator):
 
     def _execute(self, context: Context) -> dict[str, Any]:
         self._check_modes()
-        window = resolve_window(context, self.window_start, self.window_end, self.period)  # type: ignore[arg-type]
+        window = resolve_window(context, self.window_start, self.window_end, self.period)
         query = EventQuery.checked(self.event_type, self.action_id, window)
         destination = destination_of(self.destination)
         self._name_map_index(context, query)

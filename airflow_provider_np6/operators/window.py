@@ -57,8 +57,10 @@ def resolve_window(
             "this run has no data interval: it was started by an asset or without a logical date", cure=_CURE
         )
     if interval_start != interval_end:
-        return Window(parse_moment("the data interval's start", interval_start),
-                      parse_moment("the data interval's end", interval_end))
+        return Window(
+            parse_moment("the data interval's start", interval_start),
+            parse_moment("the data interval's end", interval_end),
+        )
     if period is None or logical_date is None:
         raise Np6InputError(
             f"this run's data interval is empty, [{interval_start}, {interval_end}): its DAG is scheduled by"
@@ -95,7 +97,7 @@ def _partition(dag: Any, partition: datetime) -> Window:
         last_automated_data_interval=DataInterval(start.subtract(seconds=1), start),
         restriction=TimeRestriction(earliest=None, latest=None, catchup=True),
     )
-    if following is None:
+    if following is None or following.data_interval is None:
         raise Np6InputError("the DAG's cron never ticks after this run's partition", cure=_CURE)
     return Window(to_ms(start), to_ms(following.data_interval.end))
 

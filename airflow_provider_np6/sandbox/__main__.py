@@ -22,7 +22,9 @@ def main() -> None:
         metavar="N",
         help="events of each type of each action (%(default)s)",
     )
-    parser.add_argument("--seed", type=int, default=6, metavar="S", help="another seed, other events (%(default)s)")
+    parser.add_argument(
+        "--seed", type=int, default=6, metavar="S", help="another seed, other events (%(default)s)"
+    )
     parser.add_argument("--gzip", action="store_true", help="answer in gzip where the client takes it")
     given = parser.parse_args()
     world = World(seed=given.seed, actions=given.actions, events_per_day=given.events_per_day)

@@ -101,7 +101,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         url = urlsplit(self.path)
-        parameters = {name: values[-1] for name, values in parse_qs(url.query, keep_blank_values=True).items()}
+        parameters = {
+            name: values[-1] for name, values in parse_qs(url.query, keep_blank_values=True).items()
+        }
         authorized = self.headers.get("X-Key") == self.sandbox.key
         self.sandbox.asked.append(Asked(url.path, parameters, authorized))
         fault = self.sandbox.plan.take(url.path)
@@ -185,7 +187,9 @@ class _Handler(BaseHTTPRequestHandler):
         for block in blocks:
             piece = block if left is None else block[:left]
             if piece:
-                self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece) if fault.framing == "chunked" else piece)
+                self.wfile.write(
+                    b"%x\r\n%b\r\n" % (len(piece), piece) if fault.framing == "chunked" else piece
+                )
             if left is not None:
                 left -= len(piece)
                 if left == 0:

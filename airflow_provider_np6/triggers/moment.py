@@ -17,7 +17,7 @@ class MomentTrigger(BaseTrigger):
     """
 
     def __init__(self, moment: int) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.moment = moment
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -26,4 +26,4 @@ class MomentTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         while (left := self.moment / 1_000 - time.time()) > 0:
             await asyncio.sleep(min(left, 60))  # in steps, for the clock may be set meanwhile
-        yield TriggerEvent(self.moment)
+        yield TriggerEvent(self.moment)  # type: ignore[no-untyped-call]

@@ -16,22 +16,33 @@ MIDNIGHT = 20_000 * DAY  # 2024-10-04
 TODAY = Window(MIDNIGHT, MIDNIGHT + DAY)
 
 
-def query_of(sandbox: Sandbox, window: Window = TODAY, event_type: str = "bounces", action: str | None = None) -> EventQuery:
+def query_of(
+    sandbox: Sandbox, window: Window = TODAY, event_type: str = "bounces", action: str | None = None
+) -> EventQuery:
     return EventQuery.checked(event_type, action or sandbox.world.action_ids[0], window)
 
 
 def land(
-    client: Np6Client, destination: Destination, query: EventQuery, account: str = "test", pulled_at: int | None = None
+    client: Np6Client,
+    destination: Destination,
+    query: EventQuery,
+    account: str = "test",
+    pulled_at: int | None = None,
 ) -> dict[str, Any]:
     """One pull; its report's own entries."""
     with destination.open(query, account) as landing:
         proof = pull(client, query, landing.spool)
         if pulled_at is not None:
-            proof = Proof(pulled_at, proof.events, proof.duplicates, proof.invalid, proof.bytes_read, proof.requests)
+            proof = Proof(
+                pulled_at, proof.events, proof.duplicates, proof.invalid, proof.bytes_read, proof.requests
+            )
         return landing.publish(proof)
 
 
 def held(sandbox: Sandbox, query: EventQuery) -> list[bytes]:
     """The events that the sandbox holds for a query, in order."""
     action = None if query.action_id == "*" else query.action_id
-    return [event.json for event in sandbox.world.events(query.event_type, action, query.window.start, query.window.end)]
+    return [
+        event.json
+        for event in sandbox.world.events(query.event_type, action, query.window.start, query.window.end)
+    ]

@@ -28,7 +28,9 @@ def tree(root: Path) -> dict[str, str]:
     """Every file with its sha256; manifests, which tell when they were written, by name alone."""
     files = [path for path in root.rglob("*") if path.is_file()]
     return {
-        str(path.relative_to(root)): "" if path.suffix == ".json" else hashlib.sha256(path.read_bytes()).hexdigest()
+        str(path.relative_to(root)): ""
+        if path.suffix == ".json"
+        else hashlib.sha256(path.read_bytes()).hexdigest()
         for path in files
     }
 
@@ -44,7 +46,9 @@ def manifests(root: Path) -> list[dict[str, Any]]:
 
 def all_lines(root: Path) -> list[bytes]:
     """The events that manifests vouch for, in order."""
-    return [line for manifest in manifests(root) if manifest["data"] for line in lines(root / manifest["data"])]
+    return [
+        line for manifest in manifests(root) if manifest["data"] for line in lines(root / manifest["data"])
+    ]
 
 
 @pytest.mark.parametrize("format_", ["jsonl", "jsonl.gz"])
@@ -53,7 +57,11 @@ def test_layout_and_bytes(client: Np6Client, sandbox: Sandbox, root: Path, forma
     report = land(client, FileDestination(str(root), format_), query)
     folder = "type=responses%2Fstop/action=000PE4/date=2024-10-04"
     name = "20241004T000000Z_20241005T000000Z"
-    assert set(tree(root)) == {"_account.json", f"{folder}/{name}.{format_}", f"_manifests/{folder}/{name}.json"}
+    assert set(tree(root)) == {
+        "_account.json",
+        f"{folder}/{name}.{format_}",
+        f"_manifests/{folder}/{name}.json",
+    }
     assert lines(root / folder / f"{name}.{format_}") == held(sandbox, query)
     assert report == {"manifest": f"{root}/_manifests/{folder}/{name}.json", "slices": 1}
 
@@ -98,7 +106,9 @@ def test_pulling_again_changes_nothing(client: Np6Client, sandbox: Sandbox, root
     assert tree(root) == before
 
 
-def test_a_window_over_several_days_is_cut_at_midnight(client: Np6Client, sandbox: Sandbox, root: Path) -> None:
+def test_a_window_over_several_days_is_cut_at_midnight(
+    client: Np6Client, sandbox: Sandbox, root: Path
+) -> None:
     query = query_of(sandbox, Window(MIDNIGHT + 12 * HOUR, MIDNIGHT + 2 * DAY + HOUR))
     report = land(client, FileDestination(str(root)), query)
     assert [manifest["window_start"][:13] for manifest in manifests(root)] == [
@@ -184,7 +194,10 @@ def test_data_without_a_manifest_is_removed(client: Np6Client, sandbox: Sandbox,
     (folder / "20241004T010000Z_20241004T020000Z.jsonl").write_bytes(b"{}\n")
     (folder / "README.md").write_text("by hand")
     land(client, FileDestination(str(root)), query_of(sandbox))
-    assert {path.name for path in folder.iterdir()} == {"README.md", "20241004T000000Z_20241005T000000Z.jsonl.gz"}
+    assert {path.name for path in folder.iterdir()} == {
+        "README.md",
+        "20241004T000000Z_20241005T000000Z.jsonl.gz",
+    }
 
 
 @pytest.mark.parametrize("framing", ["chunked", "length", "close"])
@@ -209,10 +222,17 @@ def test_an_older_pull_that_comes_last_gives_way(client: Np6Client, sandbox: San
     assert (tree(root), manifests(root)) == before
 
 
-def test_another_account_is_refused_before_any_request(client: Np6Client, sandbox: Sandbox, root: Path) -> None:
+def test_another_account_is_refused_before_any_request(
+    client: Np6Client, sandbox: Sandbox, root: Path
+) -> None:
     land(client, FileDestination(str(root)), query_of(sandbox), account="ours")
     with pytest.raises(Np6ConflictError, match="account 'ours'"):
-        land(client, FileDestination(str(root)), query_of(sandbox, event_type="cancellations"), account="theirs")
+        land(
+            client,
+            FileDestination(str(root)),
+            query_of(sandbox, event_type="cancellations"),
+            account="theirs",
+        )
     assert len(sandbox.asked) == 1
 
 
@@ -261,7 +281,11 @@ def test_unusable_places_are_refused_before_any_request(
 def test_an_object_store(client: Np6Client, sandbox: Sandbox, s3: str) -> None:
     destination = FileDestination(f"{s3}/np6")
     for hour in range(3):
-        land(client, destination, query_of(sandbox, Window(MIDNIGHT + hour * HOUR, MIDNIGHT + (hour + 1) * HOUR)))
+        land(
+            client,
+            destination,
+            query_of(sandbox, Window(MIDNIGHT + hour * HOUR, MIDNIGHT + (hour + 1) * HOUR)),
+        )
     report = land(client, destination, query_of(sandbox))
     folder, name = "type=bounces/action=000PE4/date=2024-10-04", "20241004T000000Z_20241005T000000Z"
     root = ObjectStoragePath(f"{s3}/np6")
@@ -274,7 +298,9 @@ def test_an_object_store(client: Np6Client, sandbox: Sandbox, s3: str) -> None:
     assert report["manifest"] == f"{s3}/np6/_manifests/{folder}/{name}.json"
 
 
-def test_a_bucket_that_is_not_there_is_told_before_any_request(client: Np6Client, sandbox: Sandbox, s3: str) -> None:
+def test_a_bucket_that_is_not_there_is_told_before_any_request(
+    client: Np6Client, sandbox: Sandbox, s3: str
+) -> None:
     with pytest.raises(Np6InputError, match="there is no 'nowhere'"):
         land(client, FileDestination(s3.replace("lake", "nowhere")), query_of(sandbox))
     assert sandbox.asked == []

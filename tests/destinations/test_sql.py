@@ -26,7 +26,9 @@ pytestmark = pytest.mark.core
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def sql(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SqlDestination]:
+def sql(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[SqlDestination]:
     """A destination in an empty database of each kind."""
     connection: dict[str, object] = {"conn_type": "sqlite", "host": str(tmp_path / "np6.db")}
     if request.param == "postgres":
@@ -40,7 +42,10 @@ def ask(statement: str, *values: object) -> list[tuple[Any, ...]]:
     """Rows of a statement, by a connection of its own."""
     from airflow.providers.common.compat.sdk import BaseHook
 
-    with closing(BaseHook.get_hook("test_sql").get_conn()) as connection, closing(connection.cursor()) as cursor:
+    with (
+        closing(BaseHook.get_hook("test_sql").get_conn()) as connection,
+        closing(connection.cursor()) as cursor,
+    ):
         cursor.execute(statement, values)
         rows = [tuple(row) for row in cursor.fetchall()] if cursor.description else []
         connection.commit()
@@ -63,7 +68,9 @@ def windows() -> list[tuple[str, int]]:
 
 
 @pytest.mark.parametrize("event_type", ["bounces", "cancellations", "responses/stop"])
-def test_payloads_keep_their_bytes(client: Np6Client, sandbox: Sandbox, sql: SqlDestination, event_type: str) -> None:
+def test_payloads_keep_their_bytes(
+    client: Np6Client, sandbox: Sandbox, sql: SqlDestination, event_type: str
+) -> None:
     query = query_of(sandbox, event_type=event_type)
     assert land(client, sql, query) == {"table": "np6_events"}
     assert payloads() == in_order(held(sandbox, query))
@@ -121,7 +128,9 @@ def test_times_are_utc_to_the_millisecond(client: Np6Client, sandbox: Sandbox, s
             assert [round(moment.timestamp() * 1_000) for moment in row] == times
 
 
-def test_columns_of_cancellations_and_of_stops(client: Np6Client, sandbox: Sandbox, sql: SqlDestination) -> None:
+def test_columns_of_cancellations_and_of_stops(
+    client: Np6Client, sandbox: Sandbox, sql: SqlDestination
+) -> None:
     land(client, sql, query_of(sandbox, event_type="cancellations"))
     land(client, sql, query_of(sandbox, event_type="responses/stop"))
     cancelled = ask(
@@ -133,10 +142,14 @@ def test_columns_of_cancellations_and_of_stops(client: Np6Client, sandbox: Sandb
         detail = json.loads(line)["source"]["detail"]
         target, cancellation = detail["execution"]["recipient"], detail["cancellation"]
         message = cancellation.get("value", {}).get("message")
-        expected.append((target["id"], target["unicity"], target["hash"], None, cancellation["type"], message))
+        expected.append(
+            (target["id"], target["unicity"], target["hash"], None, cancellation["type"], message)
+        )
     assert cancelled == expected
     assert set(
-        ask("SELECT payload_type, channel, message_id, action_id FROM np6_events WHERE event_type = 'responses/stop'")
+        ask(
+            "SELECT payload_type, channel, message_id, action_id FROM np6_events WHERE event_type = 'responses/stop'"
+        )
     ) == {(None, "sms", None, "000PE4")}
 
 
@@ -147,8 +160,18 @@ def test_odd_values_stay_out_of_columns_and_break_nothing(
         "activation": {"recipient": {"x": 1}, "stamp": {"time": "soon", "id": 7}, "receiver": [1]},
         "bounce": {"status": {"code": {"enhanced": 5.5}, "diagnostic": True}, "analysis": "none"},
     }
-    odd = {"id": "not-a-uuid", "timestamp": MIDNIGHT, "type": None, "identity": 5, "source": {"detail": detail}}
-    huge = {"id": "b", "timestamp": MIDNIGHT, "source": {"detail": {"activation": {"stamp": {"time": 10**17}}}}}
+    odd = {
+        "id": "not-a-uuid",
+        "timestamp": MIDNIGHT,
+        "type": None,
+        "identity": 5,
+        "source": {"detail": detail},
+    }
+    huge = {
+        "id": "b",
+        "timestamp": MIDNIGHT,
+        "source": {"detail": {"activation": {"stamp": {"time": 10**17}}}},
+    }
     sandbox.plan.add(Fault(body=json.dumps([odd, huge]).encode()))
     land(client, sql, query_of(sandbox))
     columns = "recipient, sent_at, message_id, target_id, bounce_code, bounce_diagnostic, bounce_verdict, payload_type"
@@ -158,7 +181,9 @@ def test_odd_values_stay_out_of_columns_and_break_nothing(
     ]
 
 
-def test_pulling_again_changes_nothing_but_pulled_at(client: Np6Client, sandbox: Sandbox, sql: SqlDestination) -> None:
+def test_pulling_again_changes_nothing_but_pulled_at(
+    client: Np6Client, sandbox: Sandbox, sql: SqlDestination
+) -> None:
     columns = ", ".join(column.name for column in COLUMNS if column.name not in ("pulled_at", "payload"))
     statement = f"SELECT {columns}, CAST(payload AS TEXT) FROM np6_events ORDER BY occurred_at, event_id"  # noqa: S608
     land(client, sql, query_of(sandbox))
@@ -178,7 +203,9 @@ def test_hours_hold_what_the_day_holds(client: Np6Client, sandbox: Sandbox, sql:
     assert [events for _, events in windows()] == [len(hourly)]
 
 
-def test_recorded_windows_tile_whatever_is_pulled(client: Np6Client, sandbox: Sandbox, sql: SqlDestination) -> None:
+def test_recorded_windows_tile_whatever_is_pulled(
+    client: Np6Client, sandbox: Sandbox, sql: SqlDestination
+) -> None:
     land(client, sql, query_of(sandbox))
     sandbox.plan.add(Fault(body=b"[]"))
     inside = Window(MIDNIGHT + HOUR, MIDNIGHT + 2 * HOUR)
@@ -194,9 +221,9 @@ def test_an_empty_window_is_recorded(client: Np6Client, sandbox: Sandbox, sql: S
     sandbox.plan.add(Fault(body=b"[]"))
     land(client, sql, query_of(sandbox), account="test")
     assert payloads() == []
-    assert ask("SELECT event_type, action_id, events, invalid, account, personal_data FROM np6_events_windows") == [
-        ("bounces", "000PE4", 0, 0, "test", "keep")
-    ]
+    assert ask(
+        "SELECT event_type, action_id, events, invalid, account, personal_data FROM np6_events_windows"
+    ) == [("bounces", "000PE4", 0, 0, "test", "keep")]
 
 
 def test_other_actions_types_and_days_stay(client: Np6Client, sandbox: Sandbox, sql: SqlDestination) -> None:
@@ -256,7 +283,9 @@ def test_a_failure_in_the_middle_of_the_load_leaves_the_tables_as_they_were(
     assert (payloads(), windows()) == before
 
 
-def test_an_older_pull_that_comes_last_gives_way(client: Np6Client, sandbox: Sandbox, sql: SqlDestination) -> None:
+def test_an_older_pull_that_comes_last_gives_way(
+    client: Np6Client, sandbox: Sandbox, sql: SqlDestination
+) -> None:
     land(client, sql, query_of(sandbox), pulled_at=MIDNIGHT + 9 * DAY)
     before = payloads()
     sandbox.plan.add(Fault(body=b"[]"), times=2)
@@ -287,11 +316,15 @@ def test_all_actions_and_single_ones_do_not_mix(
     land(client, sql, query_of(sandbox, Window(MIDNIGHT + DAY, MIDNIGHT + 2 * DAY), action=wanted))
 
 
-def test_all_actions_by_one_request_know_their_action(client: Np6Client, sandbox: Sandbox, sql: SqlDestination) -> None:
+def test_all_actions_by_one_request_know_their_action(
+    client: Np6Client, sandbox: Sandbox, sql: SqlDestination
+) -> None:
     query = query_of(sandbox, action="*")
     land(client, sql, query)
     assert payloads() == in_order(held(sandbox, query))
-    assert {row[0] for row in ask("SELECT DISTINCT action_id FROM np6_events")} == set(sandbox.world.action_ids)
+    assert {row[0] for row in ask("SELECT DISTINCT action_id FROM np6_events")} == set(
+        sandbox.world.action_ids
+    )
     land(client, sql, query_of(sandbox, action="*", event_type="responses/stop"))
     assert ask("SELECT DISTINCT action_id FROM np6_events WHERE event_type = 'responses/stop'") == [(None,)]
 
@@ -326,7 +359,11 @@ def test_a_missing_table_is_told_where_none_may_be_created(
     ],
 )
 def test_unusable_databases_are_refused_before_any_request(
-    client: Np6Client, sandbox: Sandbox, destination: SqlDestination, says: str, monkeypatch: pytest.MonkeyPatch
+    client: Np6Client,
+    sandbox: Sandbox,
+    destination: SqlDestination,
+    says: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_AWS_TEST", '{"conn_type": "aws"}')
     monkeypatch.setenv("AIRFLOW_CONN_TEST_SQL", '{"conn_type": "sqlite", "host": ":memory:"}')

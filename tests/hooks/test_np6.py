@@ -25,7 +25,13 @@ def connect(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Connect:
     """A hook of a connection with these fields; by default to the sandbox."""
 
     def make(*, extra: dict[str, Any] | None = None, **fields: Any) -> Np6Hook:
-        connection = {"conn_type": "np6", "host": sandbox.url, "password": KEY, **fields, "extra": extra or {}}
+        connection = {
+            "conn_type": "np6",
+            "host": sandbox.url,
+            "password": KEY,
+            **fields,
+            "extra": extra or {},
+        }
         monkeypatch.setenv("AIRFLOW_CONN_NP6_DEFAULT", json.dumps(connection))
         return Np6Hook()
 
@@ -42,7 +48,9 @@ def test_the_connection_makes_a_client(connect: Connect, sandbox: Sandbox) -> No
 
 
 def test_a_connection_as_a_uri(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AIRFLOW_CONN_NP6_DEFAULT", f"np6://:{KEY}@127.0.0.1:{sandbox.port}/?read_timeout=9&max_wait=")
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_NP6_DEFAULT", f"np6://:{KEY}@127.0.0.1:{sandbox.port}/?read_timeout=9&max_wait="
+    )
     settings = Np6Hook().settings
     assert (settings.base_url, settings.read_timeout) == (f"https://127.0.0.1:{sandbox.port}", 9.0)
 
@@ -145,7 +153,10 @@ def test_events_come_as_dicts(connect: Connect, sandbox: Sandbox) -> None:
     start = 20_000 * DAY
     window = Window(start, start + DAY)
     events = connect().iter_events("bounces", "000PE4", start="2024-10-04", end="2024-10-05T00:00:00+00:00")
-    expected = [json.loads(event.json) for event in sandbox.world.events("bounces", "000PE4", window.start, window.end)]
+    expected = [
+        json.loads(event.json)
+        for event in sandbox.world.events("bounces", "000PE4", window.start, window.end)
+    ]
     assert next(events) == expected[0]
     assert list(events) == expected[1:]
 
@@ -163,7 +174,13 @@ def test_events_come_as_dicts(connect: Connect, sandbox: Sandbox) -> None:
 def test_bad_arguments_are_refused_before_any_request(
     connect: Connect, sandbox: Sandbox, arguments: dict[str, Any]
 ) -> None:
-    given = {"event_type": "bounces", "action_id": "000PE4", "start": "2024-10-04", "end": "2024-10-05", **arguments}
+    given = {
+        "event_type": "bounces",
+        "action_id": "000PE4",
+        "start": "2024-10-04",
+        "end": "2024-10-05",
+        **arguments,
+    }
     with pytest.raises(Np6InputError):
         list(connect().iter_events(**given))
     assert sandbox.asked == []

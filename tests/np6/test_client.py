@@ -41,9 +41,13 @@ def test_the_key_is_sent_and_accepted(client: Np6Client, sandbox: Sandbox) -> No
         (304, errors.Np6AnswerError, "neither with events nor with an error"),
     ],
 )
-def test_each_status_has_its_error(client: Np6Client, sandbox: Sandbox, status: int, kind: type, says: str) -> None:
+def test_each_status_has_its_error(
+    client: Np6Client, sandbox: Sandbox, status: int, kind: type, says: str
+) -> None:
     body = b"" if status == 304 else b'{"recipient": "a@b.c"}'
-    sandbox.plan.add(Fault(status=status, body=body, framing="length", headers={"x-request-id": "r-1"}), times=2)
+    sandbox.plan.add(
+        Fault(status=status, body=body, framing="length", headers={"x-request-id": "r-1"}), times=2
+    )
     with pytest.raises(errors.Np6Error, match=says) as caught:
         client.get_json("/actions")
     assert type(caught.value) is kind
@@ -125,7 +129,9 @@ def test_a_stalled_answer_ends_at_the_read_timeout(sandbox: Sandbox) -> None:
 
 def test_a_redirect_to_another_origin_does_not_carry_the_key(client: Np6Client, sandbox: Sandbox) -> None:
     with Sandbox(sandbox.world, key=KEY) as elsewhere:
-        sandbox.plan.add(Fault(status=302, headers={"Location": f"{elsewhere.url}/actions"}, framing="length"))
+        sandbox.plan.add(
+            Fault(status=302, headers={"Location": f"{elsewhere.url}/actions"}, framing="length")
+        )
         with pytest.raises(errors.Np6RefusedError, match="would carry the API key away") as caught:
             client.list_actions({})
         assert elsewhere.asked == []
@@ -134,7 +140,9 @@ def test_a_redirect_to_another_origin_does_not_carry_the_key(client: Np6Client, 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirect_within_the_origin_is_followed(client: Np6Client, sandbox: Sandbox, status: int) -> None:
-    sandbox.plan.add(Fault(path="/actions/old", status=status, headers={"Location": "/actions"}, framing="length"))
+    sandbox.plan.add(
+        Fault(path="/actions/old", status=status, headers={"Location": "/actions"}, framing="length")
+    )
     assert len(client.get_json("/actions/old")) == 4
 
 

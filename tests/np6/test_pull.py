@@ -43,7 +43,9 @@ def held(sandbox: Sandbox, query: EventQuery) -> list[bytes]:
 
 
 @pytest.mark.parametrize("event_type", ["bounces", "cancellations", "responses/stop"])
-def test_a_pull_brings_just_what_the_sandbox_holds(client: Np6Client, sandbox: Sandbox, event_type: str) -> None:
+def test_a_pull_brings_just_what_the_sandbox_holds(
+    client: Np6Client, sandbox: Sandbox, event_type: str
+) -> None:
     query, spool = query_of(sandbox, event_type), Taken()
     proof = pull(client, query, spool)
     assert spool.lines == held(sandbox, query)
@@ -57,7 +59,9 @@ def body_size(sandbox: Sandbox, query: EventQuery) -> int:
 
 @pytest.mark.parametrize("framing", ["chunked", "length", "close"])
 @pytest.mark.parametrize("share", [0.0, 0.6, 1.0])
-def test_an_answer_that_breaks_is_pulled_afresh(client: Np6Client, sandbox: Sandbox, framing: Any, share: float) -> None:
+def test_an_answer_that_breaks_is_pulled_afresh(
+    client: Np6Client, sandbox: Sandbox, framing: Any, share: float
+) -> None:
     query, spool = query_of(sandbox), Taken()
     cut = max(1, round(body_size(sandbox, query) * share) - 1)
     sandbox.plan.add(Fault(cut=cut, framing=framing))

@@ -29,13 +29,17 @@ def test_requests_ask_in_whole_seconds_rounded_outward_and_for_order() -> None:
     assert asked == {"start": "2001-09-09T01:46:40Z", "end": "2001-09-09T01:46:42Z", "sort": "asc"}
 
 
-@pytest.mark.parametrize("action_id", [None, "", " ", "None", 5, "a/b", "../x", "a b", "__all__", "*x", "é", "a\n"])
+@pytest.mark.parametrize(
+    "action_id", [None, "", " ", "None", 5, "a/b", "../x", "a b", "__all__", "*x", "é", "a\n"]
+)
 def test_unusable_action_ids_are_refused(action_id: object) -> None:
     with pytest.raises(Np6InputError, match="action_id"):
         EventQuery.checked("bounces", action_id, WINDOW)
 
 
-@pytest.mark.parametrize("event_type", [None, "", "None", "bounce", "/", "//x", "/a/../b", "/a?b", "/a/", "BOUNCES"])
+@pytest.mark.parametrize(
+    "event_type", [None, "", "None", "bounce", "/", "//x", "/a/../b", "/a?b", "/a/", "BOUNCES"]
+)
 def test_unknown_event_types_are_refused(event_type: object) -> None:
     with pytest.raises(Np6InputError, match="event.type"):
         EventQuery.checked(event_type, "000PE4", WINDOW)

@@ -12,9 +12,14 @@ pytestmark = pytest.mark.core
 
 
 def settings(
-    host: str | None = None, port: int | None = None, password: str | None = "k", extra: dict[str, Any] | None = None
+    host: str | None = None,
+    port: int | None = None,
+    password: str | None = "k",
+    extra: dict[str, Any] | None = None,
 ) -> Np6Settings:
-    return Np6Settings.from_connection("np6_default", host=host, port=port, password=password, extra=extra or {})
+    return Np6Settings.from_connection(
+        "np6_default", host=host, port=port, password=password, extra=extra or {}
+    )
 
 
 @pytest.mark.parametrize(
@@ -36,7 +41,15 @@ def test_hosts(host: str | None, port: int | None, url: str) -> None:
 
 @pytest.mark.parametrize(
     "host",
-    ["http://api.example.org", "ftp://x", "https://user:secret@x", "https://x/path", "https://x?a=b", "https://x:y", "//"],
+    [
+        "http://api.example.org",
+        "ftp://x",
+        "https://user:secret@x",
+        "https://x/path",
+        "https://x?a=b",
+        "https://x:y",
+        "//",
+    ],
 )
 def test_unusable_hosts_are_refused_without_showing_secrets(host: str) -> None:
     with pytest.raises(Np6InputError, match="the host of connection 'np6_default'") as caught:
@@ -45,7 +58,9 @@ def test_unusable_hosts_are_refused_without_showing_secrets(host: str) -> None:
 
 
 def test_plain_http_goes_further_only_on_request() -> None:
-    assert settings("http://api.example.org", extra={"allow_http": "true"}).base_url == "http://api.example.org"
+    assert (
+        settings("http://api.example.org", extra={"allow_http": "true"}).base_url == "http://api.example.org"
+    )
 
 
 @pytest.mark.parametrize("password", [None, "", "  ", "a\nb", "clé"])
@@ -57,7 +72,13 @@ def test_unusable_keys_are_refused(password: str | None) -> None:
 
 def test_extras_of_a_uri_are_text() -> None:
     made = settings(
-        extra={"connect_timeout": "1.5", "max_attempts": "3", "allow_http": "False", "account": "shop", "max_wait": 0}
+        extra={
+            "connect_timeout": "1.5",
+            "max_attempts": "3",
+            "allow_http": "False",
+            "account": "shop",
+            "max_wait": 0,
+        }
     )
     assert (made.connect_timeout, made.max_attempts, made.allow_http, made.account, made.max_wait) == (
         *(1.5, 3, False, "shop"),

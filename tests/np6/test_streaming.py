@@ -21,7 +21,9 @@ MB = 1024 * 1024
 TRAPS = st.sampled_from(["},{", '"},{"', "} , {", '\\"},{', "[{},{}]", "]", "[", "\\", '"', "é📫", "\n"])
 VALUES: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=8) | TRAPS,
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4) | TRAPS, inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4) | TRAPS, inner, max_size=4)
+    ),
     max_leaves=12,
 )
 EVENTS = st.lists(st.dictionaries(st.text(max_size=4) | TRAPS, VALUES, max_size=4), max_size=30)
@@ -64,7 +66,9 @@ def test_every_element_comes_once_byte_for_byte(answer: tuple[list[bytes], bytes
 
 @settings(max_examples=200)
 @given(answers(), st.lists(st.integers(0, 10_000), max_size=40), st.integers(1, 10_000))
-def test_an_answer_cut_short_never_passes(answer: tuple[list[bytes], bytes], cuts: list[int], short: int) -> None:
+def test_an_answer_cut_short_never_passes(
+    answer: tuple[list[bytes], bytes], cuts: list[int], short: int
+) -> None:
     whole = answer[1].rstrip()
     text = whole[: -(short % len(whole) or 1)]
     with pytest.raises((Np6TruncatedError, Np6AnswerError)):

@@ -36,7 +36,10 @@ def test_in_an_ordered_answer_each_id_passes_once_whatever_the_batches(data: st.
     while rest:
         size = data.draw(st.integers(1, len(rest)))
         part, rest = rest[:size], rest[size:]
-        passed += [json.loads(bytes(item))["id"] for item in verifier.verify(batch(*(event(*one) for one in part))).items]
+        passed += [
+            json.loads(bytes(item))["id"]
+            for item in verifier.verify(batch(*(event(*one) for one in part))).items
+        ]
     assert passed == list(dict.fromkeys(names))
     assert (verifier.events, verifier.duplicates) == (len(passed), len(names) - len(passed))
 

@@ -40,8 +40,16 @@ def test_a_file_name_gives_its_window_back(window: Window) -> None:
     assert Window.from_name(f"{window.stem}.jsonl.gz") == window
 
 
-@pytest.mark.parametrize("name", ["", "part-0.jsonl", ".20261122T000000Z_20261123T000000Z.jsonl.1a2b.tmp",
-                                  "20261123T000000Z_20261122T000000Z.json", "20269999T000000Z_20261123T000000Z.json"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "part-0.jsonl",
+        ".20261122T000000Z_20261123T000000Z.jsonl.1a2b.tmp",
+        "20261123T000000Z_20261122T000000Z.json",
+        "20269999T000000Z_20261123T000000Z.json",
+    ],
+)
 def test_other_files_are_named_after_no_window(name: str) -> None:
     assert Window.from_name(name) is None
 

@@ -44,7 +44,9 @@ def counted(sandbox: Sandbox, event_type: str = "bounces", action: str = "000PE4
 
 
 def test_a_run_pulls_its_interval_and_reports(sandbox: Sandbox, tmp_path: Path) -> None:
-    source = one_task(f'event_type="bounces", action_id="000PE4", destination="{tmp_path}/{{{{ ds_nodash }}}}"')
+    source = one_task(
+        f'event_type="bounces", action_id="000PE4", destination="{tmp_path}/{{{{ ds_nodash }}}}"'
+    )
     run = run_source(source, DAY_AFTER)
     assert run.state == "success"
     (report,) = run.reports()
@@ -75,12 +77,16 @@ def test_a_run_into_sql(sandbox: Sandbox, sqlite_connection: Path) -> None:
     run = run_source(source, DAY_AFTER)
     (report,) = run.reports()
     assert (report["table"], report["destination"]) == ("np6_events", "np6_sql: np6_events")
-    assert report["events"] == sum(counted(sandbox, "cancellations", action) for action in sandbox.world.action_ids)
+    assert report["events"] == sum(
+        counted(sandbox, "cancellations", action) for action in sandbox.world.action_ids
+    )
 
 
 def test_a_report_stays_small_whatever_was_pulled(sandbox: Sandbox, tmp_path: Path) -> None:
     bounds = 'window_start="2024-01-01", window_end="2025-01-01"'
-    run = run_source(one_task(f'event_type="bounces", action_id="000PE4", destination="{tmp_path}", {bounds}'), DAY_AFTER)
+    run = run_source(
+        one_task(f'event_type="bounces", action_id="000PE4", destination="{tmp_path}", {bounds}'), DAY_AFTER
+    )
     (report,) = run.reports()
     assert report["slices"] == 366
     assert len(json.dumps(report)) < 4_096
@@ -127,7 +133,7 @@ def test_a_run_without_a_logical_date_fails_or_takes_its_bounds(sandbox: Sandbox
         'event_type="bounces", action_id="{{ none }}", destination="PLACE"',
         'event_type="bounces", action_id="", destination="PLACE"',
         'event_type="bounces", action_id="000PE4", destination="PLACE", window_start=datetime(2024, 10, 4),'
-        ' window_end=datetime(2024, 10, 5)',
+        " window_end=datetime(2024, 10, 5)",
         'event_type="bounces", action_id="000PE4", destination="PLACE", window_start="2024-10-05",'
         ' window_end="2024-10-04"',
         'event_type="bounces", action_id="000PE4", destination="/dev/null/x"',
@@ -159,7 +165,13 @@ def test_an_unusable_extra_fails_before_any_request(
 
 def operator(tmp_path: Path, **arguments: object) -> Np6EventsOperator:
     return Np6EventsOperator(
-        **{"task_id": "pull", "event_type": "bounces", "action_id": "000PE4", "destination": str(tmp_path), **arguments}  # type: ignore[arg-type]
+        **{
+            "task_id": "pull",
+            "event_type": "bounces",
+            "action_id": "000PE4",
+            "destination": str(tmp_path),
+            **arguments,
+        }  # type: ignore[arg-type]
     )
 
 
@@ -215,7 +227,9 @@ def test_a_deferred_run_ends_with_the_events(sandbox: Sandbox, tmp_path: Path) -
     assert report["pulled_at"] >= (end + timedelta(seconds=2)).strftime("%Y-%m-%dT%H:%M:%S.000Z")
 
 
-SHARED = HEAD + """
+SHARED = (
+    HEAD
+    + """
 SHARED = FileDestination("{root}/{{{{ dag_run.conf.day }}}}/{{{{ task.task_id }}}}/{{{{ ti.map_index }}}}", "jsonl")
 
 with DAG(DAG_ID, schedule=DAILY, start_date=START, catchup=False) as dag:
@@ -225,9 +239,12 @@ with DAG(DAG_ID, schedule=DAILY, start_date=START, catchup=False) as dag:
         action_id=["000PE4", "000PEB", "000PEI"]
     )
 """
+)
 
 
-def test_one_destination_shared_by_tasks_and_mapped_instances_and_runs(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_one_destination_shared_by_tasks_and_mapped_instances_and_runs(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
     from tests.airflow_runs import DAGS_FOLDER, load, run_dag
 
     path = DAGS_FOLDER / "shared_destination.py"
@@ -244,7 +261,8 @@ def test_one_destination_shared_by_tasks_and_mapped_instances_and_runs(sandbox: 
         }
         assert all(Path(report["manifest"]).exists() for report in run.returned.values())
         assert run.names == {
-            f"mapped[{index}]": f"bounces · {action}" for index, action in enumerate(("000PE4", "000PEB", "000PEI"))
+            f"mapped[{index}]": f"bounces · {action}"
+            for index, action in enumerate(("000PE4", "000PEB", "000PEI"))
         }
     assert module.SHARED == FileDestination(
         f"{tmp_path}/{{{{ dag_run.conf.day }}}}/{{{{ task.task_id }}}}/{{{{ ti.map_index }}}}", "jsonl"

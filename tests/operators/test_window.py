@@ -28,14 +28,16 @@ DAY = timedelta(days=1)
 
 
 def utc(*parts: int) -> pendulum.DateTime:
-    return pendulum.datetime(*parts, tz="UTC")
+    return pendulum.instance(datetime(*parts, tzinfo=UTC))  # type: ignore[misc, arg-type]
 
 
 def window(start: datetime, end: datetime) -> Window:
     return Window(to_ms(start), to_ms(end))
 
 
-def context(timetable: Timetable, logical_date: datetime | None, interval: DataInterval | None) -> dict[str, Any]:
+def context(
+    timetable: Timetable, logical_date: datetime | None, interval: DataInterval | None
+) -> dict[str, Any]:
     """What a task sees of its run."""
     made: dict[str, Any] = {"dag": SimpleNamespace(timetable=timetable, timezone=pendulum.UTC)}
     if logical_date is not None:
@@ -52,6 +54,7 @@ def scheduled(timetable: Timetable, after: pendulum.DateTime) -> dict[str, Any]:
         restriction=TimeRestriction(earliest=None, latest=None, catchup=True),
     )
     assert info is not None
+    assert info.data_interval is not None
     return context(timetable, info.data_interval.start, info.data_interval)
 
 
@@ -133,7 +136,9 @@ CLOCK_CHANGES = [
 
 
 @pytest.mark.parametrize(("start", "end", "hours"), CLOCK_CHANGES)
-def test_local_days_have_23_24_or_25_hours(start: pendulum.DateTime, end: pendulum.DateTime, hours: int) -> None:
+def test_local_days_have_23_24_or_25_hours(
+    start: pendulum.DateTime, end: pendulum.DateTime, hours: int
+) -> None:
     assert (end - start).in_hours() == hours
     by_interval = scheduled(CronDataIntervalTimetable("0 0 * * *", timezone=PARIS), start)
     assert resolve_window(by_interval, None, None, None) == window(start, end)
