@@ -15,8 +15,7 @@ from tests.conftest import KEY
 
 PULL = """
 import json, os, resource, sys
-from airflow_provider_np6.destinations.base import destination_of
-from airflow_provider_np6.destinations import SqlDestination
+from airflow_provider_np6.destinations import SqlDestination, destination_of
 from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.pull import pull
 from airflow_provider_np6.np6.query import EventQuery

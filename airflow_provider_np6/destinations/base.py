@@ -70,20 +70,3 @@ def text_field(destination: Destination, name: str) -> str:
     if not isinstance(value, str) or value.strip() in ("", "None"):
         raise Np6InputError(f"{name} of {type(destination).__name__} is {value!r}", cure=f"Give {name}.")
     return value
-
-
-def destination_of(value: object) -> Destination:
-    """The destination that an operator's argument stands for, once rendered.
-
-    :raises Np6InputError: if it is neither a URI nor a destination object.
-    """
-    from airflow_provider_np6.destinations.files import FileDestination
-
-    if isinstance(value, Destination):
-        return value
-    if isinstance(value, str):
-        return FileDestination(value)
-    raise Np6InputError(
-        f"destination is of type {type(value).__name__}",
-        cure="Give a URI, a FileDestination or an SqlDestination; from another task, a URI.",
-    )

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -14,9 +12,14 @@ from airflow_provider_np6.destinations import layout
 from airflow_provider_np6.destinations.base import Destination, Landing, text_field
 from airflow_provider_np6.destinations.formats import FORMATS, LinesFile
 from airflow_provider_np6.destinations.manifest import Manifest
-from airflow_provider_np6.destinations.store import Store, store_at
-from airflow_provider_np6.np6.errors import Np6ConflictError, Np6DestinationError, Np6InputError
-from airflow_provider_np6.np6.query import ALL_ACTIONS, EventQuery
+from airflow_provider_np6.destinations.store import store_at
+from airflow_provider_np6.destinations.tree import Tree
+from airflow_provider_np6.np6.errors import (
+    Np6ConflictError,
+    Np6DestinationError,
+    Np6InputError,
+)
+from airflow_provider_np6.np6.query import EventQuery
 from airflow_provider_np6.np6.window import DAY, Window, iso
 
 if TYPE_CHECKING:
@@ -50,7 +53,7 @@ class FileDestination(Destination):
             raise Np6InputError(f"unknown format {self.format!r}", cure=f"Known are {', '.join(FORMATS)}.")
         conn_id = None if self.conn_id in (None, "", "None") else self.conn_id
         with _failures_of(path, Np6InputError, "cannot be used"):
-            tree = _Tree(store_at(path, conn_id), query, account)
+            tree = Tree(store_at(path, conn_id), query, account)
             tree.check_account()
             tree.check_slices()
         landing = _FileLanding(tree, self.format)
@@ -77,90 +80,6 @@ def _failures_of(path: str, kind: type[Np6InputError | Np6DestinationError], wha
         ) from None
 
 
-class _Tree:
-    """What is stored for one query: slices by their names, nothing more."""
-
-    def __init__(self, store: Store, query: EventQuery, account: str) -> None:
-        self.store = store
-        self.query = query
-        self.account = account
-
-    def check_account(self) -> None:
-        if layout.ACCOUNT not in self.store.names(""):
-            return
-        other = json.loads(self.store.read("", layout.ACCOUNT))["account"]
-        if other != self.account:
-            raise Np6ConflictError(
-                f"the tree holds events of account {other!r}, this connection's is {self.account!r}",
-                cure="Give each account a tree of its own, or both connections the same extra account.",
-                where=self.query.where,
-            )
-
-    def record_account(self) -> None:
-        if layout.ACCOUNT not in self.store.names(""):
-            self.put("", layout.ACCOUNT, json.dumps({"account": self.account}).encode() + b"\n")
-
-    def check_slices(self) -> None:
-        """Refuse what would leave two slices that both claim a moment.
-
-        :raises Np6ConflictError: if a stored slice crosses or contains one of the window's, or belongs to
-            a pull of all actions where this is one of a single action, or the other way round.
-        """
-        for window in self.query.window.days():
-            stored = self.manifests(window).values()
-            if any(slice_.overlaps(window) and not window.contains(slice_) for slice_ in stored):
-                self._refuse_crossed()
-            for action in self._rivals():
-                if any(slice_.overlaps(window) for slice_ in self.manifests(window, action).values()):
-                    raise Np6ConflictError(
-                        f"the tree holds events of this time pulled for {layout.action_key(action)}",
-                        cure="Pull all actions at once or each by itself, or use two trees.",
-                        where=self.query.where,
-                    )
-
-    def _refuse_crossed(self) -> None:
-        """Name the smallest window that would be taken: it covers every slice that it touches."""
-        wanted = self.query.window
-        while True:
-            stored = [
-                slice_
-                for day in wanted.days()
-                for slice_ in self.manifests(day).values()
-                if slice_.overlaps(wanted)
-            ]
-            grown = reduce(Window.union, stored, wanted)
-            if grown == wanted:
-                break
-            wanted = grown
-        raise Np6ConflictError(
-            "the tree holds a slice that this window covers only in part",
-            cure=f"Pull {wanted} or more.",
-            where=self.query.where,
-        )
-
-    def _rivals(self) -> list[str]:
-        """Partitions that may hold the same events: all actions' for one action, each one's for all."""
-        if self.query.action_id != ALL_ACTIONS:
-            return [ALL_ACTIONS]
-        names = self.store.names(f"{layout.MANIFESTS}/{layout.type_key(self.query)}")
-        actions = [name.removeprefix("action=") for name in names if name.startswith("action=")]
-        return [action for action in actions if action != layout.ALL_ACTIONS_KEY]
-
-    def manifests(self, window: Window, action: str | None = None) -> dict[str, Window]:
-        query = (
-            self.query
-            if action is None
-            else EventQuery(self.query.event_type, action, self.query.window, self.query.classification)
-        )
-        names = self.store.names(f"{layout.MANIFESTS}/{layout.partition(query, window)}")
-        return layout.windows_of(name for name in names if name.endswith(".json"))
-
-    def put(self, folder: str, name: str, data: bytes) -> None:
-        temporary = self.store.temporary(folder, name)
-        temporary.write_bytes(data)
-        self.store.put(temporary, folder, name)
-
-
 class _Slice:
     """One UTC day's part of the window, in the spool."""
 
@@ -183,7 +102,7 @@ class _Slice:
 class _FileLanding:
     """Spools each slice into a file of the destination's format, then publishes slice by slice."""
 
-    def __init__(self, tree: _Tree, format_: str) -> None:
+    def __init__(self, tree: Tree, format_: str) -> None:
         self._tree = tree
         self._format = format_
         self._windows = {window.start // DAY: window for window in tree.query.window.days()}

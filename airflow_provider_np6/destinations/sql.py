@@ -5,18 +5,28 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_np6.destinations.base import Destination, Landing, text_field
-from airflow_provider_np6.np6.errors import Np6ConflictError, Np6DestinationError, Np6Error, Np6InputError
+from airflow_provider_np6.destinations.database import (
+    Database,
+    check_table,
+    dataset,
+    hook_of,
+    overlapping,
+    within,
+)
+from airflow_provider_np6.np6.errors import (
+    Np6DestinationError,
+    Np6InputError,
+)
 from airflow_provider_np6.np6.query import ALL_ACTIONS, EventQuery
 from airflow_provider_np6.np6.window import Window
 
 if TYPE_CHECKING:
-    from airflow_provider_np6.destinations.tables import Table
     from airflow_provider_np6.np6.pull import Proof
     from airflow_provider_np6.np6.verification import Events
 
@@ -60,114 +70,12 @@ class SqlDestination(Destination):
                     f"{name!r} is not a table's or schema's name",
                     cure="Names are up to 50 letters, digits and '_'; the schema is a field of its own.",
                 )
-        database = _Database(_hook_of(text_field(self, "conn_id")), schema, self.table, self.create)
+        database = Database(hook_of(text_field(self, "conn_id")), schema, self.table, self.create)
         with database.failures("cannot be used", Np6InputError):
             with database.transaction() as cursor:
-                _check_table(database, cursor, query, account)
+                check_table(database, cursor, query, account)
         with tempfile.TemporaryFile(prefix="np6-") as spool:
             yield _SqlLanding(database, query, account, _Spool(spool))
-
-
-def _hook_of(conn_id: str) -> Any:
-    from airflow.providers.common.compat.sdk import BaseHook
-    from airflow.providers.common.sql.hooks.sql import DbApiHook
-
-    try:
-        hook = BaseHook.get_hook(conn_id)
-    except Exception as error:  # a missing connection or provider, of classes that differ by version
-        raise Np6InputError(
-            f"connection {conn_id!r} gives no database: {type(error).__name__}",
-            cure="Create the connection, and install the provider of its type.",
-        ) from None
-    if not isinstance(hook, DbApiHook):
-        raise Np6InputError(
-            f"connection {conn_id!r} is not one of a SQL database",
-            cure="Its type must be one whose hook is a common-sql hook.",
-        )
-    return hook
-
-
-class _Database:
-    """The two tables, and transactions on them."""
-
-    def __init__(self, hook: Any, schema: str | None, table: str, create: bool) -> None:
-        from airflow_provider_np6.destinations.dialects import dialect_of
-        from airflow_provider_np6.destinations.tables import events_table, windows_table
-
-        self._hook = hook
-        self._create = create
-        self._dialect = dialect_of(hook.dialect_name)
-        self.events: Table = events_table(schema, table, self._dialect, hook.placeholder)
-        self.windows: Table = windows_table(schema, table, self._dialect, hook.placeholder)
-
-    @contextmanager
-    def transaction(self) -> Iterator[Any]:
-        """A cursor in a transaction that holds the table's lock; rolled back on any error."""
-        with closing(self._hook.get_conn()) as connection:
-            if self._hook.supports_autocommit:
-                self._hook.set_autocommit(connection, False)
-            with closing(connection.cursor()) as cursor:
-                try:
-                    self._dialect.begin(cursor, self.events.name)
-                    if self._create:
-                        self.events.create(cursor)
-                        self.windows.create(cursor)
-                    yield cursor
-                    connection.commit()
-                except BaseException:
-                    connection.rollback()
-                    raise
-
-    @contextmanager
-    def failures(self, what: str, kind: type[Np6Error]) -> Iterator[None]:
-        """Tell a driver's own error as one of ours, without its text: that may hold a row."""
-        try:
-            yield
-        except Np6Error:
-            raise
-        except Exception as error:  # each driver has a tree of errors of its own
-            state = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
-            reason = type(error).__name__ + (f", SQLSTATE {state}" if state else "")
-            raise kind(
-                f"table {self.events.name} {what}: {reason}",
-                cure="Look it up in the database's own log, which names the statement.",
-            ) from None
-
-    def ms(self, moment: Any) -> int:
-        return self._dialect.ms(moment)
-
-
-def _dataset(query: EventQuery) -> dict[str, Any]:
-    return {"event_type =": query.event_type, "classification =": query.classification}
-
-
-def _within(column: str, window: Window) -> dict[str, Any]:
-    return {f"{column} >=": window.start, f"{column} <": window.end}
-
-
-def _overlapping(window: Window) -> dict[str, Any]:
-    return {"window_start <": window.end, "window_end >": window.start}
-
-
-def _check_table(database: _Database, cursor: Any, query: EventQuery, account: str) -> None:
-    """:raises Np6ConflictError: if the table is another account's, or holds the same time pulled for all
-    actions where this is a pull of one, or the other way round."""
-    others = database.windows.select(cursor, ["account"], {"account <>": account})
-    if others:
-        raise Np6ConflictError(
-            f"table {database.events.name} holds events of account {others[0][0]!r}, not {account!r}",
-            cure="Give each account a table of its own, or both connections the same extra account.",
-            where=query.where,
-        )
-    rival = "action_id <>" if query.action_id == ALL_ACTIONS else "action_id ="
-    where = {**_dataset(query), rival: ALL_ACTIONS, **_overlapping(query.window)}
-    if database.windows.count(cursor, where):
-        raise Np6ConflictError(
-            f"table {database.events.name} holds events of this time, pulled for"
-            f" {'single actions' if query.action_id == ALL_ACTIONS else 'all actions at once'}",
-            cure="Pull all actions at once or each by itself, or use two tables.",
-            where=query.where,
-        )
 
 
 class _Spool:
@@ -194,7 +102,7 @@ class _Spool:
 class _SqlLanding:
     """Replaces one window in one short transaction."""
 
-    def __init__(self, database: _Database, query: EventQuery, account: str, spool: _Spool) -> None:
+    def __init__(self, database: Database, query: EventQuery, account: str, spool: _Spool) -> None:
         self._database = database
         self._query = query
         self._account = account
@@ -220,19 +128,20 @@ class _SqlLanding:
         from airflow_provider_np6.destinations.columns import row_of
 
         database, query = self._database, self._query
-        dataset = _dataset(query)
         action = {} if query.action_id == ALL_ACTIONS else {"action_id =": query.action_id}
         with database.transaction() as cursor:
-            _check_table(database, cursor, query, self._account)
+            check_table(database, cursor, query, self._account)
             if self._is_superseded(cursor, proof):
                 return False
-            database.events.delete(cursor, {**dataset, **action, **_within("occurred_at", query.window)})
+            database.events.delete(
+                cursor, {**dataset(query), **action, **within("occurred_at", query.window)}
+            )
             for batch in self.spool.batches():
                 rows = [row_of(item, query, proof.pulled_at) for item in batch]
                 if take_over:
                     rows = list({row["event_id"]: row for row in rows}.values())
                     ids = [row["event_id"] for row in rows]
-                    database.events.delete(cursor, {**dataset, "event_id IN": ids})
+                    database.events.delete(cursor, {**dataset(query), "event_id IN": ids})
                 database.events.insert(cursor, rows)
             self._cut_stored_windows(cursor)
             database.windows.insert(cursor, [self._window_row(query.window, proof.events, proof.pulled_at)])
@@ -249,13 +158,13 @@ class _SqlLanding:
         return self._database.windows.count(cursor, later) > 0
 
     def _recorded(self) -> dict[str, Any]:
-        return {**_dataset(self._query), "action_id =": self._query.action_id}
+        return {**dataset(self._query), "action_id =": self._query.action_id}
 
     def _cut_stored_windows(self, cursor: Any) -> None:
         """Take the pulled window out of the recorded ones, so that these tile as events do."""
         database, query = self._database, self._query
         columns = ["window_start", "window_end", "pulled_at"]
-        where = {**self._recorded(), **_overlapping(query.window)}
+        where = {**self._recorded(), **overlapping(query.window)}
         action = {} if query.action_id == ALL_ACTIONS else {"action_id =": query.action_id}
         rest = []
         for row in database.windows.select(cursor, columns, where):
@@ -263,7 +172,7 @@ class _SqlLanding:
             for left, right in ((start, query.window.start), (query.window.end, end)):
                 if left < right:
                     part = Window(left, right)
-                    events = {**_dataset(query), **action, **_within("occurred_at", part)}
+                    events = {**dataset(query), **action, **within("occurred_at", part)}
                     rest.append(self._window_row(part, database.events.count(cursor, events), pulled_at))
         database.windows.delete(cursor, where)
         if rest:

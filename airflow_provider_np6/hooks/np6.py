@@ -14,7 +14,12 @@ from airflow.providers.common.compat.sdk import BaseHook
 
 from airflow_provider_np6.np6.errors import Np6Error, Np6InputError, Np6NotFoundError
 from airflow_provider_np6.np6.window import Window, iso_seconds
-from airflow_provider_np6.provider_info import CONN_FIELDS, CONNECTION_TYPE, DEFAULT_CONN_ID, FIELD_BEHAVIOUR
+from airflow_provider_np6.provider_info import (
+    CONN_FIELDS,
+    CONNECTION_TYPE,
+    DEFAULT_CONN_ID,
+    FIELD_BEHAVIOUR,
+)
 
 if TYPE_CHECKING:
     import requests
@@ -45,7 +50,10 @@ class Np6Hook(BaseHook):
     @classmethod
     def get_connection_form_widgets(cls) -> dict[str, Any]:
         """The form's own fields for Airflow up to 3.1; later ones read the provider's metadata."""
-        from flask_appbuilder.fieldwidgets import BS3PasswordFieldWidget, BS3TextFieldWidget
+        from flask_appbuilder.fieldwidgets import (
+            BS3PasswordFieldWidget,
+            BS3TextFieldWidget,
+        )
         from wtforms import BooleanField, PasswordField, StringField
         from wtforms.validators import Optional
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator, conf
 
-from airflow_provider_np6.destinations.base import Destination, destination_of
+from airflow_provider_np6.destinations import destination_of
+from airflow_provider_np6.destinations.base import Destination
 from airflow_provider_np6.hooks.np6 import Np6Hook
 from airflow_provider_np6.np6.errors import Np6Error, Np6InputError
 from airflow_provider_np6.np6.query import EventQuery
