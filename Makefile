@@ -1,0 +1,97 @@
+# Needs Python >= 3.11 and make. All else is installed below this folder.
+
+PYTHON ?= python3
+NEWEST := 3.3.2
+LAST_2 := 2.11.2
+MATRIX := airflow-$(NEWEST) airflow-$(LAST_2) lowest
+BIN := .venv/bin
+UV := $(BIN)/uv
+
+# An environment that is active means nothing here.
+unexport VIRTUAL_ENV PYTHONHOME PYTHONPATH
+
+.PHONY: help
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' Makefile | expand -t 18
+
+.PHONY: demo
+demo: .venv/ready ## one day of a sandbox account into files and SQL, and a table of what landed
+	$(BIN)/python demo/run.py
+
+.PHONY: test
+test: .venv/ready ## every test, on the newest Airflow
+	@$(get-compose)
+	$(BIN)/python -m pytest
+
+.PHONY: lint
+lint: .venv/ready ## style, types, and who may import whom
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+.PHONY: format
+format: .venv/ready ## bring the code into the style that lint wants
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+.PHONY: matrix
+matrix: $(MATRIX:%=core-%) ## the core tests on each supported Airflow, and on the lowest versions allowed
+
+.PHONY: $(MATRIX:%=core-%)
+$(MATRIX:%=core-%): core-%: .venv-%/ready
+	.venv-$*/bin/python -m pytest -m core
+
+.PHONY: airflow
+airflow: export AIRFLOW_HOME := $(CURDIR)/.airflow
+airflow: export AIRFLOW__API__HOST := 127.0.0.1
+airflow: export AIRFLOW__CORE__DAGS_FOLDER := $(CURDIR)/dags
+airflow: export AIRFLOW__CORE__LOAD_EXAMPLES := False
+airflow: export AIRFLOW__CORE__PARALLELISM := 4
+airflow: export AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS := True
+airflow: export AIRFLOW_CONN_NP6_DEFAULT := {"conn_type": "np6", "host": "http://127.0.0.1:8086", "password": "sandbox-key"}
+airflow: export AIRFLOW_CONN_NP6_SQL := {"conn_type": "sqlite", "host": "$(CURDIR)/.airflow/np6.db"}
+airflow: .venv/ready ## Airflow's pages on port 8080 with the sandbox behind them, until Ctrl-C
+	$(BIN)/airflow db migrate
+	$(BIN)/airflow pools set np6_api 4 "Requests to NP6"
+	trap : INT TERM; \
+	$(BIN)/python -m airflow_provider_np6.sandbox --port 8086 --key sandbox-key & trap "kill $$!" EXIT; \
+	PATH="$(CURDIR)/$(BIN):$$PATH" airflow standalone
+
+.PHONY: constraints
+constraints: $(UV) ## choose the versions again: the newest for each Airflow, the lowest that pyproject.toml allows
+	echo "apache-airflow==$(NEWEST)" | $(COMPILE) --group lint --output-file constraints/airflow-$(NEWEST).txt
+	echo "apache-airflow==$(LAST_2)" | $(COMPILE) --output-file constraints/airflow-$(LAST_2).txt
+	$(LOWEST) | $(COMPILE) --resolution lowest-direct --output-file constraints/lowest.txt
+
+.PHONY: clean
+clean: ## remove all that the other targets made
+	rm -rf .venv .venv-* .airflow .demo .hypothesis .*_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+REQUIREMENTS := pyproject.toml --extra postgres --extra sqlite --extra s3 --group test
+INSTALL := $(UV) pip install --quiet --editable . --requirement $(REQUIREMENTS)
+COMPILE := $(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --no-header --no-annotate \
+	$(REQUIREMENTS) -
+# Every NAME>=VERSION of pyproject.toml made NAME==VERSION; and what Airflow 2.11.0 needs but only 2.11.2 says.
+LOWEST := { sed -n '/^dependencies/,/^s3/ s/.*"\(.*\)>=\(.*\)".*/\1==\2/p' pyproject.toml; echo "universal-pathlib<0.3"; }
+
+$(UV):
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet uv
+
+.venv/ready: constraints/airflow-$(NEWEST).txt pyproject.toml | $(UV)
+	$(INSTALL) --group lint --constraint $< --python .venv
+	@touch $@
+
+.venv-%/ready: constraints/%.txt pyproject.toml | $(UV)
+	$(UV) venv --quiet --clear --python .venv .venv-$*
+	$(INSTALL) --constraint $< --python .venv-$*
+	@touch $@
+
+# Debian's docker-compose reads docker-compose.yaml without a Docker engine; without it, its tests are skipped.
+define get-compose
+docker compose version >/dev/null 2>&1 || docker-compose version >/dev/null 2>&1 || { \
+	test "$$(id -u)" = 0 && apt-get update && apt-get install --yes --no-install-recommends docker-compose; \
+} >/dev/null 2>&1 || true
+endef
