@@ -63,12 +63,9 @@ class Postgres:
             "unix_socket_directories": str(self._folder),
         }
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-        self._server = subprocess.Popen(
-            [str(self._binaries / "postgres"), "-D", str(data), "-p", str(self.port), *options],
-            user=self._user,
-            stdout=subprocess.DEVNULL,
-            stderr=(self._folder / "log").open("wb"),
-        )
+        command = [str(self._binaries / "postgres"), "-D", str(data), "-p", str(self.port), *options]
+        with (self._folder / "log").open("wb") as log:
+            self._server = subprocess.Popen(command, user=self._user, stdout=subprocess.DEVNULL, stderr=log)
         deadline = time.monotonic() + 60
         while not self._answers():
             if self._server.poll() is not None or time.monotonic() > deadline:

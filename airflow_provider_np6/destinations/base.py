@@ -40,7 +40,7 @@ class Destination:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if hasattr(value, "operator") and hasattr(value, "resolve"):
+            if hasattr(value, "iter_references"):
                 raise Np6InputError(
                     f"{field.name} of {type(self).__name__} is another task's output",
                     cure="Airflow sees no dependency inside an object: write it as a template,"

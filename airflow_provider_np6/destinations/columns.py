@@ -90,9 +90,12 @@ INDEX = ("event_type", "action_id", "occurred_at")
 """What windows are replaced by."""
 
 
+_decode = msgspec.json.Decoder(float_hook=str).decode  # a number keeps its text, whatever its size
+
+
 def row_of(item: bytes, query: EventQuery, pulled_at: int) -> dict[str, Any]:
     """One event's columns by name: text, or ms since the epoch for moments, or None."""
-    event = msgspec.json.decode(item)
+    event = _decode(item)
     row = {column.name: _found(event, column) for column in FOUND}
     row["event_type"] = query.event_type
     row["classification"] = query.classification
@@ -113,6 +116,6 @@ def _found(event: Any, column: Column) -> Any:
                 return value
         elif isinstance(value, str):
             return value
-        elif isinstance(value, int | float):
-            return msgspec.json.encode(value).decode()
+        elif isinstance(value, int):
+            return str(value).lower()
     return None

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_np6.np6.errors import Np6ConflictError, Np6Error, Np6InputError
+from airflow_provider_np6.np6.errors import (
+    Np6ConflictError,
+    Np6DestinationError,
+    Np6Error,
+    Np6InputError,
+)
 from airflow_provider_np6.np6.query import ALL_ACTIONS, EventQuery
 from airflow_provider_np6.np6.window import Window
 
@@ -19,11 +24,18 @@ def hook_of(conn_id: str) -> Any:
     from airflow.providers.common.sql.hooks.sql import DbApiHook
 
     try:
-        hook = BaseHook.get_hook(conn_id)
-    except Exception as error:  # a missing connection or provider, of classes that differ by version
+        connection = BaseHook.get_connection(conn_id)
+    except Exception as error:  # its class differs by version
+        kind = Np6InputError if "NotFound" in type(error).__name__ else Np6DestinationError
+        raise kind(
+            f"connection {conn_id!r} gives no database: {type(error).__name__}", cure="Create the connection."
+        ) from None
+    try:
+        hook = connection.get_hook()  # type: ignore[no-untyped-call]
+    except Exception as error:
         raise Np6InputError(
             f"connection {conn_id!r} gives no database: {type(error).__name__}",
-            cure="Create the connection, and install the provider of its type.",
+            cure="Install the provider of its type.",
         ) from None
     if not isinstance(hook, DbApiHook):
         raise Np6InputError(
@@ -33,18 +45,29 @@ def hook_of(conn_id: str) -> Any:
     return hook
 
 
+_FOR_GOOD = ("28", "3D", "3F", "42")
+"""Classes of SQLSTATE that another try cannot cure: no right, no such database, schema or table."""
+
+_SQLITE_FOR_GOOD = ("SQLITE_ERROR", "SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_NOTADB")
+
+
 class Database:
     """The two tables, and transactions on them."""
 
     def __init__(self, hook: Any, schema: str | None, table: str, create: bool) -> None:
         from airflow_provider_np6.destinations.dialects import dialect_of
-        from airflow_provider_np6.destinations.tables import events_table, windows_table
+        from airflow_provider_np6.destinations.tables import (
+            events_table,
+            quarantine_table,
+            windows_table,
+        )
 
         self._hook = hook
         self._create = create
         self._dialect = dialect_of(hook.dialect_name)
         self.events: Table = events_table(schema, table, self._dialect, hook.placeholder)
         self.windows: Table = windows_table(schema, table, self._dialect, hook.placeholder)
+        self.quarantine: Table = quarantine_table(schema, table, self._dialect, hook.placeholder)
 
     @contextmanager
     def transaction(self) -> Iterator[Any]:
@@ -58,15 +81,20 @@ class Database:
                     if self._create:
                         self.events.create(cursor)
                         self.windows.create(cursor)
+                        self.quarantine.create(cursor)
                     yield cursor
                     connection.commit()
                 except BaseException:
-                    connection.rollback()
+                    with suppress(Exception):  # a dead connection has rolled back already
+                        connection.rollback()
                     raise
 
     @contextmanager
-    def failures(self, what: str, kind: type[Np6Error]) -> Iterator[None]:
-        """Tell a driver's own error as one of ours, without its text: that may hold a row."""
+    def failures(self, what: str, for_good: type[Np6Error] = Np6DestinationError) -> Iterator[None]:
+        """Tell a driver's own error as one of ours, without its text: that may hold a row.
+
+        :param for_good: the class for what another try cannot cure.
+        """
         try:
             yield
         except Np6Error:
@@ -74,7 +102,8 @@ class Database:
         except Exception as error:  # each driver has a tree of errors of its own
             state = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
             reason = type(error).__name__ + (f", SQLSTATE {state}" if state else "")
-            raise kind(
+            final = str(state)[:2] in _FOR_GOOD or getattr(error, "sqlite_errorname", "") in _SQLITE_FOR_GOOD
+            raise (for_good if final else Np6DestinationError)(
                 f"table {self.events.name} {what}: {reason}",
                 cure="Look it up in the database's own log, which names the statement.",
             ) from None

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from airflow_provider_np6.destinations.columns import Kind
+from airflow_provider_np6.np6.errors import Np6InputError
 from airflow_provider_np6.np6.window import from_ms, iso, to_ms
 
 _LATEST = 253_402_300_799_999  # the last millisecond of the year 9999
@@ -30,12 +31,11 @@ class Dialect:
             "payload": "TEXT",
         }
     )
-    quote_mark: str = '"'
     index_if_not_exists: bool = False
 
     def quote(self, name: str) -> str:
         """``name`` as an identifier."""
-        return f"{self.quote_mark}{name}{self.quote_mark}"
+        return f'"{name}"'
 
     def moment(self, ms: int) -> Any:
         """A moment as its column takes it: here without a zone, in UTC."""
@@ -49,8 +49,12 @@ class Dialect:
     def value(self, kind: Kind, value: Any) -> Any:
         """A value of a row as its column takes it; moments beyond the calendar become NULL."""
         if kind != "moment" or value is None:
-            return value
+            return self.text(value) if kind == "text" else value
         return self.moment(value) if _EARLIEST <= value <= _LATEST else None
+
+    def text(self, value: Any) -> Any:
+        """A text as its column takes it."""
+        return value
 
     def begin(self, cursor: Any, table: str) -> None:
         """Begin the transaction and lock ``table`` against other pulls, until it ends."""
@@ -66,6 +70,10 @@ class _Sqlite(Dialect):
 
 
 class _Postgresql(Dialect):
+    def text(self, value: Any) -> Any:
+        """PostgreSQL's texts hold no NUL: such a one stays in the payload alone."""
+        return None if isinstance(value, str) and "\0" in value else value
+
     def moment(self, ms: int) -> datetime:
         return from_ms(ms)
 
@@ -86,10 +94,14 @@ _DIALECTS: dict[str, Dialect] = {
         {"key": "TEXT", "text": "TEXT", "moment": "TIMESTAMPTZ(3)", "count": "BIGINT", "payload": "JSON"},
         index_if_not_exists=True,
     ),
-    "mysql": Dialect(quote_mark="`"),
 }
 
 
 def dialect_of(name: str) -> Dialect:
-    """The dialect of a hook's ``dialect_name``; unknown ones speak plain SQL."""
+    """The dialect of a hook's ``dialect_name``; unknown ones speak plain SQL.
+
+    :raises Np6InputError: for MySQL, whose types and locks are other ones.
+    """
+    if name == "mysql":
+        raise Np6InputError("MySQL is not known to this version", cure="Use PostgreSQL or SQLite, or files.")
     return _DIALECTS.get(name, Dialect())

@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
+import errno
+import logging
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_np6.destinations import layout
 from airflow_provider_np6.destinations.base import Destination, Landing, text_field
-from airflow_provider_np6.destinations.formats import FORMATS, LinesFile
+from airflow_provider_np6.destinations.formats import FORMATS
 from airflow_provider_np6.destinations.manifest import Manifest
+from airflow_provider_np6.destinations.slices import Slice, Slices
 from airflow_provider_np6.destinations.store import store_at
 from airflow_provider_np6.destinations.tree import Tree
-from airflow_provider_np6.np6.errors import (
-    Np6ConflictError,
-    Np6DestinationError,
-    Np6InputError,
-)
+from airflow_provider_np6.np6.errors import Np6DestinationError, Np6Error, Np6InputError
 from airflow_provider_np6.np6.query import EventQuery
-from airflow_provider_np6.np6.window import DAY, Window, iso
+from airflow_provider_np6.np6.window import iso
 
 if TYPE_CHECKING:
     from airflow_provider_np6.np6.pull import Proof
-    from airflow_provider_np6.np6.verification import Events
+    from airflow_provider_np6.np6.verification import Events, Invalid
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -52,51 +53,43 @@ class FileDestination(Destination):
         if self.format not in FORMATS:
             raise Np6InputError(f"unknown format {self.format!r}", cure=f"Known are {', '.join(FORMATS)}.")
         conn_id = None if self.conn_id in (None, "", "None") else self.conn_id
-        with _failures_of(path, Np6InputError, "cannot be used"):
+        with _failures_of(path, "cannot be used", Np6InputError):
             tree = Tree(store_at(path, conn_id), query, account)
             tree.check_account()
             tree.check_slices()
         landing = _FileLanding(tree, self.format)
         try:
-            with _failures_of(path, Np6InputError, "cannot be written to"):
-                landing.try_writing()
+            landing.try_writing()
             yield landing
         finally:
             landing.restart()
 
 
+_FOR_GOOD = {
+    *(errno.ENOENT, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.EROFS, errno.ENAMETOOLONG)
+}
+
+
 @contextmanager
-def _failures_of(path: str, kind: type[Np6InputError | Np6DestinationError], what: str) -> Iterator[None]:
-    """Tell a disk's or an object store's own error as one of ours; its text may hold a signed URL."""
+def _failures_of(path: str, what: str, for_good: type[Np6Error] = Np6DestinationError) -> Iterator[None]:
+    """Tell a disk's or an object store's own error as one of ours; its text may hold a signed URL.
+
+    :param for_good: the class for what another try cannot cure.
+    """
     try:
         yield
-    except (Np6ConflictError, Np6DestinationError, Np6InputError):
+    except Np6Error:
         raise
     except Exception as error:  # every fsspec package has a tree of errors of its own
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
-        raise kind(
+        number = error.errno if isinstance(error, OSError) else None
+        final = number in _FOR_GOOD or isinstance(error, ValueError | ImportError | PermissionError)
+        reason = os.strerror(number) if number else type(error).__name__
+        raise (for_good if final else Np6DestinationError)(
             f"the destination {path} {what}: {reason}",
-            cure="Check the path, its connection and the rights of the worker's user.",
+            cure="Check the path, its connection and the rights of the worker's user."
+            if final
+            else "What it held is there still. Check that there is room, and that it can be reached.",
         ) from None
-
-
-class _Slice:
-    """One UTC day's part of the window, in the spool."""
-
-    def __init__(self, window: Window, temporary: Path, format_: str) -> None:
-        self.window = window
-        self.temporary = temporary
-        self.file = LinesFile(temporary, format_)
-        self.events = 0
-        self.first: int | None = None
-        self.last: int | None = None
-
-    def write(self, events: Events) -> None:
-        first, last = min(events.timestamps), max(events.timestamps)
-        self.first = first if self.first is None else min(first, self.first)
-        self.last = last if self.last is None else max(last, self.last)
-        self.events += len(events.items)
-        self.file.write(events)
 
 
 class _FileLanding:
@@ -105,80 +98,68 @@ class _FileLanding:
     def __init__(self, tree: Tree, format_: str) -> None:
         self._tree = tree
         self._format = format_
-        self._windows = {window.start // DAY: window for window in tree.query.window.days()}
-        self._slices: dict[int, _Slice] = {}
+        self._root = tree.store.path("").rstrip("/")
+        self._slices = Slices(tree.store, tree.query, format_)
 
     @property
     def spool(self) -> _FileLanding:
         return self
 
     def try_writing(self) -> None:
-        """Open the first slice's file, to fail before any request where that cannot be."""
-        self._slice(next(iter(self._windows)))
+        """Make the first slice's temporary, to fail before any request where that cannot be."""
+        with _failures_of(self._root, "cannot be written to", Np6InputError):
+            self._slices.first().open()
 
     def write(self, events: Events) -> None:
-        if not events.items:
-            return
-        days = [timestamp // DAY for timestamp in (min(events.timestamps), max(events.timestamps))]
-        if days[0] == days[1]:
-            self._slice(days[0]).write(events)
-            return
-        for day, part in _by_day(events).items():
-            self._slice(day).write(part)
+        with _failures_of(self._root, "cannot be written to"):
+            self._slices.write(events)
+
+    def set_aside(self, invalid: Invalid) -> None:
+        with _failures_of(self._root, "cannot be written to"):
+            self._slices.set_aside(invalid)
 
     def restart(self) -> None:
-        for slice_ in self._slices.values():
-            slice_.file.close()
-        self._tree.store.close()
-        self._slices.clear()
+        self._slices.discard()
+        self._slices = Slices(self._tree.store, self._tree.query, self._format)
 
     def publish(self, proof: Proof) -> dict[str, Any]:
         tree = self._tree
-        with _failures_of(tree.store.path("").rstrip("/"), Np6DestinationError, "could not be written"):
-            for day in self._windows:
-                self._slice(day).file.close()
+        with _failures_of(self._root, "could not be written"):
+            slices = self._slices.all()
             tree.check_account()
             tree.check_slices()
             tree.record_account()
-            superseded = [self._publish(slice_, proof) for _, slice_ in sorted(self._slices.items())].count(
-                False
-            )
+            superseded = [self._publish(slice_, proof) for slice_ in slices].count(False)
         return {**self._where(), **({"superseded": superseded} if superseded else {})}
 
-    def _slice(self, day: int) -> _Slice:
-        if day not in self._slices:
-            window = self._windows[day]
-            folder = layout.partition(self._tree.query, window)
-            temporary = self._tree.store.temporary(folder, f"{window.stem}.{self._format}")
-            self._slices[day] = _Slice(window, temporary, self._format)
-        return self._slices[day]
-
-    def _publish(self, slice_: _Slice, proof: Proof) -> bool:
+    def _publish(self, slice_: Slice, proof: Proof) -> bool:
         """Data, manifest, then removal of what the slice replaces; False if a later pull stands there."""
         tree, store = self._tree, self._tree.store
-        folder = layout.partition(tree.query, slice_.window)
-        manifests = f"{layout.MANIFESTS}/{folder}"
-        manifest_name = f"{slice_.window.stem}.json"
-        if manifest_name in tree.manifests(slice_.window):
-            stored = Manifest.decode(store.read(manifests, manifest_name))
-            if stored.pulled_at > iso(proof.pulled_at):
-                return False
-        data_name = f"{slice_.window.stem}.{self._format}" if slice_.events else None
-        manifest = self._manifest(slice_, proof, f"{folder}/{data_name}" if data_name else None)
-        if data_name:
-            store.put(slice_.temporary, folder, data_name)
-        tree.put(manifests, manifest_name, manifest.encode())
-        for name, window in tree.manifests(slice_.window).items():
-            if slice_.window.contains(window) and name != manifest_name:
-                store.remove(manifests, name)
-        proven = set(tree.manifests(slice_.window).values())
-        for name, window in layout.windows_of(store.names(folder)).items():
-            debris = window not in proven and window.overlaps(slice_.window)
-            if (debris or slice_.window.contains(window)) and name != data_name:
-                store.remove(folder, name)
+        manifests, name = f"{layout.MANIFESTS}/{slice_.folder}", f"{slice_.window.stem}.json"
+        if self._is_superseded(manifests, name, proof):
+            return False
+        manifest = tree.written(manifests, name, self._manifest(slice_, proof).encode())
+        if slice_.data is not None and slice_.data_name:
+            store.put(slice_.data.path, slice_.folder, slice_.data_name)
+        if slice_.aside is not None and slice_.aside_name:
+            store.put(slice_.aside, f"{layout.QUARANTINE}/{slice_.folder}", slice_.aside_name)
+        store.put(manifest, manifests, name)
+        tree.remove_replaced(slice_.window, {name, slice_.data_name, slice_.aside_name})
         return True
 
-    def _manifest(self, slice_: _Slice, proof: Proof, data: str | None) -> Manifest:
+    def _is_superseded(self, manifests: str, name: str, proof: Proof) -> bool:
+        if name not in self._tree.store.names(manifests):
+            return False
+        try:
+            stored = Manifest.decode(self._tree.store.read(manifests, name))
+        except Np6DestinationError:
+            log.warning(
+                "The manifest %s cannot be read: replacing it.", self._tree.store.path(manifests, name)
+            )
+            return False
+        return stored.pulled_at > iso(proof.pulled_at)
+
+    def _manifest(self, slice_: Slice, proof: Proof) -> Manifest:
         query = self._tree.query
         return Manifest(
             event_type=query.event_type,
@@ -187,13 +168,13 @@ class _FileLanding:
             window_start=iso(slice_.window.start),
             window_end=iso(slice_.window.end),
             format=self._format,
-            data=data,
+            data=f"{slice_.folder}/{slice_.data_name}" if slice_.data_name else None,
             events=slice_.events,
-            invalid=0,
+            invalid=slice_.invalid,
             first_timestamp=None if slice_.first is None else iso(slice_.first),
             last_timestamp=None if slice_.last is None else iso(slice_.last),
-            bytes=slice_.file.size if data else 0,
-            sha256=slice_.file.sha256 if data else None,
+            bytes=slice_.data.size if slice_.data else 0,
+            sha256=slice_.data.sha256 if slice_.data and slice_.data_name else None,
             requests=proof.requests,
             pulled_at=iso(proof.pulled_at),
             account=self._tree.account,
@@ -202,17 +183,8 @@ class _FileLanding:
 
     def _where(self) -> dict[str, Any]:
         """The manifest's path, or the folder of them where the window has several slices."""
-        tree = self._tree
+        tree, count = self._tree, len(self._slices)
         folder = f"{layout.MANIFESTS}/{layout.partition(tree.query, tree.query.window)}"
-        if len(self._windows) == 1:
+        if count == 1:
             return {"manifest": tree.store.path(folder, f"{tree.query.window.stem}.json"), "slices": 1}
-        return {"manifest": tree.store.path(folder.rsplit("/", 1)[0]), "slices": len(self._windows)}
-
-
-def _by_day(events: Events) -> dict[int, Events]:
-    parts: dict[int, tuple[list[Any], list[int]]] = {}
-    for item, timestamp in zip(events.items, events.timestamps, strict=True):
-        items, timestamps = parts.setdefault(timestamp // DAY, ([], []))
-        items.append(item)
-        timestamps.append(timestamp)
-    return {day: type(events)(items, timestamps) for day, (items, timestamps) in parts.items()}
+        return {"manifest": tree.store.path(folder.rsplit("/", 1)[0]), "slices": count}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Protocol, cast
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 if TYPE_CHECKING:
     from airflow_provider_np6.np6.verification import Events
@@ -15,29 +15,30 @@ FORMATS = ("jsonl", "jsonl.gz")
 _GZIP_LEVEL = 1  # twice as fast as the usual 6, for files about a fifth larger
 
 
-class _Output(Protocol):
-    def write(self, data: bytes, /) -> object: ...
-    def close(self) -> None: ...
-
-
 class _Hashed:
-    """A file that knows how many bytes it holds and their sha256."""
+    """A file that is written from its beginning to its end, and knows its size and sha256."""
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("wb")
+        self._path = path
+        self._file: BinaryIO | None = None
         self._sha256 = hashlib.sha256()
         self.size = 0
 
     def write(self, data: bytes, /) -> int:
+        if self._file is None:
+            self._file = self._path.open("ab")
         self._sha256.update(data)
         self.size += len(data)
         return self._file.write(data)
 
     def flush(self) -> None:
-        self._file.flush()
+        if self._file is not None:
+            self._file.flush()
 
     def close(self) -> None:
-        self._file.close()
+        if self._file is not None:
+            file, self._file = self._file, None
+            file.close()
 
     @property
     def sha256(self) -> str:
@@ -47,29 +48,36 @@ class _Hashed:
 class LinesFile:
     """``jsonl`` and ``jsonl.gz``: one raw event a line, UTF-8.
 
-    The same events in the same order give the same bytes: the gzip header has no name and no time.
+    The same events in the same order give the same bytes: the gzip header has no name and no time. A file
+    that was closed can be written on; in gzip, another member of the same archive begins.
+
+    :param path: an empty file.
     """
 
     def __init__(self, path: Path, format_: str) -> None:
+        self.path = path
+        self._packed = format_ == "jsonl.gz"
         self._hashed = _Hashed(path)
-        self._out: _Output = self._hashed
-        if format_ == "jsonl.gz":
-            self._out = gzip.GzipFile(
-                filename="",
-                mode="wb",
-                compresslevel=_GZIP_LEVEL,
-                fileobj=cast(BinaryIO, self._hashed),
-                mtime=0,
-            )
+        self._gzip: gzip.GzipFile | None = None
 
     def write(self, events: Events) -> None:
-        self._out.write(b"\n".join([*events.items, b""]))
+        lines = b"\n".join([*events.items, b""])
+        if not self._packed:
+            self._hashed.write(lines)
+            return
+        if self._gzip is None:
+            file = cast(BinaryIO, self._hashed)
+            self._gzip = gzip.GzipFile("", "wb", _GZIP_LEVEL, file, mtime=0)
+        self._gzip.write(lines)
 
     def close(self) -> None:
-        """Finish the file; only then its size and sha256 are known."""
-        if self._out is not self._hashed:
-            self._out.close()
-        self._hashed.close()
+        """Finish the file; only then its size and sha256 are those of the whole."""
+        try:
+            if self._gzip is not None:
+                packed, self._gzip = self._gzip, None
+                packed.close()
+        finally:
+            self._hashed.close()
 
     @property
     def size(self) -> int:

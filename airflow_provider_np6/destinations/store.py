@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
 import os
 import secrets
-import shutil
 import tempfile
 from pathlib import Path
 from typing import Any, Protocol
@@ -60,16 +61,16 @@ def store_at(path: str, conn_id: str | None) -> Store:
     return ObjectStore(path, conn_id)
 
 
-def _temporary_name(name: str) -> str:
-    return f".{name}.{secrets.token_hex(4)}.tmp"
-
-
 class LocalStore:
-    """A folder on a local or mounted disk: temporaries stand beside their goal and are renamed."""
+    """A folder on a local or mounted disk: temporaries stand beside their goal and are renamed.
+
+    A temporary is locked as long as its process lives, so that the next pull can tell one that a killed
+    worker left, and removes it.
+    """
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._temporaries: set[Path] = set()
+        self._locks: dict[Path, int] = {}
         self._made: list[Path] = []
 
     def names(self, folder: str) -> list[str]:
@@ -80,24 +81,47 @@ class LocalStore:
 
     def temporary(self, folder: str, name: str) -> Path:
         goal = self._root / folder
-        missing = [path for path in (goal, *goal.parents) if not path.exists()]
+        self._made += [path for path in (goal, *goal.parents) if not path.exists()]
         goal.mkdir(parents=True, exist_ok=True)
-        self._made += missing
-        path = goal / _temporary_name(name)
-        self._temporaries.add(path)
+        self._remove_abandoned(goal)
+        path = goal / f".{name}.{secrets.token_hex(4)}.tmp"
+        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        self._locks[path] = descriptor
         return path
+
+    def _remove_abandoned(self, folder: Path) -> None:
+        for path in folder.glob(".*.tmp"):
+            if path in self._locks:
+                continue
+            try:
+                descriptor = os.open(path, os.O_RDONLY)
+            except FileNotFoundError:
+                continue
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path.unlink(missing_ok=True)
+            except BlockingIOError:
+                continue  # its process lives
+            finally:
+                os.close(descriptor)
 
     def put(self, temporary: Path, folder: str, name: str) -> None:
         goal = self._root / folder / name
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.replace(goal)
-        self._temporaries.discard(temporary)
+        os.close(self._locks.pop(temporary))
         descriptor = os.open(goal.parent, os.O_RDONLY)
         try:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+    def forget(self, temporary: Path) -> None:
+        """Remove a temporary that is needed no more."""
+        temporary.unlink(missing_ok=True)
+        os.close(self._locks.pop(temporary))
 
     def read(self, folder: str, name: str) -> bytes:
         return (self._root / folder / name).read_bytes()
@@ -109,9 +133,8 @@ class LocalStore:
         return str(self._root / folder / name)
 
     def close(self) -> None:
-        for path in self._temporaries:
-            path.unlink(missing_ok=True)
-        self._temporaries.clear()
+        for path in list(self._locks):
+            self.forget(path)
         for folder in sorted(self._made, key=lambda path: len(path.parts), reverse=True):
             try:
                 folder.rmdir()
@@ -121,17 +144,21 @@ class LocalStore:
 
 
 class ObjectStore:
-    """An object store: temporaries stand in a folder of the worker's own and are uploaded whole."""
+    """An object store: temporaries stand in a folder of this user's own and are uploaded whole."""
 
     def __init__(self, uri: str, conn_id: str | None) -> None:
         from airflow.providers.common.compat.sdk import ObjectStoragePath
 
         self._root = ObjectStoragePath(uri, **({"conn_id": conn_id} if conn_id else {}))
         self._fs: Any = self._root.fs
-        self._local: Path | None = None
+        self._local = LocalStore(_private_folder(uri))
         bucket = self._root.path.lstrip("/").split("/", 1)[0]
-        if not self._fs.exists(bucket):
-            raise Np6InputError(f"there is no {bucket!r} in {self._root.protocol}", cure="Create it first.")
+        try:
+            self._fs.info(bucket)
+        except FileNotFoundError:
+            raise Np6InputError(
+                f"there is no {bucket!r} in {self._root.protocol}", cure="Create it."
+            ) from None
 
     def _key(self, folder: str, name: str = "") -> str:
         return "/".join(part for part in (self._root.path.rstrip("/"), folder, name) if part)
@@ -146,8 +173,7 @@ class ObjectStore:
         return [str(path).rstrip("/").rsplit("/", 1)[-1] for path in found]
 
     def temporary(self, folder: str, name: str) -> Path:
-        self._local = self._local or Path(tempfile.mkdtemp(prefix="np6-"))
-        return self._local / _temporary_name(name)
+        return self._local.temporary("", name)
 
     def put(self, temporary: Path, folder: str, name: str) -> None:
         try:
@@ -155,7 +181,7 @@ class ObjectStore:
         except FileNotFoundError:  # a store that has folders and wants them made
             self._fs.makedirs(self._key(folder), exist_ok=True)
             self._fs.put_file(str(temporary), self._key(folder, name))
-        temporary.unlink()
+        self._local.forget(temporary)
 
     def read(self, folder: str, name: str) -> bytes:
         return bytes(self._fs.cat_file(self._key(folder, name)))
@@ -170,6 +196,17 @@ class ObjectStore:
         return "/".join(part for part in (str(self._root).rstrip("/"), folder, name) if part)
 
     def close(self) -> None:
-        if self._local is not None:
-            shutil.rmtree(self._local, ignore_errors=True)
-            self._local = None
+        self._local.close()
+
+
+def _private_folder(uri: str) -> Path:
+    """Where what goes to ``uri`` waits on this machine: the same for every pull, closed to other users."""
+    name = f"np6-{os.geteuid()}-{hashlib.sha256(uri.encode()).hexdigest()[:16]}"
+    path = Path(tempfile.gettempdir()) / name
+    path.mkdir(mode=0o700, exist_ok=True)
+    status = path.lstat()
+    if status.st_uid != os.geteuid() or status.st_mode & 0o077 or path.is_symlink():
+        raise Np6InputError(
+            f"{path} is open to other users", cure="Remove it, or set TMPDIR to another place."
+        )
+    return path

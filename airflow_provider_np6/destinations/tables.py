@@ -24,6 +24,19 @@ WINDOW_COLUMNS = (
 )
 WINDOW_KEY = ("event_type", "classification", "action_id", "window_start", "window_end")
 
+QUARANTINE_COLUMNS = (
+    Column("event_type", "key"),
+    Column("classification", "key"),
+    Column("action_id", "key"),
+    Column("near", "moment"),
+    Column("position", "count"),
+    Column("reason", "text"),
+    Column("sha256", "key"),
+    Column("event", "text"),
+    Column("pulled_at", "moment"),
+)
+QUARANTINE_KEY = ("event_type", "classification", "action_id", "near", "sha256")
+
 Condition = Mapping[str, Any]
 """``{"column operator": value}``, joined by AND; moments in ms since the epoch."""
 
@@ -104,6 +117,10 @@ class Table:
 
 def events_table(schema: str | None, table: str, dialect: Dialect, placeholder: str) -> Table:
     return Table(schema, table, COLUMNS, KEY, INDEX, dialect, placeholder)
+
+
+def quarantine_table(schema: str | None, table: str, dialect: Dialect, placeholder: str) -> Table:
+    return Table(schema, f"{table}_quarantine", QUARANTINE_COLUMNS, QUARANTINE_KEY, (), dialect, placeholder)
 
 
 def windows_table(schema: str | None, table: str, dialect: Dialect, placeholder: str) -> Table:

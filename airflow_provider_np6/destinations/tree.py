@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from functools import reduce
+from pathlib import Path
 
 from airflow_provider_np6.destinations import layout
 from airflow_provider_np6.destinations.store import Store
@@ -33,7 +35,8 @@ class Tree:
 
     def record_account(self) -> None:
         if layout.ACCOUNT not in self.store.names(""):
-            self.put("", layout.ACCOUNT, json.dumps({"account": self.account}).encode() + b"\n")
+            data = json.dumps({"account": self.account}).encode() + b"\n"
+            self.store.put(self.written("", layout.ACCOUNT, data), "", layout.ACCOUNT)
 
     def check_slices(self) -> None:
         """Refuse what would leave two slices that both claim a moment.
@@ -90,7 +93,27 @@ class Tree:
         names = self.store.names(f"{layout.MANIFESTS}/{layout.partition(query, window)}")
         return layout.windows_of(name for name in names if name.endswith(".json"))
 
-    def put(self, folder: str, name: str, data: bytes) -> None:
+    def remove_replaced(self, window: Window, kept: Collection[str | None]) -> None:
+        """Remove what ``window`` contains, but ``kept`` names: manifests first, then what they told of.
+
+        Data files that overlap it and have no manifest are debris of a pull that failed.
+        """
+        folder = layout.partition(self.query, window)
+        for name, stored in self.manifests(window).items():
+            if window.contains(stored) and name not in kept:
+                self.store.remove(f"{layout.MANIFESTS}/{folder}", name)
+        quarantined = f"{layout.QUARANTINE}/{folder}"
+        for name, stored in layout.windows_of(self.store.names(quarantined)).items():
+            if window.contains(stored) and name not in kept:
+                self.store.remove(quarantined, name)
+        proven = set(self.manifests(window).values())
+        for name, stored in layout.windows_of(self.store.names(folder)).items():
+            debris = stored not in proven and stored.overlaps(window)
+            if (debris or window.contains(stored)) and name not in kept:
+                self.store.remove(folder, name)
+
+    def written(self, folder: str, name: str, data: bytes) -> Path:
+        """A temporary with ``data``, to become ``folder/name``."""
         temporary = self.store.temporary(folder, name)
         temporary.write_bytes(data)
-        self.store.put(temporary, folder, name)
+        return temporary

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Collection, Iterator
@@ -138,12 +139,11 @@ class Np6Hook(BaseHook):
         """
         from airflow_provider_np6.np6.moments import parse_moment
 
-        bounds = {"creation_start": created_after, "creation_end": created_before}
-        parameters = {
-            name: iso_seconds(parse_moment(name, bound))
-            for name, bound in bounds.items()
-            if bound is not None
-        }
+        parameters = {}
+        if created_after is not None:
+            parameters["creation_start"] = iso_seconds(parse_moment("created_after", created_after))
+        if created_before is not None:  # up, for the parameter has whole seconds
+            parameters["creation_end"] = iso_seconds(parse_moment("created_before", created_before) + 999)
         actions = [
             action
             for action in self.client.list_actions(parameters)
@@ -203,10 +203,11 @@ class Np6Hook(BaseHook):
         from airflow_provider_np6.np6.settings import Np6Settings
 
         connection = self.get_connection(self.np6_conn_id)
-        extra = connection.extra_dejson
+        extra = _object(self.np6_conn_id, connection.extra)
         for secret in (connection.password, extra.get("pseudonym_key")):
-            if isinstance(secret, str) and secret:
+            if isinstance(secret, str) and secret.strip():
                 mask_secret(secret)
+                mask_secret(secret.strip())  # as it is sent
         settings = Np6Settings.from_connection(
             self.np6_conn_id,
             host=connection.host,
@@ -238,3 +239,14 @@ class Np6Hook(BaseHook):
             return False, str(error)
         except Exception as error:  # whatever else it is, its text may hold the key
             return False, f"The test failed: {type(error).__name__}."
+
+
+def _object(conn_id: str, extra: str | None) -> dict[str, Any]:
+    """A connection's extra, which Airflow hands on as text whatever it is."""
+    try:
+        found = json.loads(extra or "{}")
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise Np6InputError(f"the extra of connection {conn_id!r} is not a JSON object")
+    return found

@@ -26,7 +26,8 @@ from airflow_provider_np6.np6.errors import (
     Np6TimeoutError,
     Np6TruncatedError,
 )
-from airflow_provider_np6.np6.retrying import Attempts
+from airflow_provider_np6.np6.rate_limit import RateLimit, asked_delay
+from airflow_provider_np6.np6.retrying import Attempts, wait_for_limit
 from airflow_provider_np6.np6.session import Np6Session
 from airflow_provider_np6.np6.settings import Np6Settings
 
@@ -45,6 +46,7 @@ class Np6Client:
     def __init__(self, settings: Np6Settings) -> None:
         self.settings = settings
         self.session = Np6Session(settings)
+        self.limit = RateLimit()
         self.requests = 0
         """Requests sent so far."""
 
@@ -60,11 +62,13 @@ class Np6Client:
 
         :raises Np6Error: of the class that the outcome stands for.
         """
+        wait_for_limit(self.limit.wait(), self.settings.max_wait)
         self.requests += 1
         with translated():
             response = self.session.get(
                 self.settings.base_url + path, params=parameters, stream=True, timeout=timeout
             )
+        self.limit.learn(response.headers)
         try:
             if response.status_code != requests.codes.ok:
                 raise refusal(response)
@@ -124,13 +128,20 @@ def chunks(response: requests.Response) -> Iterator[bytes]:
     """
     encoding = response.headers.get("Content-Encoding", "").strip().lower()
     with translated():
-        pieces = response.raw.stream(CHUNK, decode_content=False)
+        pieces = _pieces(response)
         if encoding in ("", "identity"):
             yield from pieces
         elif encoding in ("gzip", "x-gzip"):
             yield from _gunzip(pieces)
         else:
             raise Np6AnswerError(f"the answer is packed as {encoding[:40]!r}, not as gzip", **facts(response))
+
+
+def _pieces(response: requests.Response) -> Iterator[bytes]:
+    """The body as it arrives: ``read`` would gather a whole chunk, and lose it all when the rest stalls."""
+    read = getattr(response.raw, "read1", response.raw.read)  # urllib3 has read1 since 2.2
+    while piece := read(CHUNK, decode_content=False):
+        yield piece
 
 
 def _gunzip(pieces: Iterator[bytes]) -> Iterator[bytes]:
@@ -168,11 +179,15 @@ def translated() -> Iterator[None]:
             "the proxy did not let the request through",
             cure="Check HTTPS_PROXY and NO_PROXY in the worker's environment.",
         ) from _bare(error)
+    except requests.exceptions.ConnectTimeout as error:
+        raise Np6ConnectionError(
+            "no connection came about within connect_timeout",
+            cure="Check the way from the worker to the host; the connection's extras set the limit.",
+        ) from _bare(error)
     except (requests.exceptions.Timeout, urllib3.exceptions.TimeoutError, TimeoutError) as error:
-        connecting = isinstance(error, requests.exceptions.ConnectTimeout)
         raise Np6TimeoutError(
-            "no connection within connect_timeout" if connecting else "no byte came within read_timeout",
-            cure="Check the way from the worker to the host; the extras of the connection set both limits.",
+            "no byte came within read_timeout",
+            cure="Check the way from the worker to the host; the connection's extras set the limit.",
         ) from _bare(error)
     except (requests.exceptions.ChunkedEncodingError, urllib3.exceptions.HTTPError, zlib.error) as error:
         raise Np6TruncatedError("the answer broke off") from _bare(error)
@@ -237,11 +252,5 @@ def refusal(response: requests.Response) -> Np6Error:
     else:
         kind, what, cure = Np6AnswerError, "NP6 answered neither with events nor with an error", ""
     if status in (429, 503):
-        return kind(what, cure=cure, delay=_retry_after(response), **facts(response))
+        return kind(what, cure=cure, delay=asked_delay(response.headers), **facts(response))
     return kind(what, cure=cure, **facts(response))
-
-
-def _retry_after(response: requests.Response) -> float | None:
-    """Seconds in ``Retry-After``; NP6 never mentions that header, proxies in front of it may send it."""
-    value = response.headers.get("Retry-After", "").strip()
-    return float(value) if value.isascii() and value.isdigit() else None

@@ -13,7 +13,8 @@
     │   ├── Np6ServerError           5xx
     │   ├── Np6ConnectionError       no answer: unknown host, refused, TLS, proxy
     │   │   └── Np6TimeoutError          no byte within the time-out
-    │   └── Np6TruncatedError        an answer that broke off before its closing bracket
+    │   ├── Np6TruncatedError        an answer that broke off before its closing bracket
+    │   └── Np6UnsettledError        NP6's clock says that the window has not ended long enough ago
     ├── Np6AnswerError           a whole answer that is not a list of events of this window
     └── Np6DestinationError      the destination could not take the events
         └── Np6ConflictError         it holds data that this pull must not replace
@@ -124,6 +125,10 @@ class Np6TimeoutError(Np6ConnectionError):
 
 class Np6TruncatedError(Np6TransientError):
     """The answer broke off before its end."""
+
+
+class Np6UnsettledError(Np6TransientError):
+    """By the answer's own ``Date``, the window is still open or has just ended."""
 
 
 class Np6AnswerError(Np6Error):

@@ -27,7 +27,9 @@ class EventType(StrEnum):
 
 def _given(name: str, value: object) -> str:
     """``value`` if it is a text that says something; an empty rendering must never mean "everything"."""
-    if not isinstance(value, str) or value.strip() in ("", "None"):
+    if value is not None and not isinstance(value, str):
+        raise Np6InputError(f"{name} is of type {type(value).__name__}", cure="Give a text.")
+    if value is None or value.strip() in ("", "None"):
         raise Np6InputError(
             f"{name} is {value!r}",
             cure=f"Give {name}; if it is a template, look at what it renders to in this run.",
@@ -94,12 +96,12 @@ class EventQuery:
         action = "" if self.action_id == ALL_ACTIONS else f"/{quote(self.action_id, safe='')}"
         return f"/actions{action}/events/{self.event_type.removeprefix('/')}"
 
-    @property
-    def parameters(self) -> dict[str, str]:
-        """``start`` and ``end`` as ISO date-times in whole seconds, the form that NP6 documents, and
-        ``sort=asc``: without it the order is undefined (documented)."""
-        asked = self.window.in_whole_seconds()
-        return {"start": iso_seconds(asked.start), "end": iso_seconds(asked.end), "sort": "asc"}
+    def parameters(self, asked: Window, sort: str = "asc") -> dict[str, str]:
+        """What is asked for a part of the window: ``start`` and ``end`` as ISO date-times in whole
+        seconds, the form that NP6 documents, and the order: without ``sort`` it is undefined (documented).
+        """
+        whole = asked.in_whole_seconds()
+        return {"start": iso_seconds(whole.start), "end": iso_seconds(whole.end), "sort": sort}
 
     @property
     def where(self) -> str:

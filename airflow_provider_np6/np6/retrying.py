@@ -5,8 +5,13 @@ from __future__ import annotations
 import logging
 import random
 import time
+from datetime import UTC, datetime, timedelta
 
-from airflow_provider_np6.np6.errors import Np6Error, Np6TransientError
+from airflow_provider_np6.np6.errors import (
+    Np6Error,
+    Np6RateLimitError,
+    Np6TransientError,
+)
 from airflow_provider_np6.np6.settings import Np6Settings
 
 log = logging.getLogger(__name__)
@@ -16,22 +21,47 @@ LONGEST_WAIT = 60.0
 
 
 class Attempts:
-    """Counts tries of one request and sleeps between them: exponential backoff with full jitter, as the
-    vendor advises for 429, or the delay that the server asked for."""
+    """Counts tries in a row that brought nothing new, and sleeps between them: exponential backoff with
+    full jitter, as the vendor advises for 429, or the delay that the server asked for."""
 
     def __init__(self, settings: Np6Settings) -> None:
         self._settings = settings
-        self._failed = 0
+        self.failed = 0
+        """Tries in a row that brought nothing new."""
+
+    def progressed(self) -> None:
+        """Something new came: count anew."""
+        self.failed = 0
 
     def wait_or_raise(self, error: Np6Error) -> None:
         """Sleep before the next try, or raise ``error`` where there is none."""
-        self._failed += 1
-        if not isinstance(error, Np6TransientError) or self._failed >= self._settings.max_attempts:
+        self.failed += 1
+        if not isinstance(error, Np6TransientError) or self.failed >= self._settings.max_attempts:
             raise error
         wait = error.delay
         if wait is None:
-            wait = random.uniform(0, min(LONGEST_WAIT, FIRST_WAIT * 2**self._failed))  # noqa: S311 - jitter
-        if wait > self._settings.max_wait:
-            raise error
-        log.warning("%s Try %d follows in %.1f s.", error, self._failed + 1, wait)
-        time.sleep(wait)
+            wait = random.uniform(0, min(LONGEST_WAIT, FIRST_WAIT * 2**self.failed))  # noqa: S311 - jitter
+        sleep(wait, self._settings.max_wait, error)
+
+
+def sleep(seconds: float, max_wait: float, reason: Np6TransientError) -> None:
+    """Sleep, and say once why and until when.
+
+    :raises Np6TransientError: ``reason``, with the delay, if that would take longer than ``max_wait``.
+    """
+    if seconds > max_wait:
+        reason.delay = seconds
+        raise reason
+    end = datetime.now(UTC) + timedelta(seconds=seconds)
+    log.warning("%s The next try follows in %.1f s, at %s.", reason, seconds, end.strftime("%H:%M:%S UTC"))
+    time.sleep(seconds)
+
+
+def wait_for_limit(seconds: float, max_wait: float) -> None:
+    """Sleep until NP6's limit is reset, before a request.
+
+    :raises Np6RateLimitError: with the delay, if that would take longer than ``max_wait``.
+    """
+    if seconds > 0:
+        reason = Np6RateLimitError("no request remains within NP6's rate limit", delay=seconds)
+        sleep(seconds, max_wait, reason)

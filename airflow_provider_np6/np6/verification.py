@@ -1,4 +1,4 @@
-"""Proof of what an answer holds, batch by batch: every element an event, inside the window, once.
+"""Proof of what answers hold, batch by batch: every element an event, inside the window, once.
 
 The envelope of an event is documented: ``id`` (a uuid; any text up to 64 characters is taken) and
 ``timestamp`` (int64, ms). All else may change and is passed on as it came.
@@ -6,18 +6,21 @@ The envelope of an event is documented: ``id`` (a uuid; any text up to 64 charac
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Annotated
 
 import msgspec
 
 from airflow_provider_np6.np6.errors import Np6AnswerError
 from airflow_provider_np6.np6.streaming import RawBatch
-from airflow_provider_np6.np6.window import Window, iso
+from airflow_provider_np6.np6.window import SECOND, Window, iso
 
 MAX_HELD_IDS = 2_000_000
 """Ids compared at a time; a set of so many takes about 250 MB."""
+
+Item = bytes | msgspec.Raw
 
 
 class _Envelope(msgspec.Struct, gc=False):
@@ -30,7 +33,7 @@ _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 
 
 class OutOfOrderError(Exception):
-    """The answer is not in the order that was asked for; verify it anew, holding all ids."""
+    """An answer is not in the order that was asked for; pull afresh, holding all ids."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,112 +45,209 @@ class Events:
     :param timestamps: each one's time in ms since the epoch, UTC.
     """
 
-    items: Sequence[bytes | msgspec.Raw]
+    items: Sequence[Item]
     timestamps: Sequence[int]
 
 
-class Verifier:
-    """Verifies one answer.
+@dataclass(frozen=True, slots=True)
+class Invalid:
+    """Something in an answer that is no event of its window.
 
-    ``sort=asc`` is documented, so order is expected, and checked: then two events with one id can only
-    be told apart from neighbours with equal timestamps, and memory stays flat. Otherwise
-    (``ordered=False``) all ids of the answer are held.
-
-    :param window: events outside of it that the rounding to whole seconds asked for are dropped; what
-        lies beyond that rounding is an error.
+    :param item: its bytes, as they came.
+    :param reason: what is wrong with it; never shows a part of it.
+    :param position: how many events came before it.
+    :param near: time in ms of the last event before it, or the window's start.
     """
 
-    def __init__(self, window: Window, *, ordered: bool = True) -> None:
+    item: bytes
+    reason: str
+    position: int
+    near: int
+
+    @property
+    def digest(self) -> str:
+        """Its sha256, in hexadecimal."""
+        return sha256(self.item).hexdigest()
+
+
+def refuse(invalid: Invalid) -> None:
+    """Fail the pull.
+
+    :raises Np6AnswerError: always.
+    """
+    raise Np6AnswerError(
+        f"an event after the first {invalid.position} {invalid.reason}",
+        cure="Nothing was stored. NP6's support can look up the request id;"
+        ' on_invalid="quarantine" sets such events aside.',
+    )
+
+
+class Verifier:
+    """Verifies the answers that make up one pull.
+
+    ``sort=asc`` is documented, so order is expected, and checked: then memory stays flat, for only events
+    of one second are compared, and a broken answer can be gone on with from its last second. Otherwise
+    (``ordered=False``) all ids are held.
+
+    :param window: events outside of it that the rounding to whole seconds asked for are dropped; what
+        lies beyond that rounding is invalid.
+    :param set_aside: what is done with something invalid.
+    """
+
+    def __init__(
+        self, window: Window, *, ordered: bool = True, set_aside: Callable[[Invalid], None] = refuse
+    ) -> None:
         self._window = window
         self._asked = window.in_whole_seconds()
         self._ordered = ordered
-        self._last = self._asked.start
+        self._set_aside = set_aside
         self._ids: set[str] = set()
+        self._seam: set[str] = set()
+        self._digests: set[str] = set()
+        self._previous = self._asked.start
+        self.last = self._asked.start
+        """Largest timestamp so far, or the window's start."""
         self.events = 0
         """Events let through so far."""
         self.duplicates = 0
-        """Events dropped because their id had come already."""
+        """Events dropped because their id had come already in the same answer."""
+        self._known_may_come = False
+        self.taken = 0
+        """Ids seen for the first time."""
+        self.in_answer = 0
+        """Elements of the current answer."""
+
+    @property
+    def invalid(self) -> int:
+        """Things set aside so far."""
+        return len(self._digests)
+
+    def begin(self, asked: Window, *, again: bool = False) -> None:
+        """Another answer begins, for ``asked``: what came before it in its first second comes again.
+
+        :param again: whether all of ``asked`` came before, so that what is known is no duplicate.
+        """
+        self._asked = asked
+        self._known_may_come = again
+        self._previous = asked.start
+        self._seam = set(self._ids) if self._ordered else set()
+        self.in_answer = 0
 
     def verify(self, batch: RawBatch) -> Events:
         """The events of ``batch`` that belong to the window and came for the first time.
 
-        :raises Np6AnswerError: if one is not an event, or lies outside of what was asked for.
         :raises OutOfOrderError: if order was expected and is not there.
         """
-        envelopes = self._envelopes(batch)
-        if not envelopes:
+        self.in_answer += len(batch.items)
+        items, ids, timestamps = self._sifted(batch)
+        if not ids:
             return Events([], [])
-        ids = [envelope.id for envelope in envelopes]
-        timestamps = [envelope.timestamp for envelope in envelopes]
-        if self._ordered and (timestamps[0] < self._last or timestamps != sorted(timestamps)):
-            self._check_bounds(timestamps)
+        if self._ordered and (timestamps[0] < self._previous or timestamps != sorted(timestamps)):
             raise OutOfOrderError
-        self._check_bounds(timestamps)
-        items: Sequence[bytes | msgspec.Raw] = batch.items
-        if b"\n" in batch.array or b"\r" in batch.array:
-            items = [bytes(item).replace(b"\n", b" ").replace(b"\r", b" ") for item in items]
+        self._previous = timestamps[-1]
         keep = self._first_seen(ids, timestamps)
+        self.taken += len(keep)
         window = self._window
-        if window != self._asked:
+        if timestamps[0] < window.start or timestamps[-1] >= window.end or not self._ordered:
             keep = [i for i in keep if window.start <= timestamps[i] < window.end]
         self.events += len(keep)
-        if len(keep) == len(ids):
+        if len(keep) == len(items):
             return Events(items, timestamps)
         return Events([items[i] for i in keep], [timestamps[i] for i in keep])
 
-    def _envelopes(self, batch: RawBatch) -> list[_Envelope]:
-        try:
-            batch.array.decode()  # parsing skips over text without looking at its encoding
-            return _decode_envelopes(batch.array)
-        except (UnicodeDecodeError, msgspec.ValidationError):
-            pass
-        for item in batch.items:
+    def knows(self, batch: RawBatch) -> bool:
+        """Whether all events of ``batch`` came already, within the last second."""
+        return all(_decode_envelope(item).id in self._ids for item in batch.items)
+
+    def _sifted(self, batch: RawBatch) -> tuple[Sequence[Item], list[str], list[int]]:
+        """Items with their ids and timestamps, each of them an event inside of what was asked for."""
+        array, items = batch.array, batch.items
+        if array is not None:
+            if b"\n" in array or b"\r" in array:
+                items = [bytes(item).replace(b"\n", b" ").replace(b"\r", b" ") for item in items]
             try:
-                bytes(item).decode()
-                _decode_envelope(item)
-            except UnicodeDecodeError:
-                raise self._invalid("is not UTF-8") from None
-            except msgspec.ValidationError as error:
-                raise self._invalid(f"lacks its documented envelope: {error}") from None
-        raise AssertionError("a batch is as valid as its items")
+                if b"\\u0000" in array:
+                    raise msgspec.DecodeError  # NUL is fine in a text, not in an id: look at each
+                array.decode()  # parsing skips over text without looking at its encoding
+                envelopes = _decode_envelopes(array)
+            except (UnicodeDecodeError, msgspec.DecodeError, RecursionError):
+                pass
+            else:
+                timestamps = [envelope.timestamp for envelope in envelopes]
+                if (
+                    not timestamps
+                    or self._asked.start <= min(timestamps) <= max(timestamps) < self._asked.end
+                ):
+                    return items, [envelope.id for envelope in envelopes], timestamps
+        return self._sifted_one_by_one(items)
 
-    def _check_bounds(self, timestamps: list[int]) -> None:
-        for bound in (min(timestamps), max(timestamps)):
-            if not self._asked.start <= bound < self._asked.end:
-                moment = iso(bound) if 0 <= bound < 253_402_300_800_000 else f"{bound} ms"
-                raise self._invalid(f"has the time {moment}, outside of what was asked for")
+    def _sifted_one_by_one(self, items: Sequence[Item]) -> tuple[list[Item], list[str], list[int]]:
+        good: list[Item] = []
+        ids: list[str] = []
+        timestamps: list[int] = []
+        for item in items:
+            near = timestamps[-1] if timestamps else self.last
+            envelope = self._envelope(bytes(item), len(good), near)
+            if envelope is not None:
+                good.append(bytes(item).replace(b"\n", b" ").replace(b"\r", b" "))
+                ids.append(envelope.id)
+                timestamps.append(envelope.timestamp)
+        return good, ids, timestamps
 
-    def _invalid(self, reason: str) -> Np6AnswerError:
-        return Np6AnswerError(
-            f"an event after the first {self.events} {reason}",
-            cure="Nothing was stored. NP6's support can look up the request id.",
-        )
+    def _envelope(self, item: bytes, before: int, near: int) -> _Envelope | None:
+        try:
+            item.decode()
+            envelope = _decode_envelope(item)
+        except UnicodeDecodeError:
+            reason = "is not UTF-8"
+        except msgspec.ValidationError as error:
+            reason = f"lacks its documented envelope: {error}"
+        except msgspec.DecodeError:
+            reason = "is not valid JSON"
+        except RecursionError:
+            reason = "is nested too deeply"
+        else:
+            time = envelope.timestamp
+            if not envelope.id.isprintable():
+                reason = "has an id with unprintable characters"
+            elif self._asked.start <= time < self._asked.end:
+                return envelope
+            else:
+                moment = iso(time) if 0 <= time < 253_402_300_800_000 else f"{time} ms"
+                reason = f"has the time {moment}, outside of what was asked for"
+        invalid = Invalid(item, reason, self.events + before, near)
+        if invalid.digest not in self._digests:
+            self._set_aside(invalid)
+            self._digests.add(invalid.digest)
+        return None
 
     def _first_seen(self, ids: list[str], timestamps: list[int]) -> Sequence[int]:
         """Positions of the events whose id is new; remembers what later ones must be compared with."""
-        if self._ordered and len(set(ids)) == len(ids):
-            if timestamps[0] > self._last or self._ids.isdisjoint(ids):
-                self._remember_ties(ids, timestamps)
-                return range(len(ids))
+        if self._ordered and len(set(ids)) == len(ids) and self._ids.isdisjoint(ids):
+            self._remember_last_second(ids, timestamps)
+            return range(len(ids))
         keep = []
         for i, (id_, timestamp) in enumerate(zip(ids, timestamps, strict=True)):
-            if self._ordered and timestamp > self._last:
+            if self._ordered and timestamp // SECOND > self.last // SECOND:
                 self._ids.clear()
-                self._last = timestamp
+            self.last = max(timestamp, self.last)
             if id_ not in self._ids:
                 self._ids.add(id_)
                 keep.append(i)
+            elif id_ in self._seam:
+                self._seam.discard(id_)
+            elif not self._known_may_come:
+                self.duplicates += 1
         self._check_held()
-        self.duplicates += len(ids) - len(keep)
         return keep
 
-    def _remember_ties(self, ids: list[str], timestamps: list[int]) -> None:
+    def _remember_last_second(self, ids: list[str], timestamps: list[int]) -> None:
         last = timestamps[-1]
-        if last > self._last:
+        if last // SECOND > self.last // SECOND:
             self._ids.clear()
-            self._last = last
+        self.last = max(last, self.last)
         for id_, timestamp in zip(reversed(ids), reversed(timestamps), strict=True):
-            if timestamp < last:
+            if timestamp // SECOND < last // SECOND:
                 break
             self._ids.add(id_)
         self._check_held()
@@ -155,7 +255,7 @@ class Verifier:
     def _check_held(self) -> None:
         if len(self._ids) > MAX_HELD_IDS:
             raise Np6AnswerError(
-                f"more than {MAX_HELD_IDS} events {'at one time' if self._ordered else 'without order'}"
+                f"more than {MAX_HELD_IDS} events {'within one second' if self._ordered else 'without order'}"
                 " cannot be told apart",
                 cure="Pull smaller windows.",
             )

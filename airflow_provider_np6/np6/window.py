@@ -126,3 +126,10 @@ class Window:
             return cls(_from_compact(match[1]), _from_compact(match[2]))
         except ValueError:
             return None
+
+
+def halves(window: Window) -> tuple[Window, Window]:
+    """``window`` cut in its middle, on a whole second; it must be longer than one."""
+    middle = (window.start + window.end) // (2 * SECOND) * SECOND
+    middle = middle if middle > window.start else window.start // SECOND * SECOND + SECOND
+    return Window(window.start, middle), Window(middle, window.end)

@@ -13,9 +13,9 @@ from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperat
 from airflow_provider_np6.destinations import destination_of
 from airflow_provider_np6.destinations.base import Destination
 from airflow_provider_np6.hooks.np6 import Np6Hook
-from airflow_provider_np6.np6.errors import Np6Error, Np6InputError
+from airflow_provider_np6.np6.errors import Np6Error, Np6InputError, Np6TransientError
 from airflow_provider_np6.np6.query import EventQuery
-from airflow_provider_np6.np6.window import iso
+from airflow_provider_np6.np6.window import Window, iso
 from airflow_provider_np6.operators.window import describe, resolve_window, wait_until
 from airflow_provider_np6.provider_info import DEFAULT_CONN_ID
 
@@ -49,10 +49,12 @@ class Np6EventsOperator(BaseOperator):
         Airflow 3: the window is that long before the logical date.
     :param classification: classes of robots among hits; for hits only. (templated)
     :param settle: how long ago a window must have ended before it is pulled; a younger one waits.
-    :param on_invalid: what to do about an event that cannot be proven: ``fail``.
+    :param on_invalid: what to do about an event that cannot be proven: ``fail``, or ``quarantine`` to set
+        it aside with its reason, at most 1 % and 1,000.
     :param personal_data: what to do with personal data: ``keep``.
     :param np6_conn_id: connection of type ``np6``. (templated)
-    :param deferrable: wait for ``settle`` in the triggerer instead of on a worker.
+    :param deferrable: wait in the triggerer instead of on a worker: for ``settle``, and where NP6 answers
+        the first request with a wait longer than ``max_wait``.
     :raises AirflowFailException: where another try cannot help: bad arguments, a refused key, a window
         that crosses what is stored.
     :raises Np6Error: where it can: see :mod:`airflow_provider_np6.np6.errors`.
@@ -99,6 +101,8 @@ class Np6EventsOperator(BaseOperator):
         self.personal_data = personal_data
         self.np6_conn_id = np6_conn_id
         self.deferrable = deferrable
+        if getattr(self, "retry_policy", None) is None:
+            self._install_retry_policy()
 
     def render_template(self, content: Any, *args: Any, **kwargs: Any) -> Any:
         """Render a destination as a copy: Airflow would write into the DAG file's own object, which
@@ -109,20 +113,29 @@ class Np6EventsOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Pull the window; see the class."""
+        return self._failing_for_good(context, None)
+
+    def execute_complete(
+        self, context: Context, event: Any = None, *, start: int | None = None, end: int | None = None
+    ) -> dict[str, Any]:
+        """Go on after a deferral.
+
+        :param start: the window's, in ms: templates may render to another one by now.
+        :param end: likewise.
+        """
+        return self._failing_for_good(context, None if start is None or end is None else Window(start, end))
+
+    def _failing_for_good(self, context: Context, window: Window | None) -> dict[str, Any]:
         try:
-            return self._execute(context)
+            return self._execute(context, window)
         except Np6Error as error:
             if error.final:
                 raise AirflowFailException(str(error)) from None
             raise
 
-    def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
-        """Go on after a deferral: the window has settled."""
-        return self.execute(context)
-
-    def _execute(self, context: Context) -> dict[str, Any]:
+    def _execute(self, context: Context, window: Window | None) -> dict[str, Any]:
         self._check_modes()
-        window = resolve_window(context, self.window_start, self.window_end, self.period)
+        window = window or resolve_window(context, self.window_start, self.window_end, self.period)
         query = EventQuery.checked(self.event_type, self.action_id, window)
         destination = destination_of(self.destination)
         self._name_map_index(context, query)
@@ -131,8 +144,13 @@ class Np6EventsOperator(BaseOperator):
             window, settle=self.settle, max_wait=hook.settings.max_wait, now=time.time_ns() // 1_000_000
         )
         if ready is not None:
-            self._wait(ready)
-        return self._pull(hook, query, destination)
+            self._wait(window, ready, "The window settles")
+        try:
+            return self._pull(hook, query, destination)
+        except Np6TransientError as error:
+            if self.deferrable and error.delay is not None and hook.client.requests <= 1:
+                self._wait(window, round((time.time() + error.delay) * 1_000), "NP6's rate limit is reset")
+            raise
 
     def _pull(self, hook: Np6Hook, query: EventQuery, destination: Destination) -> dict[str, Any]:
         from airflow_provider_np6.np6.pull import pull
@@ -140,7 +158,13 @@ class Np6EventsOperator(BaseOperator):
         begun = time.monotonic()
         try:
             with destination.open(query, hook.settings.account) as landing:
-                proof = pull(hook.client, query, landing.spool)
+                proof = pull(
+                    hook.client,
+                    query,
+                    landing.spool,
+                    settle=self.settle // timedelta(milliseconds=1),
+                    quarantine=self.on_invalid == "quarantine",
+                )
                 landed = landing.publish(proof)
         finally:
             hook.client.close()
@@ -161,18 +185,21 @@ class Np6EventsOperator(BaseOperator):
             **landed,
         }
         self.log.info(
-            "Pulled %s: %d events (%d duplicates dropped), %d bytes, %d requests, %.1f s, into %s",
-            *(query.where, proof.events, proof.duplicates, proof.bytes_read, proof.requests),
+            "Pulled %s: %d events (%d duplicates dropped, %d invalid set aside), %d bytes, %d requests,"
+            " %.1f s, into %s",
+            *(query.where, proof.events, proof.duplicates, proof.invalid, proof.bytes_read, proof.requests),
             *(report["seconds"], report["destination"]),
         )
         return report
 
     def _check_modes(self) -> None:
         """Refuse what this version does not do yet, before it does anything else."""
-        given = {"on_invalid": self.on_invalid, "personal_data": self.personal_data}
-        for (name, value), known in zip(given.items(), ("fail", "keep"), strict=True):
-            if value != known:
-                raise Np6InputError(f"{name} is {value!r}", cure=f"This version knows {known!r} only.")
+        if self.on_invalid not in ("fail", "quarantine"):
+            raise Np6InputError(f"on_invalid is {self.on_invalid!r}", cure="Give 'fail' or 'quarantine'.")
+        if self.personal_data != "keep":
+            raise Np6InputError(
+                f"personal_data is {self.personal_data!r}", cure="This version knows 'keep' only."
+            )
         if self.classification not in (None, "", "None"):
             raise Np6InputError(f"{self.event_type} take no classification", cure="It is for hits only.")
 
@@ -183,11 +210,19 @@ class Np6EventsOperator(BaseOperator):
             context["np6_map_index"] = f"{query.event_type} · {query.action_id}"
             context["map_index_template"] = "{{ np6_map_index }}"
 
-    def _wait(self, moment: int) -> None:
+    def _install_retry_policy(self) -> None:
+        try:
+            from airflow_provider_np6.retries import Np6RetryPolicy
+        except ImportError:
+            return  # policies came with Airflow 3.3
+        self.retry_policy = Np6RetryPolicy()
+
+    def _wait(self, window: Window, moment: int, event: str) -> None:
         from airflow_provider_np6.triggers.moment import MomentTrigger
 
-        self.log.info("The window settles at %s: waiting until then.", describe(moment))
+        self.log.info("%s at %s: waiting until then.", event, describe(moment))
         if self.deferrable:
-            self.defer(trigger=MomentTrigger(moment), method_name="execute_complete")
+            bounds = {"start": window.start, "end": window.end}
+            self.defer(trigger=MomentTrigger(moment), method_name="execute_complete", kwargs=bounds)
         while (left := moment / 1_000 - time.time()) > 0:
             time.sleep(left)

@@ -89,7 +89,7 @@ def _partition(dag: Any, partition: datetime) -> Window:
     from airflow.timetables.base import DataInterval, TimeRestriction
     from airflow.timetables.interval import CronDataIntervalTimetable
 
-    cron = _attribute(dag.timetable, "expression")
+    cron = _attribute(_inner(dag.timetable), "expression")
     if cron is None:
         raise Np6InputError("this run has a partition, but its DAG has no cron to end it by", cure=_CURE)
     start = pendulum.instance(partition)
@@ -106,10 +106,21 @@ def _timezone(dag: Any) -> pendulum.Timezone | pendulum.FixedTimezone:
     """The zone that the DAG's timetable counts days in."""
     import pendulum
 
-    zone = _attribute(dag.timetable, "timezone") or dag.timezone
+    zone = _attribute(_inner(dag.timetable), "timezone") or dag.timezone
     if isinstance(zone, str):
         return pendulum.timezone(zone)
     return zone  # type: ignore[no-any-return]
+
+
+def _inner(timetable: Any) -> Any:
+    """The timetable that ticks, inside of those that wrap one or several of one zone."""
+    while _attribute(timetable, "timezone") is None:
+        several = _attribute(timetable, "timetables")
+        wrapped = several[0] if several else _attribute(timetable, "timetable")
+        if wrapped is None:
+            return timetable
+        timetable = wrapped
+    return timetable
 
 
 def _attribute(timetable: Any, name: str) -> Any:

@@ -6,6 +6,8 @@ import gzip
 import json
 import random
 import re
+import socket
+import struct
 import threading
 import time
 import uuid
@@ -13,13 +15,13 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from itertools import chain
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from airflow_provider_np6.sandbox.faults import Fault, Plan
-from airflow_provider_np6.sandbox.world import EVENT_TYPES, HOUR, World
+from airflow_provider_np6.sandbox.faults import Change, Fault, Plan
+from airflow_provider_np6.sandbox.world import EVENT_TYPES, HOUR, Stored, World
 
 _BLOCK = 64 * 1024
 _EVENTS = re.compile(r"/actions(?:/(?P<action>[^/]+))?/events/(?P<type>.+)")
@@ -95,6 +97,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     wbufsize = _BLOCK
     disable_nagle_algorithm = True
+    _clock = 0.0
 
     def log_message(self, *_: object) -> None:
         """Stay silent: paths hold ids."""
@@ -106,22 +109,22 @@ class _Handler(BaseHTTPRequestHandler):
         }
         authorized = self.headers.get("X-Key") == self.sandbox.key
         self.sandbox.asked.append(Asked(url.path, parameters, authorized))
-        fault = self.sandbox.plan.take(url.path)
-        if fault is not None and fault.stall:
+        fault = self.sandbox.plan.take(url.path) or Fault()
+        if fault.stall and fault.ending != "stall":
             time.sleep(fault.stall)
         try:
             if not authorized:
                 raise _Refused(401)
-            if fault is not None and (fault.status != 200 or fault.body is not None):
+            if fault.status != HTTPStatus.OK or fault.body is not None:
                 body = iter([fault.body or b""])
             else:
-                body = self._body(url.path, parameters)
+                body = self._body(url.path, parameters, fault.change)
         except _Refused as refused:
             fault, body = Fault(status=refused.status, framing="length"), iter([b""])
         with suppress(ConnectionError):
-            self._send(body, fault or Fault())
+            self._send(body, fault)
 
-    def _body(self, path: str, parameters: dict[str, str]) -> Iterator[bytes]:
+    def _body(self, path: str, parameters: dict[str, str], change: Change | None) -> Iterator[bytes]:
         world = self.sandbox.world
         if path == "/actions":
             start, end = _bounds(parameters, "creation_start", "creation_end")
@@ -131,60 +134,67 @@ class _Handler(BaseHTTPRequestHandler):
         if match := _EVENTS.fullmatch(path):
             if match["type"] not in EVENT_TYPES or match["action"] not in (None, *world.action_ids):
                 raise _Refused(404)
-            return self._events(match["type"], match["action"], parameters)
+            return self._events(match["type"], match["action"], parameters, change)
         if (match := _ACTION.fullmatch(path)) and match["action"] in world.action_ids:
             action = {**world.action(match["action"]), "description": "", "content": {"subject": "Bonjour"}}
             return iter([json.dumps(action).encode()])
         raise _Refused(404)
 
-    def _events(self, event_type: str, action: str | None, parameters: dict[str, str]) -> Iterator[bytes]:
+    def _events(
+        self, event_type: str, action: str | None, parameters: dict[str, str], change: Change | None
+    ) -> Iterator[bytes]:
         start, end = _bounds(parameters, "start", "end")
         order = parameters.get("sort")
         if order not in (None, "asc", "desc") or "start" not in parameters or "end" not in parameters:
             raise _Refused(400)
+        events = self._ordered(event_type, action, (start, end), order)
+        if change is not None:
+            events = iter(change(list(events)))
+        return _array(event.json for event in events)
+
+    def _ordered(
+        self, event_type: str, action: str | None, bounds: tuple[int, int], order: str | None
+    ) -> Iterator[Stored]:
+        """Events hour by hour, so that any number of them fits into memory."""
+        start, end = bounds
         hours = list(range(start // HOUR, -(-end // HOUR)))
         if order is None:
             random.shuffle(hours)
         elif order == "desc":
             hours.reverse()
+        for hour in hours:
+            made = self.sandbox.world.hour(event_type, action, hour)
+            events = [event for event in made if start <= event.timestamp < end]
+            if order is None:
+                random.shuffle(events)
+            elif order == "desc":
+                events.reverse()
+            yield from events
 
-        def elements() -> Iterator[bytes]:
-            comma = b""
-            for hour in hours:
-                events = [
-                    event.json
-                    for event in self.sandbox.world.hour(event_type, action, hour)
-                    if start <= event.timestamp < end
-                ]
-                if order is None:
-                    random.shuffle(events)
-                elif order == "desc":
-                    events.reverse()
-                for event in events:
-                    yield comma + event
-                    comma = b","
-
-        return chain([b"["], elements(), [b"]"])
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        """The ``Date`` header, by the sandbox's own clock."""
+        return super().date_time_string((timestamp or time.time()) + self._clock)
 
     def _send(self, body: Iterator[bytes], fault: Fault) -> None:
         packed = self.sandbox.packed and "gzip" in self.headers.get("Accept-Encoding", "")
         blocks: Iterable[bytes] = _packed(_blocks(body)) if packed else _blocks(body)
-        headers = {"Content-Type": "application/json", "x-request-id": str(uuid.uuid4()), **fault.headers}
+        headers = {"Content-Type": "application/json", "x-request-id": str(uuid.uuid4())}
         if packed:
             headers["Content-Encoding"] = "gzip"
         if fault.framing == "length":
             blocks = [b"".join(blocks)]
-            headers.setdefault("Content-Length", str(len(blocks[0])))
+            headers["Content-Length"] = str(len(blocks[0]) + fault.longer)
         elif fault.framing == "chunked":
             headers["Transfer-Encoding"] = "chunked"
         else:
             headers["Connection"] = "close"
+        self._clock = fault.clock
         self.send_response(fault.status)
-        for name, value in headers.items():
+        for name, value in {**headers, **fault.headers}.items():
             self.send_header(name, value)
         self.end_headers()
         left = fault.cut
-        for block in blocks:
+        for block in _dripping(blocks, fault.drip):
             piece = block if left is None else block[:left]
             if piece:
                 self.wfile.write(
@@ -193,10 +203,41 @@ class _Handler(BaseHTTPRequestHandler):
             if left is not None:
                 left -= len(piece)
                 if left == 0:
-                    self.close_connection = True
+                    self._end(fault)
                     return
         if fault.framing == "chunked":
             self.wfile.write(b"0\r\n\r\n")
+        if fault.longer:
+            self.close_connection = True
+
+    def _end(self, fault: Fault) -> None:
+        """Leave the answer unfinished."""
+        self.close_connection = True
+        self.wfile.flush()
+        if fault.ending == "stall":
+            time.sleep(fault.stall)
+        elif fault.ending == "reset":
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.connection.close()
+
+
+def _array(elements: Iterable[bytes]) -> Iterator[bytes]:
+    yield b"["
+    comma = b""
+    for element in elements:
+        yield comma + element
+        comma = b","
+    yield b"]"
+
+
+def _dripping(blocks: Iterable[bytes], pause: float) -> Iterator[bytes]:
+    for block in blocks:
+        if not pause:
+            yield block
+            continue
+        for at in range(0, len(block), 1_024):
+            yield block[at : at + 1_024]
+            time.sleep(pause)
 
 
 def _blocks(pieces: Iterable[bytes]) -> Iterator[bytes]:

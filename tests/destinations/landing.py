@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from airflow_provider_np6.destinations.base import Destination
 from airflow_provider_np6.np6.client import Np6Client
-from airflow_provider_np6.np6.pull import Proof, pull
+from airflow_provider_np6.np6.pull import pull
 from airflow_provider_np6.np6.query import EventQuery
 from airflow_provider_np6.np6.window import DAY, Window
 from airflow_provider_np6.sandbox import Sandbox
@@ -28,15 +29,12 @@ def land(
     query: EventQuery,
     account: str = "test",
     pulled_at: int | None = None,
+    quarantine: bool = False,
 ) -> dict[str, Any]:
     """One pull; its report's own entries."""
     with destination.open(query, account) as landing:
-        proof = pull(client, query, landing.spool)
-        if pulled_at is not None:
-            proof = Proof(
-                pulled_at, proof.events, proof.duplicates, proof.invalid, proof.bytes_read, proof.requests
-            )
-        return landing.publish(proof)
+        proof = pull(client, query, landing.spool, quarantine=quarantine)
+        return landing.publish(proof if pulled_at is None else replace(proof, pulled_at=pulled_at))
 
 
 def held(sandbox: Sandbox, query: EventQuery) -> list[bytes]:

@@ -3,6 +3,8 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import os
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +12,19 @@ import pytest
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 from airflow_provider_np6.destinations import FileDestination
+from airflow_provider_np6.destinations.slices import MAX_OPEN
 from airflow_provider_np6.np6.client import Np6Client
-from airflow_provider_np6.np6.errors import Np6ConflictError, Np6InputError, Np6TruncatedError
+from airflow_provider_np6.np6.errors import (
+    Np6ConflictError,
+    Np6DestinationError,
+    Np6InputError,
+    Np6TruncatedError,
+)
+from airflow_provider_np6.np6.pull import pull
 from airflow_provider_np6.np6.window import DAY, Window
-from airflow_provider_np6.sandbox import Fault, Sandbox
+from airflow_provider_np6.sandbox import Fault, Sandbox, World, faults
 from tests.destinations.landing import HOUR, MIDNIGHT, TODAY, held, land, query_of
+from tests.postgres import free_port
 
 pytestmark = pytest.mark.core
 
@@ -207,7 +217,8 @@ def test_a_truncated_answer_leaves_the_tree_as_it_was(
     land(client, FileDestination(str(root)), query_of(sandbox))
     before = {path for path in root.rglob("*")}
     size = sum(map(len, held(sandbox, query_of(sandbox, Window(MIDNIGHT, MIDNIGHT + 2 * DAY)))))
-    sandbox.plan.add(Fault(cut=size * 6 // 10, framing=framing), times=2)
+    sandbox.plan.add(Fault(cut=size * 6 // 10, framing=framing))
+    sandbox.plan.add(Fault(cut=1, framing=framing), times=99)
     with pytest.raises(Np6TruncatedError):
         land(client, FileDestination(str(root)), query_of(sandbox, Window(MIDNIGHT, MIDNIGHT + 2 * DAY)))
     assert {path for path in root.rglob("*")} == before
@@ -303,4 +314,112 @@ def test_a_bucket_that_is_not_there_is_told_before_any_request(
 ) -> None:
     with pytest.raises(Np6InputError, match="there is no 'nowhere'"):
         land(client, FileDestination(s3.replace("lake", "nowhere")), query_of(sandbox))
+    assert sandbox.asked == []
+
+
+def test_a_temporary_that_a_killed_worker_left_is_removed_and_a_living_ones_is_not(
+    client: Np6Client, sandbox: Sandbox, root: Path
+) -> None:
+    folder = root / "type=bounces/action=000PE4/date=2024-10-04"
+    folder.mkdir(parents=True)
+    left = folder / ".20241004T000000Z_20241005T000000Z.jsonl.gz.0a1b2c3d.tmp"
+    left.write_bytes(b"half")
+    with FileDestination(str(root)).open(query_of(sandbox), "test"):
+        (living,) = folder.glob(".*.tmp")
+        assert living != left
+        land(client, FileDestination(str(root)), query_of(sandbox))
+        assert list(folder.glob(".*.tmp")) == [living]
+    assert list(folder.glob(".*.tmp")) == []
+
+
+def test_invalid_events_stand_beside_and_go_with_their_window(
+    client: Np6Client, sandbox: Sandbox, root: Path
+) -> None:
+    sandbox.world = World(events_per_day=240)
+    sandbox.plan.add(Fault(change=faults.broken(120, b'{"id":"\xff"}')))
+    land(client, FileDestination(str(root)), query_of(sandbox), quarantine=True)
+    (manifest,) = manifests(root)
+    assert (manifest["events"], manifest["invalid"]) == (240, 1)
+    (path,) = (root / "_quarantine").rglob("*.bad")
+    assert path.relative_to(root / "_quarantine").with_suffix(".json") == Path(
+        "type=bounces/action=000PE4/date=2024-10-04/20241004T000000Z_20241005T000000Z.json"
+    )
+    record = json.loads(path.read_text())
+    assert record["event"] == "base64:eyJpZCI6Iv8ifQ=="
+    assert (record["reason"], record["position"]) == ("is not UTF-8", 120)
+    assert record["sha256"] == hashlib.sha256(b'{"id":"\xff"}').hexdigest()
+    land(client, FileDestination(str(root)), query_of(sandbox), quarantine=True)
+    assert list((root / "_quarantine").rglob("*.bad")) == []
+    assert manifests(root)[0]["invalid"] == 0
+
+
+def test_gzip_files_tell_neither_name_nor_time(client: Np6Client, sandbox: Sandbox, root: Path) -> None:
+    land(client, FileDestination(str(root)), query_of(sandbox))
+    (path,) = root.rglob("*.jsonl.gz")
+    assert path.read_bytes()[3:8] == b"\0\0\0\0\0"
+
+
+def test_a_window_of_many_days_needs_few_open_files(client: Np6Client, sandbox: Sandbox, root: Path) -> None:
+    query = query_of(sandbox, Window(MIDNIGHT, MIDNIGHT + 60 * DAY))
+    for change in (None, faults.shuffled(1)):
+        sandbox.plan.add(Fault(change=change), times=2)
+        before = len(os.listdir("/proc/self/fd"))
+        with FileDestination(str(root)).open(query, "test") as landing:
+            proof = pull(client, query, landing.spool)
+            # One lock for each temporary, and no more than MAX_OPEN files to write to.
+            assert len(os.listdir("/proc/self/fd")) <= before + 60 + MAX_OPEN + 3
+            landing.publish(proof)
+        sandbox.plan.clear()
+        assert sorted(all_lines(root)) == sorted(held(sandbox, query))
+        for manifest in manifests(root):
+            data = (root / manifest["data"]).read_bytes()
+            assert (len(data), hashlib.sha256(data).hexdigest()) == (manifest["bytes"], manifest["sha256"])
+
+
+def test_a_full_disk_leaves_nothing(client: Np6Client, sandbox: Sandbox, root: Path) -> None:
+    land(client, FileDestination(str(root)), query_of(sandbox))
+    before = {path for path in root.rglob("*")}
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3_000, limits[1]))
+    try:
+        with pytest.raises(Np6DestinationError, match="File too large"):
+            land(client, FileDestination(str(root)), query_of(sandbox, Window(MIDNIGHT, MIDNIGHT + 3 * DAY)))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert {path for path in root.rglob("*")} == before
+
+
+def test_an_unreadable_manifest_is_replaced(client: Np6Client, sandbox: Sandbox, root: Path) -> None:
+    land(client, FileDestination(str(root)), query_of(sandbox))
+    (path,) = (root / "_manifests").rglob("*.json")
+    path.write_bytes(b"")
+    land(client, FileDestination(str(root)), query_of(sandbox))
+    assert all_lines(root) == held(sandbox, query_of(sandbox))
+
+
+def test_what_changed_between_opening_and_publishing_is_checked_again(
+    client: Np6Client, sandbox: Sandbox, root: Path
+) -> None:
+    query = query_of(sandbox, Window(MIDNIGHT, MIDNIGHT + HOUR))
+    with FileDestination(str(root)).open(query, "test") as landing:
+        proof = pull(client, query, landing.spool)
+        land(client, FileDestination(str(root)), query_of(sandbox))
+        before = tree(root)
+        with pytest.raises(Np6ConflictError):
+            landing.publish(proof)
+    assert {name for name in tree(root) if ".tmp" not in name} == {
+        name for name in before if ".tmp" not in name
+    }
+
+
+def test_a_store_that_is_away_is_left_to_airflows_retries(
+    client: Np6Client, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {"endpoint_url": f"http://127.0.0.1:{free_port()}", "region_name": "us-east-1"}
+    options["config_kwargs"] = {"retries": {"total_max_attempts": 1}}  # type: ignore[assignment]
+    connection = {"conn_type": "aws", "login": "a", "password": "b", "extra": options}
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_AWAY", json.dumps(connection))
+    with pytest.raises(Np6DestinationError) as caught:
+        land(client, FileDestination("s3://aws_away@lake/np6"), query_of(sandbox))
+    assert not caught.value.final
     assert sandbox.asked == []

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,12 @@ from airflow_provider_np6.np6.errors import (
     Np6InputError,
     Np6TruncatedError,
 )
+from airflow_provider_np6.np6.pull import pull
+from airflow_provider_np6.np6.settings import Np6Settings
 from airflow_provider_np6.np6.window import DAY, Window, iso
-from airflow_provider_np6.sandbox import Fault, Sandbox
+from airflow_provider_np6.sandbox import Fault, Sandbox, World, faults
 from tests.destinations.landing import HOUR, MIDNIGHT, TODAY, held, land, query_of
-from tests.postgres import Postgres
+from tests.postgres import Postgres, free_port
 
 pytestmark = pytest.mark.core
 
@@ -234,12 +237,14 @@ def test_other_actions_types_and_days_stay(client: Np6Client, sandbox: Sandbox, 
         query_of(sandbox, Window(MIDNIGHT - DAY, MIDNIGHT)),
     ]
     for query in others:
-        land(client, sql, query)
-    kept = set(payloads())
-    land(client, sql, query_of(sandbox))
+        land(client, sql, query, pulled_at=MIDNIGHT + 9 * DAY)
+    recorded = "SELECT event_type, action_id, CAST(window_start AS TEXT), events FROM np6_events_windows"
+    kept, windows_kept = set(payloads()), set(ask(recorded))
+    assert "superseded" not in land(client, sql, query_of(sandbox), pulled_at=MIDNIGHT + 8 * DAY)
     sandbox.plan.add(Fault(body=b"[]"))
     land(client, sql, query_of(sandbox))
     assert set(payloads()) == kept
+    assert windows_kept < set(ask(recorded))
 
 
 def test_an_event_that_moved_is_taken_over(client: Np6Client, sandbox: Sandbox, sql: SqlDestination) -> None:
@@ -260,7 +265,8 @@ def test_a_truncated_answer_leaves_the_tables_as_they_were(
     land(client, sql, query_of(sandbox))
     before = payloads(), windows()
     size = sum(map(len, held(sandbox, query_of(sandbox))))
-    sandbox.plan.add(Fault(cut=size * 6 // 10, framing=framing), times=2)
+    sandbox.plan.add(Fault(cut=size * 6 // 10, framing=framing))
+    sandbox.plan.add(Fault(cut=1, framing=framing), times=99)
     with pytest.raises(Np6TruncatedError):
         land(client, sql, query_of(sandbox))
     assert (payloads(), windows()) == before
@@ -276,6 +282,7 @@ def test_a_failure_in_the_middle_of_the_load_leaves_the_tables_as_they_were(
     ask("ALTER TABLE np6_events_windows RENAME TO hidden")
     ask("CREATE TABLE np6_events_windows AS SELECT * FROM hidden WHERE 1 = 0")
     ask("ALTER TABLE np6_events_windows RENAME COLUMN version TO other")
+    sandbox.plan.add(Fault(change=faults.without(50)))
     with pytest.raises(Np6DestinationError, match="could not be written"):
         land(client, sql, query_of(sandbox))
     ask("DROP TABLE np6_events_windows")
@@ -381,3 +388,97 @@ def test_errors_of_the_database_show_no_row(client: Np6Client, sandbox: Sandbox,
         land(client, sql, query_of(sandbox))
     assert caught.value.__cause__ is None
     assert "@" not in str(caught.value)
+
+
+def test_invalid_events_stand_beside_and_go_with_their_window(
+    client: Np6Client, sandbox: Sandbox, sql: SqlDestination
+) -> None:
+    sandbox.world = World(events_per_day=240)
+    sandbox.plan.add(Fault(change=faults.broken(120, b'{"id":"x"}')))
+    land(client, sql, query_of(sandbox), quarantine=True)
+    columns = "event_type, action_id, position, reason, event"
+    reason = "lacks its documented envelope: Object missing required field `timestamp`"
+    assert ask(f"SELECT {columns} FROM np6_events_quarantine") == [  # noqa: S608
+        ("bounces", "000PE4", 120, reason, '{"id":"x"}')
+    ]
+    assert ask("SELECT events, invalid FROM np6_events_windows") == [(240, 1)]
+    inside = Window(MIDNIGHT, MIDNIGHT + HOUR)
+    land(client, sql, query_of(sandbox, inside), quarantine=True)
+    assert ask("SELECT events, invalid FROM np6_events_windows ORDER BY window_start") == [(10, 0), (230, 1)]
+    land(client, sql, query_of(sandbox), quarantine=True)
+    assert ask("SELECT COUNT(*) FROM np6_events_quarantine") == [(0,)]
+
+
+def test_a_pull_older_than_the_pieces_that_cover_its_window_gives_way(
+    client: Np6Client, sandbox: Sandbox, sql: SqlDestination
+) -> None:
+    land(client, sql, query_of(sandbox), pulled_at=MIDNIGHT + 10 * DAY)
+    inside = Window(MIDNIGHT + HOUR, MIDNIGHT + 2 * HOUR)
+    land(client, sql, query_of(sandbox, inside), pulled_at=MIDNIGHT + 11 * DAY)
+    report = land(client, sql, query_of(sandbox), pulled_at=MIDNIGHT + 9 * DAY)
+    assert report["superseded"] == 1
+    assert "superseded" not in land(client, sql, query_of(sandbox), pulled_at=MIDNIGHT + 10 * DAY + 1)
+
+
+def test_an_id_at_two_times_is_one_row_and_counted_so(
+    client: Np6Client, sandbox: Sandbox, sql: SqlDestination
+) -> None:
+    events = [{"id": "a", "timestamp": MIDNIGHT}, {"id": "a", "timestamp": MIDNIGHT + 5_000}]
+    sandbox.plan.add(Fault(body=json.dumps(events).encode()))
+    land(client, sql, query_of(sandbox))
+    assert ask("SELECT COUNT(*) FROM np6_events") == [(1,)]
+    assert [events for _, events in windows()] == [1]
+
+
+def test_numbers_and_texts_of_any_kind_are_stored(
+    client: Np6Client, sandbox: Sandbox, sql: SqlDestination
+) -> None:
+    nul = '{"id":"a","timestamp":%d,"type":"x\\u0000y","n":1e999}' % MIDNIGHT
+    big = '{"id":"b","timestamp":%d,"type":123456789012345678901234567890,"x":"📫 \\u00e9"}' % MIDNIGHT
+    sandbox.plan.add(Fault(body=f"[{nul},{big}]".encode()))
+    land(client, sql, query_of(sandbox))
+    assert payloads() == [nul.encode(), big.encode()]
+    stored = [row[0] for row in ask("SELECT payload_type FROM np6_events ORDER BY event_id")]
+    assert stored in (["x\0y", "123456789012345678901234567890"], [None, "123456789012345678901234567890"])
+
+
+def test_what_changed_between_opening_and_publishing_is_checked_again(
+    client: Np6Client, sandbox: Sandbox, sql: SqlDestination
+) -> None:
+    query = query_of(sandbox)
+    with sql.open(query, "test") as landing:
+        proof = pull(client, query, landing.spool)
+        land(client, sql, query_of(sandbox, event_type="cancellations"), account="theirs")
+        with pytest.raises(Np6ConflictError):
+            landing.publish(proof)
+    assert ask("SELECT COUNT(*) FROM np6_events WHERE event_type = 'bounces'") == [(0,)]
+
+
+def test_pulls_at_once_are_exact(sandbox: Sandbox, sql: SqlDestination, settings: Np6Settings) -> None:
+    whole = query_of(sandbox)
+    queries = [
+        whole,
+        *(query_of(sandbox, Window(MIDNIGHT + h * HOUR, MIDNIGHT + (h + 9) * HOUR)) for h in (0, 5, 9)),
+    ]
+    for _ in range(5):
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda query: land(Np6Client(settings), sql, query), queries))
+        assert payloads() == in_order(held(sandbox, whole))
+    assert sum(events for _, events in windows()) == len(payloads())
+
+
+def test_a_database_that_is_away_is_left_to_airflows_retries(
+    client: Np6Client, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection = {
+        "conn_type": "postgres",
+        "host": "127.0.0.1",
+        "port": free_port(),
+        "login": "x",
+        "schema": "x",
+    }
+    monkeypatch.setenv("AIRFLOW_CONN_TEST_SQL", json.dumps(connection))
+    with pytest.raises(Np6DestinationError) as caught:
+        land(client, SqlDestination("test_sql"), query_of(sandbox))
+    assert not caught.value.final
+    assert sandbox.asked == []

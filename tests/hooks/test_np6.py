@@ -70,7 +70,7 @@ def test_unknown_extras_are_a_warning(
 def test_secrets_are_masked_in_logs(connect: Connect) -> None:
     from airflow.providers.common.compat.sdk import redact
 
-    assert connect(password="s3cret-key", extra={"pseudonym_key": "s3cret-salt"}).settings  # noqa: S106
+    assert connect(password=" s3cret-key\n", extra={"pseudonym_key": "s3cret-salt"}).settings
     assert redact("a s3cret-key and a s3cret-salt") == "a *** and a ***"
 
 
@@ -184,3 +184,23 @@ def test_bad_arguments_are_refused_before_any_request(
     with pytest.raises(Np6InputError):
         list(connect().iter_events(**given))
     assert sandbox.asked == []
+
+
+@pytest.mark.parametrize("extra", ["[1]", '"x"', "not json"])
+def test_an_extra_that_is_no_object_is_refused(monkeypatch: pytest.MonkeyPatch, extra: str) -> None:
+    from airflow.providers.common.compat.sdk import Connection
+
+    monkeypatch.setattr(
+        Np6Hook,
+        "get_connection",
+        lambda *_: Connection(conn_id="np6_default", password="k", extra=extra),  # noqa: S106
+    )
+    with pytest.raises(Np6InputError, match="extra of connection 'np6_default' is not a JSON object"):
+        Np6Hook().settings  # noqa: B018
+
+
+def test_one_failure_before_the_first_event_does_not_end_an_iteration(
+    connect: Connect, sandbox: Sandbox
+) -> None:
+    sandbox.plan.add(Fault(status=503))
+    assert len(list(connect().iter_events("bounces", "000PE4", start="2024-10-04", end="2024-10-05"))) == 96

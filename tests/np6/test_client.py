@@ -153,6 +153,13 @@ def test_the_session_that_users_get_goes_nowhere_else(client: Np6Client, sandbox
         assert elsewhere.asked == []
 
 
+def test_another_scheme_or_port_is_another_origin() -> None:
+    session = client_of("https://127.0.0.1:8443").session
+    for url in ("http://127.0.0.1:8443/", "https://127.0.0.1:8444/", "https://localhost:8443/"):
+        with pytest.raises(errors.Np6RefusedError, match="would carry the API key away"):
+            session.get(url)
+
+
 def test_answers_may_be_packed(sandbox: Sandbox) -> None:
     with Sandbox(sandbox.world, key=KEY, packed=True) as packed:
         assert client_of(packed.url).list_actions({}) == client_of(sandbox.url).list_actions({})
@@ -184,7 +191,7 @@ def test_failures_are_logged_with_what_support_needs_and_no_key(
     sandbox.plan.add(Fault(status=500, headers={"x-request-id": "r-\x1b[31m2"}))
     query = EventQuery.checked("bounces", sandbox.world.action_ids[0], Window(0, 1_000))
     with caplog.at_level(logging.WARNING):
-        client.get_json(query.path, query.parameters)
+        client.get_json(query.path, query.parameters(query.window))
     assert "NP6 failed (" in caplog.text
     assert "x-request-id r-[31m2" in caplog.text
     assert KEY not in caplog.text

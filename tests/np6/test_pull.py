@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,9 +11,10 @@ from airflow_provider_np6.np6 import errors
 from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.pull import iter_proven, pull
 from airflow_provider_np6.np6.query import EventQuery
-from airflow_provider_np6.np6.verification import Events
+from airflow_provider_np6.np6.settings import Np6Settings
+from airflow_provider_np6.np6.verification import Events, Invalid
 from airflow_provider_np6.np6.window import DAY, Window
-from airflow_provider_np6.sandbox import Fault, Sandbox
+from airflow_provider_np6.sandbox import Fault, Sandbox, World, faults
 
 pytestmark = pytest.mark.core
 
@@ -23,13 +26,18 @@ class Taken:
 
     def __init__(self) -> None:
         self.lines: list[bytes] = []
+        self.aside: list[Invalid] = []
         self.restarts = 0
 
     def write(self, events: Events) -> None:
         self.lines += [bytes(item) for item in events.items]
 
+    def set_aside(self, invalid: Invalid) -> None:
+        self.aside.append(invalid)
+
     def restart(self) -> None:
         self.lines.clear()
+        self.aside.clear()
         self.restarts += 1
 
 
@@ -59,7 +67,7 @@ def body_size(sandbox: Sandbox, query: EventQuery) -> int:
 
 @pytest.mark.parametrize("framing", ["chunked", "length", "close"])
 @pytest.mark.parametrize("share", [0.0, 0.6, 1.0])
-def test_an_answer_that_breaks_is_pulled_afresh(
+def test_an_answer_that_breaks_is_gone_on_with(
     client: Np6Client, sandbox: Sandbox, framing: Any, share: float
 ) -> None:
     query, spool = query_of(sandbox), Taken()
@@ -67,13 +75,15 @@ def test_an_answer_that_breaks_is_pulled_afresh(
     sandbox.plan.add(Fault(cut=cut, framing=framing))
     proof = pull(client, query, spool)
     assert spool.lines == held(sandbox, query)
-    assert (proof.requests, spool.restarts) == (2, 1)
+    assert (proof.events, proof.duplicates) == (len(spool.lines), 0)
+    assert (proof.requests, spool.restarts) == (2, 0)
+    assert sandbox.asked[1].parameters["start"] >= sandbox.asked[0].parameters["start"]
 
 
 @pytest.mark.parametrize("framing", ["chunked", "length", "close"])
 def test_an_answer_that_keeps_breaking_is_an_error(client: Np6Client, sandbox: Sandbox, framing: Any) -> None:
     query = query_of(sandbox)
-    sandbox.plan.add(Fault(cut=round(body_size(sandbox, query) * 0.6), framing=framing), times=2)
+    sandbox.plan.add(Fault(cut=1, framing=framing), times=99)
     with pytest.raises(errors.Np6TruncatedError) as caught:
         pull(client, query, Taken())
     message = str(caught.value)
@@ -98,6 +108,7 @@ def test_events_come_lazily_and_in_order(client: Np6Client, sandbox: Sandbox) ->
 
 def test_a_broken_answer_never_ends_an_iteration_quietly(client: Np6Client, sandbox: Sandbox) -> None:
     sandbox.plan.add(Fault(cut=20_000, framing="close"))
+    sandbox.plan.add(Fault(cut=1, framing="close"), times=99)
     with pytest.raises(errors.Np6TruncatedError, match="window"):
         list(iter_proven(client, query_of(sandbox)))
 
@@ -109,3 +120,166 @@ def test_an_event_outside_of_the_window_fails_the_pull(client: Np6Client, sandbo
     with pytest.raises(errors.Np6AnswerError, match="outside of what was asked for"):
         pull(client, query, Taken())
     assert len(sandbox.asked) == 1
+
+
+def test_seams_are_asked_from_the_last_second_and_repeats_are_no_duplicates(
+    client: Np6Client, sandbox: Sandbox
+) -> None:
+    query, spool = query_of(sandbox), Taken()
+    for cut in (9_000, 9_000, 9_000):
+        sandbox.plan.add(Fault(cut=cut, framing="close"))
+    proof = pull(client, query, spool)
+    assert spool.lines == held(sandbox, query)
+    assert (proof.requests, proof.duplicates, spool.restarts) == (4, 0, 0)
+    starts = [asked.parameters["start"] for asked in sandbox.asked]
+    assert starts == sorted(set(starts))
+
+
+def test_ties_that_come_in_another_order_after_a_seam_are_all_kept(
+    client: Np6Client, sandbox: Sandbox
+) -> None:
+    start = DAY_START
+    ties = [json.dumps({"id": f"t{i}", "timestamp": start + 5_000}).encode() for i in range(6)]
+    tail = json.dumps({"id": "z", "timestamp": start + 9_000}).encode()
+    first = b"[" + b",".join(ties[:4])
+    sandbox.plan.add(Fault(body=first + b"," + ties[4][:9], framing="close"))
+    sandbox.plan.add(Fault(body=b"[" + b",".join([*reversed(ties), tail]) + b"]"))
+    spool = Taken()
+    proof = pull(client, query_of(sandbox), spool)
+    assert sorted(spool.lines) == sorted([*ties, tail])
+    assert proof.duplicates == 0
+
+
+def test_progress_makes_attempts_count_anew(client: Np6Client, sandbox: Sandbox) -> None:
+    query, spool = query_of(sandbox), Taken()
+    sandbox.plan.add(Fault(cut=8_000, framing="close"), times=12)  # max_attempts is 2
+    pull(client, query, spool)
+    assert spool.lines == held(sandbox, query)
+
+
+@pytest.mark.parametrize("status", [413, 504])
+def test_what_np6_cannot_answer_at_once_is_asked_by_halves(
+    client: Np6Client, sandbox: Sandbox, status: int
+) -> None:
+    query, spool = query_of(sandbox), Taken()
+    sandbox.plan.add(Fault(status=status, framing="length"), times=4)
+    pull(client, query, spool)
+    assert spool.lines == held(sandbox, query)
+    hours = [int(asked.parameters["end"][11:13]) for asked in sandbox.asked[:5]]
+    assert hours == [0, 12, 6, 3, 1]
+
+
+def test_a_time_out_before_the_first_byte_halves_the_window(sandbox: Sandbox, settings: Np6Settings) -> None:
+    query, spool = query_of(sandbox), Taken()
+    sandbox.plan.add(Fault(stall=1))
+    pull(Np6Client(replace(settings, read_timeout=0.3)), query, spool)
+    assert spool.lines == held(sandbox, query)
+    assert [asked.parameters["end"][11:13] for asked in sandbox.asked] == ["00", "12", "00"]
+
+
+def test_a_stalled_answer_is_gone_on_with(sandbox: Sandbox, settings: Np6Settings) -> None:
+    query, spool = query_of(sandbox), Taken()
+    sandbox.plan.add(Fault(cut=30_000, ending="stall", stall=2, framing="close"))
+    proof = pull(Np6Client(replace(settings, read_timeout=0.3)), query, spool)
+    assert spool.lines == held(sandbox, query)
+    assert (proof.requests, spool.restarts) == (2, 0)
+
+
+def test_halving_ends_at_one_second(client: Np6Client, sandbox: Sandbox) -> None:
+    sandbox.plan.add(Fault(status=504, framing="length"), times=99)
+    with pytest.raises(errors.Np6ServerError):
+        pull(client, query_of(sandbox), Taken())
+    last = sandbox.asked[-1].parameters
+    assert (last["start"][-4:], last["end"][-4:]) == (":00Z", ":01Z")
+
+
+def test_a_silent_cap_never_passes_for_the_end(client: Np6Client, sandbox: Sandbox) -> None:
+    sandbox.world = World(events_per_day=720)
+    query, spool = query_of(sandbox), Taken()
+    sandbox.plan.add(Fault(change=faults.capped(100)), times=99)
+    proof = pull(client, query, spool)
+    assert spool.lines == held(sandbox, query)
+    assert (proof.duplicates, proof.requests) == (0, 8)
+
+
+def test_a_silent_cap_within_one_second_is_an_error(client: Np6Client, sandbox: Sandbox) -> None:
+    events = [json.dumps({"id": f"t{i:03}", "timestamp": DAY_START}).encode() for i in range(150)]
+    capped = b"[" + b",".join(events[:100]) + b"]"
+    sandbox.plan.add(Fault(body=capped), times=2)
+    sandbox.plan.add(Fault(body=b"[" + b",".join(events[:49:-1]) + b"]"))
+    with pytest.raises(errors.Np6AnswerError, match="more within one second"):
+        pull(client, query_of(sandbox), Taken())
+
+
+def test_a_round_count_that_is_whole_costs_little(client: Np6Client, sandbox: Sandbox) -> None:
+    events = [json.dumps({"id": f"t{i:03}", "timestamp": DAY_START}).encode() for i in range(100)]
+    sandbox.plan.add(Fault(body=b"[" + b",".join(events) + b"]"), times=3)
+    proof = pull(client, query_of(sandbox), Taken())
+    assert (proof.events, proof.duplicates, proof.requests) == (100, 0, 3)
+
+
+def test_a_silent_cap_without_order_is_found_by_halves(client: Np6Client, sandbox: Sandbox) -> None:
+    query, spool = query_of(sandbox), Taken()
+    sandbox.world = World(events_per_day=240)
+    sandbox.plan.add(Fault(change=faults.shuffled(1)))
+    sandbox.plan.add(Fault(change=faults.capped(100)), times=99)
+    proof = pull(client, query, spool)
+    assert sorted(spool.lines) == sorted(held(sandbox, query))
+    assert proof.duplicates == 0
+
+
+def test_an_open_window_is_not_closed_by_the_workers_clock(
+    client: Np6Client, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr("airflow_provider_np6.np6.retrying.time.sleep", slept.append)
+    end = time.time_ns() // 1_000_000_000 * 1_000
+    query = EventQuery.checked("bounces", "000PE4", Window(end - DAY, end))
+    sandbox.plan.add(Fault(clock=-120))
+    spool = Taken()
+    pull(client, query, spool, settle=0)
+    assert spool.lines == held(sandbox, query)
+    assert [pytest.approx(120, abs=3)] == slept
+    assert (len(sandbox.asked), spool.restarts) == (2, 1)
+
+
+def test_invalid_events_are_set_aside_within_bounds(client: Np6Client, sandbox: Sandbox) -> None:
+    sandbox.world = World(events_per_day=240)
+    query, spool = query_of(sandbox), Taken()
+    bad = b'{"id":"x","timestamp":1}'
+    sandbox.plan.add(Fault(change=faults.broken(7, bad)))
+    proof = pull(client, query, spool, quarantine=True)
+    assert spool.lines == held(sandbox, query)
+    assert (proof.invalid, [invalid.item for invalid in spool.aside]) == (1, [bad])
+    (invalid,) = spool.aside
+    assert "outside of what was asked for" in invalid.reason
+    assert (invalid.position, invalid.near) == (7, json.loads(spool.lines[6])["timestamp"])
+
+
+def test_more_than_one_percent_of_invalid_events_fail_the_pull(client: Np6Client, sandbox: Sandbox) -> None:
+    sandbox.plan.add(Fault(change=faults.broken(7, b"{}")))
+    with pytest.raises(errors.Np6AnswerError, match="1 of 97 events are invalid, more than 1 %"):
+        pull(client, query_of(sandbox), Taken(), quarantine=True)
+
+
+def test_more_than_a_thousand_invalid_events_fail_the_pull_at_once(
+    client: Np6Client, sandbox: Sandbox
+) -> None:
+    bad = b"[" + b",".join(b'{"n":%d}' % n for n in range(1_001)) + b"]"
+    sandbox.plan.add(Fault(body=bad))
+    with pytest.raises(errors.Np6AnswerError, match="more than 1000 events are invalid"):
+        pull(client, query_of(sandbox), Taken(), quarantine=True)
+
+
+def test_an_invalid_event_that_comes_again_at_a_seam_is_set_aside_once(
+    client: Np6Client, sandbox: Sandbox
+) -> None:
+    good = [json.dumps({"id": f"g{i}", "timestamp": DAY_START + i}).encode() for i in range(200)]
+    bad = b'{"id":"bad"}'
+    sandbox.plan.add(Fault(body=b"[" + b",".join([*good[:150], bad, good[150]]), framing="close"))
+    sandbox.plan.add(Fault(body=b"[" + b",".join([*good[:150], bad, *good[150:]]) + b"]"))
+    spool = Taken()
+    proof = pull(client, query_of(sandbox), spool, quarantine=True)
+    assert spool.lines == good
+    assert [invalid.item for invalid in spool.aside] == [bad]
+    assert (proof.invalid, proof.requests) == (1, 2)

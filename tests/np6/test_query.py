@@ -25,7 +25,7 @@ def test_paths(event_type: str, action_id: str, path: str) -> None:
 
 
 def test_requests_ask_in_whole_seconds_rounded_outward_and_for_order() -> None:
-    asked = EventQuery.checked("bounces", "000PE4", WINDOW).parameters
+    asked = EventQuery.checked("bounces", "000PE4", WINDOW).parameters(WINDOW)
     assert asked == {"start": "2001-09-09T01:46:40Z", "end": "2001-09-09T01:46:42Z", "sort": "asc"}
 
 

@@ -10,7 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_np6.np6 import streaming
-from airflow_provider_np6.np6.errors import Np6AnswerError, Np6TruncatedError
+from airflow_provider_np6.np6.errors import (
+    Np6AnswerError,
+    Np6TimeoutError,
+    Np6TruncatedError,
+)
 from airflow_provider_np6.np6.streaming import batches
 
 pytestmark = pytest.mark.core
@@ -92,11 +96,12 @@ def test_nothing_may_follow_the_array(answer: tuple[list[bytes], bytes], rest: b
         (b'{"error":"x"}', Np6AnswerError),
         (b"<html>", Np6AnswerError),
         (b"null", Np6AnswerError),
-        (b'[{"a":1},]', Np6AnswerError),
-        (b'[{"a":NaN}]', Np6AnswerError),
-        (b'[{"a":1}{"a":1}]', Np6AnswerError),
-        (b'[{"a":1} x, {"a":1}' + b',{"a":1}' * 9 + b"]", Np6AnswerError),
-        (b"[" * 100_000, Np6AnswerError),
+        (b'[{"a":1},]', Np6TruncatedError),
+        (b'[{"a":1}{"a":1}]', Np6TruncatedError),
+        (b'[{"a":1} x, {"a":1}' + b',{"a":1}' * 9 + b"]", Np6TruncatedError),
+        (b'[5, {"a":NaN}, {"a":1}]', Np6TruncatedError),
+        (b'[{"a":NaN}, 5]', Np6TruncatedError),
+        (b"[" * 100_000, Np6TruncatedError),
     ],
 )
 def test_what_is_no_whole_array(answer: bytes, error: type[Exception]) -> None:
@@ -112,3 +117,37 @@ def test_a_byte_order_mark_and_white_space_may_come_first(start: bytes) -> None:
 def test_an_event_beyond_the_limit_is_refused() -> None:
     with pytest.raises(Np6AnswerError, match="larger than 1000 bytes"):
         all_of(iter([b'[{"a":1},', b'{"a":"' + b"x" * 2_000 + b'"}]']), 1_000)
+
+
+@settings(max_examples=200)
+@given(
+    answers(),
+    st.lists(st.integers(0, 10_000), max_size=40),
+    st.sampled_from([b'{"a":NaN}', b'{"a":"\\ud800"}', b"{a}", b"[" * 5_000 + b"]" * 5_000]),
+)
+def test_an_element_that_is_no_json_costs_no_other(
+    answer: tuple[list[bytes], bytes], cuts: list[int], bad: bytes
+) -> None:
+    elements = [*answer[0][::2], bad, *answer[0][1::2]]
+    text = b"[" + b" , ".join(elements) + b"]"
+    assert all_of(pieces(text, cuts)) == elements
+
+
+@settings(max_examples=200)
+@given(answers(), st.lists(st.integers(0, 10_000), max_size=40), st.integers(1, 10_000))
+def test_whole_elements_are_handed_on_before_a_break(
+    answer: tuple[list[bytes], bytes], cuts: list[int], short: int
+) -> None:
+    elements, text = answer
+    whole = text.rstrip()
+    part = whole[: -(short % len(whole) or 1)]
+
+    def breaking() -> Iterator[bytes]:
+        yield from pieces(part, cuts)
+        raise Np6TimeoutError("stalled")
+
+    came: list[bytes] = []
+    with pytest.raises(Np6TimeoutError):
+        for batch in batches(breaking(), MB):
+            came += [bytes(item) for item in batch.items]
+    assert came == elements[: len(came)]

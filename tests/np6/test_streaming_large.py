@@ -32,3 +32,14 @@ def test_large_events_full_of_nested_objects_are_cut_where_they_end() -> None:
     sizes = [len(batch.items) for batch in batches(parts, 4 * MB)]
     assert sum(sizes) == 10
     assert max(sizes) < 10
+
+
+def test_nested_objects_do_not_make_a_scan_of_every_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_scan() -> None:
+        raise AssertionError("scanned")
+
+    monkeypatch.setattr("airflow_provider_np6.np6.streaming.Scan", no_scan)
+    event = b'{"type":"x","data":[' + b",".join([b'{"sku":"A"}'] * 200) + b'],"id":1}'
+    answer = b"[" + b",".join([event] * 500) + b"]"
+    parts = (answer[i : i + 64 * 1024] for i in range(0, len(answer), 64 * 1024))
+    assert sum(len(batch.items) for batch in batches(parts, MB)) == 500

@@ -146,6 +146,17 @@ def test_local_days_have_23_24_or_25_hours(
     assert resolve_window(by_period, None, None, DAY) == window(start, end)
 
 
+def test_the_zone_of_a_wrapped_timetable_is_that_of_the_one_inside() -> None:
+    inner = CronTriggerTimetable("0 0 * * *", timezone=PARIS)
+    for wrapping in ({"timetable": inner}, {"_timetables": [inner]}):
+        start, end, _ = CLOCK_CHANGES[1]
+        run = {
+            **manual(inner, end),
+            "dag": SimpleNamespace(timetable=SimpleNamespace(**wrapping), timezone="UTC"),
+        }
+        assert resolve_window(run, None, None, DAY) == window(start, end)
+
+
 @pytest.mark.skipif(not AIRFLOW_3, reason="the Task SDK came with Airflow 3")
 @pytest.mark.parametrize(("start", "end", "_hours"), CLOCK_CHANGES)
 def test_the_zone_of_a_cron_string_is_the_dags(

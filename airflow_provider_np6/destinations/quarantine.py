@@ -1,0 +1,37 @@
+"""What is kept of something that is no event: a line of JSON each."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_np6.np6.window import iso
+
+if TYPE_CHECKING:
+    from airflow_provider_np6.np6.verification import Invalid
+
+
+def record(invalid: Invalid) -> dict[str, Any]:
+    """``near`` (time of the last event before it), ``reason``, ``position`` (events before it),
+    ``sha256``, and ``event``: its text, or ``base64:…`` where it is no text."""
+    return {
+        "near": iso(invalid.near),
+        "reason": invalid.reason,
+        "position": invalid.position,
+        "sha256": invalid.digest,
+        "event": _text(invalid.item),
+    }
+
+
+def line(invalid: Invalid) -> bytes:
+    """The record as one line of JSON."""
+    return json.dumps(record(invalid)).encode() + b"\n"
+
+
+def _text(item: bytes) -> str:
+    try:
+        text = item.decode()
+    except UnicodeDecodeError:
+        text = "\0"
+    return "base64:" + base64.b64encode(item).decode() if "\0" in text else text

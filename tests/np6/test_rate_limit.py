@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import re
+from email.utils import formatdate
+
+import pytest
+
+from airflow_provider_np6.np6 import errors
+from airflow_provider_np6.np6.client import Np6Client
+from airflow_provider_np6.np6.rate_limit import asked_delay
+from airflow_provider_np6.np6.settings import Np6Settings
+from airflow_provider_np6.sandbox import Fault, Sandbox
+from tests.conftest import KEY
+
+pytestmark = pytest.mark.core
+
+NOW = 1_800_000_000.0
+
+
+class Clock:
+    """Time that passes only in sleep."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+        self.slept: list[float] = []
+
+    def time(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr("airflow_provider_np6.np6.rate_limit.time.time", made.time)
+    monkeypatch.setattr("airflow_provider_np6.np6.retrying.time.sleep", made.sleep)
+    return made
+
+
+@pytest.mark.parametrize("skew", [0.0, 600.0, -600.0])
+@pytest.mark.parametrize(
+    "header",
+    [
+        "Retry-After: seconds",
+        "Retry-After: date",
+        "Reset: epoch s",
+        "Reset: epoch ms",
+        "Reset: seconds from now",
+    ],
+)
+def test_each_style_of_header_waits_for_the_right_moment(
+    sandbox: Sandbox, clock: Clock, header: str, skew: float
+) -> None:
+    there = NOW + skew  # what the server's clock says
+    headers = {
+        "Retry-After: seconds": {"Retry-After": "42"},
+        "Retry-After: date": {"Retry-After": formatdate(there + 42, usegmt=True)},
+        "Reset: epoch s": {"X-RateLimit-Reset": str(int(there + 42))},
+        "Reset: epoch ms": {"X-RateLimit-Reset": str(int((there + 42) * 1_000))},
+        "Reset: seconds from now": {"X-RateLimit-Reset": "42"},
+    }[header]
+    sandbox.plan.add(Fault(status=429, headers=headers, clock=skew))
+    client = Np6Client(Np6Settings(base_url=sandbox.url, api_key=KEY, account="test"))
+    client.list_actions({})
+    assert clock.now - NOW == pytest.approx(42, abs=1)
+    assert len(clock.slept) == 1
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Retry-After": "soon"},
+        {"X-RateLimit-Reset": "nan"},
+        {"X-RateLimit-Reset": "-5"},
+        {"Retry-After": "-1"},
+    ],
+)
+def test_headers_that_say_nothing_leave_it_to_backoff(headers: dict[str, str]) -> None:
+    assert asked_delay(headers) is None
+
+
+def test_a_moment_that_has_passed_is_now() -> None:
+    assert asked_delay({"X-RateLimit-Reset": "1000000000"}) == 0.0
+
+
+def test_without_any_header_the_wait_grows_at_random(
+    sandbox: Sandbox, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("airflow_provider_np6.np6.retrying.FIRST_WAIT", 0.5)
+    monkeypatch.setattr("airflow_provider_np6.np6.retrying.random.uniform", lambda _low, high: high)
+    sandbox.plan.add(Fault(status=429), times=7)
+    Np6Client(Np6Settings(base_url=sandbox.url, api_key=KEY, account="test")).list_actions({})
+    assert clock.slept == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0]
+
+
+def test_with_nothing_remaining_the_next_request_waits_for_the_reset(sandbox: Sandbox, clock: Clock) -> None:
+    client = Np6Client(Np6Settings(base_url=sandbox.url, api_key=KEY, account="test"))
+    headers = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "30"}
+    sandbox.plan.add(Fault(body=b"[]", headers=headers))
+    client.list_actions({})
+    assert clock.slept == []
+    client.list_actions({})
+    assert clock.slept == [30.0]
+
+
+@pytest.mark.parametrize("remaining", ["1", "", "many"])
+def test_with_something_remaining_it_does_not_wait(sandbox: Sandbox, clock: Clock, remaining: str) -> None:
+    client = Np6Client(Np6Settings(base_url=sandbox.url, api_key=KEY, account="test"))
+    headers = {"X-RateLimit-Remaining": remaining, "X-RateLimit-Reset": "30"}
+    sandbox.plan.add(Fault(body=b"[]", headers=headers))
+    client.list_actions({})
+    client.list_actions({})
+    assert clock.slept == []
+
+
+def test_a_reset_beyond_max_wait_sends_no_request(sandbox: Sandbox, clock: Clock) -> None:
+    client = Np6Client(Np6Settings(base_url=sandbox.url, api_key=KEY, account="test", max_wait=10))
+    headers = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "30"}
+    sandbox.plan.add(Fault(body=b"[]", headers=headers))
+    client.list_actions({})
+    with pytest.raises(errors.Np6RateLimitError) as caught:
+        client.list_actions({})
+    assert caught.value.delay == 30.0
+    assert len(sandbox.asked) == 1
+
+
+def test_a_wait_is_logged_once_with_its_reason_and_end(
+    sandbox: Sandbox, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    sandbox.plan.add(Fault(status=429, headers={"Retry-After": "42"}))
+    Np6Client(Np6Settings(base_url=sandbox.url, api_key=KEY, account="test")).list_actions({})
+    (message,) = (record.message for record in caplog.records if "limits the rate" in record.message)
+    assert re.search(r"in 42\.0 s, at \d\d:\d\d:\d\d UTC", message)
