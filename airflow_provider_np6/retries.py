@@ -53,6 +53,6 @@ class Np6RetryPolicy(RetryPolicy):
         return {}
 
     @classmethod
-    def deserialize(cls, data: dict[str, Any]) -> Np6RetryPolicy:
+    def deserialize(cls, data: dict[str, Any]) -> Np6RetryPolicy:  # noqa: ARG003 - Airflow's signature
         """It has no settings."""
         return cls()

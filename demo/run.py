@@ -97,7 +97,8 @@ def in_sql() -> Counts:
     """Rows of the day."""
     query = (
         "SELECT action_id, event_type, COUNT(*) FROM np6_events"
-        f" WHERE occurred_at >= '{DAY}T00:00:00.000Z' AND occurred_at < '{NEXT_DAY}T00:00:00.000Z' GROUP BY 1, 2"
+        f" WHERE occurred_at >= '{DAY}T00:00:00.000Z' AND occurred_at < '{NEXT_DAY}T00:00:00.000Z'"
+        " GROUP BY 1, 2"
     )
     with sqlite3.connect(DATABASE) as database:
         return Counter({(action, event_type): rows for action, event_type, rows in database.execute(query)})

@@ -23,7 +23,7 @@ AIRFLOW_3 = Version(airflow.__version__) >= Version("3")
 
 if not AIRFLOW_3:
     # Clearing a run that stands already looks up tables that only this module declares.
-    import airflow.providers.fab.auth_manager.models  # noqa: F401
+    import airflow.providers.fab.auth_manager.models
 
 DAGS_FOLDER = Path(os.environ["AIRFLOW__CORE__DAGS_FOLDER"])
 
@@ -80,11 +80,11 @@ def run_dag(dag: Any, logical_date: datetime | None = None, conf: dict[str, Any]
     with closing(sqlite3.connect(Path(os.environ["AIRFLOW_HOME"]) / "airflow.db")) as database:
         where = "WHERE dag_id = ? AND run_id = ?"
         instances = database.execute(
-            f"SELECT task_id, map_index, state, rendered_map_index FROM task_instance {where}",  # noqa: S608
+            f"SELECT task_id, map_index, state, rendered_map_index FROM task_instance {where}",
             (dag.dag_id, run.run_id),
         ).fetchall()
         xcoms = database.execute(
-            f"SELECT task_id, map_index, value FROM xcom {where} AND key = 'return_value'",  # noqa: S608
+            f"SELECT task_id, map_index, value FROM xcom {where} AND key = 'return_value'",
             (dag.dag_id, run.run_id),
         ).fetchall()
     return Run(

@@ -19,8 +19,9 @@ def free_port() -> int:
 
 
 def _binaries() -> Path:
-    installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb")) + [
-        Path(shutil.which("initdb") or "-")
+    installed = [
+        *sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb")),
+        Path(shutil.which("initdb") or "-"),
     ]
     for initdb in installed:
         if initdb.exists():

@@ -122,7 +122,7 @@ def test_hourly_into_sql_with_checks_and_summary(
     rows = BaseHook.get_hook("np6_sql").get_records(
         "SELECT day, action_id, verdict, bounces FROM np6_bounces_by_day"
     )
-    assert {tuple(row)[0] for row in rows} == {"2026-11-01"}
+    assert {next(iter(row)) for row in rows} == {"2026-11-01"}
     for action in ("000PE4", "000PEB"):
         total = sum(row[3] for row in rows if row[1] == action)
         assert total == len(ids(sandbox, "bounces", action, DAY, DAY + 2 * HOUR))

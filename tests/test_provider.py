@@ -86,7 +86,7 @@ def test_airflow_lists_the_provider() -> None:
 def test_the_form_comes_from_the_metadata() -> None:
     from airflow.providers_manager import ProvidersManager
 
-    manager = ProvidersManager()  # type: ignore[no-untyped-call]
+    manager = ProvidersManager()
     widgets = manager.connection_form_widgets
     fields = {widgets[f"extra__np6__{name}"].field_name for name in CONN_FIELDS}
     assert fields == set(CONN_FIELDS)
@@ -99,7 +99,7 @@ def test_the_form_comes_from_the_metadata() -> None:
 def test_the_form_comes_from_the_hook() -> None:
     from airflow.providers_manager import ProvidersManager
 
-    manager = ProvidersManager()  # type: ignore[no-untyped-call]
+    manager = ProvidersManager()
     widgets = manager.connection_form_widgets
     assert {f"extra__np6__{name}" for name in CONN_FIELDS} <= set(widgets)
     assert widgets["extra__np6__pseudonym_key"].field.field_class.__name__ == "PasswordField"
@@ -128,7 +128,7 @@ from airflow.providers.common.compat.sdk import BaseOperator, conf, BaseHook
 before = set(sys.modules)
 import airflow_provider_np6.operators.events, airflow_provider_np6.destinations
 new = set(sys.modules) - before
-heavy = {"requests", "urllib3", "msgspec", "pyarrow", "sqlite3", "psycopg", "psycopg2", "sqlalchemy", "fsspec"}
+heavy = {"requests", "urllib3", "msgspec", "pyarrow", "sqlite3", "psycopg", "psycopg2", "fsspec"}
 print("HEAVY", sorted(heavy & {name.split(".")[0] for name in new}))
 """
 

@@ -61,7 +61,7 @@ def test_its_dag_runs_and_lands_where_it_says(sandbox: Sandbox, tmp_path: Path) 
     from datetime import UTC, datetime
 
     path = DAGS_FOLDER / "readme_dag.py"
-    path.write_text(PYTHON[0].replace('"/tmp/np6"', repr(str(tmp_path))).replace("\n):", "\n) as dag:"))  # noqa: S108
+    path.write_text(PYTHON[0].replace('"/tmp/np6"', repr(str(tmp_path))).replace("\n):", "\n) as dag:"))
     run = run_dag(load(path).dag, datetime(2026, 11, 23, tzinfo=UTC))
     path.unlink()
     assert run.state == "success"
@@ -75,7 +75,7 @@ def test_its_fan_out_runs(sandbox: Sandbox, tmp_path: Path) -> None:
     from datetime import UTC, datetime
 
     head, _, _ = PYTHON[0].partition("    Np6EventsOperator(")
-    fan_out = PYTHON[1].replace('"/tmp/np6"', repr(str(tmp_path)))  # noqa: S108
+    fan_out = PYTHON[1].replace('"/tmp/np6"', repr(str(tmp_path)))
     path = DAGS_FOLDER / "readme_fan_out.py"
     path.write_text(
         head.replace("\n):", "\n) as dag:") + "".join(f"    {line}\n" for line in fan_out.splitlines())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.core
 
 def local_day(zone: str, year: int, month: int, day: int) -> Window:
     start = datetime(year, month, day, tzinfo=ZoneInfo(zone))
-    return Window(to_ms(start), to_ms((start + timedelta(days=1))))
+    return Window(to_ms(start), to_ms(start + timedelta(days=1)))
 
 
 def stored(root: Path) -> list[str]:
@@ -61,7 +62,7 @@ def test_hourly_pulls_hold_the_same_ids_as_the_daily_one(
 def test_windows_of_odd_milliseconds_tile_too(client: Np6Client, sandbox: Sandbox, tmp_path: Path) -> None:
     day = local_day("UTC", 2026, 11, 22)
     edges = [day.start, day.start + 1, day.start + 12 * HOUR + 345, day.end - 1, day.end]
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in itertools.pairwise(edges):
         query = EventQuery.checked("bounces", "000PE4", Window(start, end))
         land(client, FileDestination(str(tmp_path), "jsonl"), query)
     assert len(stored(tmp_path)) == sum(

@@ -8,10 +8,10 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from airflow_provider_np6.np6.errors import Np6InputError
-from airflow_provider_np6.np6.query import EventQuery
 
 if TYPE_CHECKING:
     from airflow_provider_np6.np6.pull import Proof, Spool
+    from airflow_provider_np6.np6.query import EventQuery
 
 
 class Landing(Protocol):

@@ -13,10 +13,10 @@ from airflow_provider_np6.np6.errors import (
     Np6InputError,
 )
 from airflow_provider_np6.np6.query import ALL_ACTIONS, EventQuery
-from airflow_provider_np6.np6.window import Window
 
 if TYPE_CHECKING:
     from airflow_provider_np6.destinations.tables import Table
+    from airflow_provider_np6.np6.window import Window
 
 
 def hook_of(conn_id: str) -> Any:
@@ -31,7 +31,7 @@ def hook_of(conn_id: str) -> Any:
             f"connection {conn_id!r} gives no database: {type(error).__name__}", cure="Create the connection."
         ) from None
     try:
-        hook = connection.get_hook()  # type: ignore[no-untyped-call]
+        hook = connection.get_hook()
     except Exception as error:
         raise Np6InputError(
             f"connection {conn_id!r} gives no database: {type(error).__name__}",

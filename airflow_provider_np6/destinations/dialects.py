@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from airflow_provider_np6.destinations.columns import Kind
 from airflow_provider_np6.np6.errors import Np6InputError
 from airflow_provider_np6.np6.window import from_ms, iso, to_ms
+
+if TYPE_CHECKING:
+    from airflow_provider_np6.destinations.columns import Kind
 
 _LATEST = 253_402_300_799_999  # the last millisecond of the year 9999
 _EARLIEST = -62_135_596_800_000  # the first of the year 1

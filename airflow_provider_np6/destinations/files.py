@@ -18,11 +18,11 @@ from airflow_provider_np6.destinations.slices import Slice, Slices
 from airflow_provider_np6.destinations.store import store_at
 from airflow_provider_np6.destinations.tree import Tree
 from airflow_provider_np6.np6.errors import Np6DestinationError, Np6Error, Np6InputError
-from airflow_provider_np6.np6.query import EventQuery
 from airflow_provider_np6.np6.window import iso
 
 if TYPE_CHECKING:
     from airflow_provider_np6.np6.pull import Proof
+    from airflow_provider_np6.np6.query import EventQuery
     from airflow_provider_np6.np6.verification import Events, Invalid
 
 log = logging.getLogger(__name__)

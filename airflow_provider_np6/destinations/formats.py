@@ -66,7 +66,7 @@ class LinesFile:
             self._hashed.write(lines)
             return
         if self._gzip is None:
-            file = cast(BinaryIO, self._hashed)
+            file = cast("BinaryIO", self._hashed)
             self._gzip = gzip.GzipFile("", "wb", _GZIP_LEVEL, file, mtime=0)
         self._gzip.write(lines)
 

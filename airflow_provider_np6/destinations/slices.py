@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_np6.destinations import layout, quarantine
 from airflow_provider_np6.destinations.formats import LinesFile
-from airflow_provider_np6.destinations.store import Store
-from airflow_provider_np6.np6.query import EventQuery
 from airflow_provider_np6.np6.window import DAY, Window
 
 if TYPE_CHECKING:
+    from airflow_provider_np6.destinations.store import Store
+    from airflow_provider_np6.np6.query import EventQuery
     from airflow_provider_np6.np6.verification import Events, Invalid
 
 MAX_OPEN = 16
@@ -44,20 +44,19 @@ class Slice:
         """The name of the file with what was set aside; None if nothing was."""
         return f"{self.window.stem}.bad" if self.invalid else None
 
-    def open(self) -> None:
-        """Make the temporary."""
+    def open(self) -> LinesFile:
+        """Make the temporary, unless it is there."""
         if self.data is None:
             name = f"{self.window.stem}.{self._format}"
             self.data = LinesFile(self._store.temporary(self.folder, name), self._format)
+        return self.data
 
     def write(self, events: Events) -> None:
-        self.open()
-        assert self.data is not None
         first, last = min(events.timestamps), max(events.timestamps)
         self.first = first if self.first is None else min(first, self.first)
         self.last = last if self.last is None else max(last, self.last)
         self.events += len(events.items)
-        self.data.write(events)
+        self.open().write(events)
 
     def set_aside(self, invalid: Invalid) -> None:
         if self.aside is None:

@@ -73,9 +73,8 @@ class SqlDestination(Destination):
                     cure="Names are up to 50 letters, digits and '_'; the schema is a field of its own.",
                 )
         database = Database(hook_of(text_field(self, "conn_id")), schema, self.table, self.create)
-        with database.failures("cannot be used", Np6InputError):
-            with database.transaction() as cursor:
-                check_table(database, cursor, query, account)
+        with database.failures("cannot be used", Np6InputError), database.transaction() as cursor:
+            check_table(database, cursor, query, account)
         with tempfile.TemporaryFile(prefix="np6-") as spool, tempfile.TemporaryFile(prefix="np6-") as aside:
             yield _SqlLanding(database, query, account, _Spool(spool, aside))
 

@@ -75,7 +75,7 @@ class LocalStore:
 
     def names(self, folder: str) -> list[str]:
         try:
-            return os.listdir(self._root / folder)
+            return [path.name for path in (self._root / folder).iterdir()]
         except FileNotFoundError:
             return []
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_np6.destinations.columns import COLUMNS, INDEX, KEY, Column
-from airflow_provider_np6.destinations.dialects import Dialect
+
+if TYPE_CHECKING:
+    from airflow_provider_np6.destinations.dialects import Dialect
 
 WINDOW_COLUMNS = (
     Column("event_type", "key"),

@@ -6,12 +6,15 @@ import json
 from collections.abc import Collection
 from functools import reduce
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from airflow_provider_np6.destinations import layout
-from airflow_provider_np6.destinations.store import Store
 from airflow_provider_np6.np6.errors import Np6ConflictError
 from airflow_provider_np6.np6.query import ALL_ACTIONS, EventQuery
 from airflow_provider_np6.np6.window import Window
+
+if TYPE_CHECKING:
+    from airflow_provider_np6.destinations.store import Store
 
 
 class Tree:

@@ -227,9 +227,11 @@ class Np6Hook(BaseHook):
             if unknown:
                 return False, f"The connection has an {'; an '.join(unknown)}."
             now = iso_seconds(time.time_ns() // 1_000_000)
-            with closing(Np6Client(settings)) as client:
-                with client.answer("/actions", {"creation_start": now}, timeout=(5, 8)) as response:
-                    start = next(chunks(response), b"").lstrip()[:1]
+            with (
+                closing(Np6Client(settings)) as client,
+                client.answer("/actions", {"creation_start": now}, timeout=(5, 8)) as response,
+            ):
+                start = next(chunks(response), b"").lstrip()[:1]
             if start == b"[":
                 return True, f"{settings.base_url} accepts the API key."
             return False, f"{settings.base_url} answered, but not as NP6 does: check the host."

@@ -7,7 +7,7 @@ import socket
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import requests
@@ -29,7 +29,9 @@ from airflow_provider_np6.np6.errors import (
 from airflow_provider_np6.np6.rate_limit import RateLimit, asked_delay
 from airflow_provider_np6.np6.retrying import Attempts, wait_for_limit
 from airflow_provider_np6.np6.session import Np6Session
-from airflow_provider_np6.np6.settings import Np6Settings
+
+if TYPE_CHECKING:
+    from airflow_provider_np6.np6.settings import Np6Settings
 
 CHUNK = 256 * 1024
 """Bytes read from the socket, and unpacked, at a time."""
@@ -149,11 +151,12 @@ def _gunzip(pieces: Iterator[bytes]) -> Iterator[bytes]:
     started = False
     for piece in pieces:
         started = True
-        while piece:
+        rest = piece
+        while rest:
             if unpacker.eof:
                 unpacker = zlib.decompressobj(wbits=31)
-            yield unpacker.decompress(piece, CHUNK)
-            piece = unpacker.unconsumed_tail or unpacker.unused_data
+            yield unpacker.decompress(rest, CHUNK)
+            rest = unpacker.unconsumed_tail or unpacker.unused_data
     if started and not unpacker.eof:
         raise Np6TruncatedError("the packed answer ends before its checksum")
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
+from typing import TYPE_CHECKING
 
-from airflow_provider_np6.np6.query import EventQuery
 from airflow_provider_np6.np6.window import iso
+
+if TYPE_CHECKING:
+    from airflow_provider_np6.np6.query import EventQuery
 
 log = logging.getLogger(__name__)
 

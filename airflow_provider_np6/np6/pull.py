@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from airflow_provider_np6.np6.client import Np6Client, chunks, facts
 from airflow_provider_np6.np6.errors import (
@@ -18,7 +18,6 @@ from airflow_provider_np6.np6.errors import (
     Np6UnsettledError,
 )
 from airflow_provider_np6.np6.progress import Progress
-from airflow_provider_np6.np6.query import EventQuery
 from airflow_provider_np6.np6.rate_limit import server_date
 from airflow_provider_np6.np6.retrying import Attempts
 from airflow_provider_np6.np6.streaming import RawBatch, batches
@@ -30,6 +29,9 @@ from airflow_provider_np6.np6.verification import (
     refuse,
 )
 from airflow_provider_np6.np6.window import SECOND, Window, halves, iso
+
+if TYPE_CHECKING:
+    from airflow_provider_np6.np6.query import EventQuery
 
 log = logging.getLogger(__name__)
 

@@ -6,13 +6,16 @@ import logging
 import random
 import time
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from airflow_provider_np6.np6.errors import (
     Np6Error,
     Np6RateLimitError,
     Np6TransientError,
 )
-from airflow_provider_np6.np6.settings import Np6Settings
+
+if TYPE_CHECKING:
+    from airflow_provider_np6.np6.settings import Np6Settings
 
 log = logging.getLogger(__name__)
 

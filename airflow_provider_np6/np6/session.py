@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import requests
 
 from airflow_provider_np6 import __version__
 from airflow_provider_np6.np6.errors import Np6RefusedError
-from airflow_provider_np6.np6.settings import Np6Settings
+
+if TYPE_CHECKING:
+    from airflow_provider_np6.np6.settings import Np6Settings
 
 
 class Np6Session(requests.Session):

@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
 from airflow_provider_np6.np6.errors import Np6AnswerError
-from airflow_provider_np6.np6.streaming import RawBatch
 from airflow_provider_np6.np6.window import SECOND, Window, iso
+
+if TYPE_CHECKING:
+    from airflow_provider_np6.np6.streaming import RawBatch
 
 MAX_HELD_IDS = 2_000_000
 """Ids compared at a time; a set of so many takes about 250 MB."""

@@ -28,7 +28,7 @@ _EVENTS = re.compile(r"/actions(?:/(?P<action>[^/]+))?/events/(?P<type>.+)")
 _ACTION = re.compile(r"/actions/(?P<action>[^/]+)")
 
 
-class _Refused(Exception):
+class _RefusedError(Exception):
     def __init__(self, status: int) -> None:
         self.status = status
 
@@ -114,12 +114,12 @@ class _Handler(BaseHTTPRequestHandler):
             time.sleep(fault.stall)
         try:
             if not authorized:
-                raise _Refused(401)
+                raise _RefusedError(401)
             if fault.status != HTTPStatus.OK or fault.body is not None:
                 body = iter([fault.body or b""])
             else:
                 body = self._body(url.path, parameters, fault.change)
-        except _Refused as refused:
+        except _RefusedError as refused:
             fault, body = Fault(status=refused.status, framing="length"), iter([b""])
         with suppress(ConnectionError):
             self._send(body, fault)
@@ -133,12 +133,12 @@ class _Handler(BaseHTTPRequestHandler):
             return iter([json.dumps(found).encode()])
         if match := _EVENTS.fullmatch(path):
             if match["type"] not in EVENT_TYPES or match["action"] not in (None, *world.action_ids):
-                raise _Refused(404)
+                raise _RefusedError(404)
             return self._events(match["type"], match["action"], parameters, change)
         if (match := _ACTION.fullmatch(path)) and match["action"] in world.action_ids:
             action = {**world.action(match["action"]), "description": "", "content": {"subject": "Bonjour"}}
             return iter([json.dumps(action).encode()])
-        raise _Refused(404)
+        raise _RefusedError(404)
 
     def _events(
         self, event_type: str, action: str | None, parameters: dict[str, str], change: Change | None
@@ -146,7 +146,7 @@ class _Handler(BaseHTTPRequestHandler):
         start, end = _bounds(parameters, "start", "end")
         order = parameters.get("sort")
         if order not in (None, "asc", "desc") or "start" not in parameters or "end" not in parameters:
-            raise _Refused(400)
+            raise _RefusedError(400)
         events = self._ordered(event_type, action, (start, end), order)
         if change is not None:
             events = iter(change(list(events)))
@@ -193,13 +193,15 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in {**headers, **fault.headers}.items():
             self.send_header(name, value)
         self.end_headers()
+        self._write(_dripping(blocks, fault.drip), fault)
+
+    def _write(self, blocks: Iterable[bytes], fault: Fault) -> None:
         left = fault.cut
-        for block in _dripping(blocks, fault.drip):
+        for block in blocks:
             piece = block if left is None else block[:left]
             if piece:
-                self.wfile.write(
-                    b"%x\r\n%b\r\n" % (len(piece), piece) if fault.framing == "chunked" else piece
-                )
+                chunk = b"%x\r\n%b\r\n" % (len(piece), piece) if fault.framing == "chunked" else piece
+                self.wfile.write(chunk)
             if left is not None:
                 left -= len(piece)
                 if left == 0:
@@ -276,4 +278,4 @@ def _moment(text: str) -> int:
 
 
 def _bad() -> int:
-    raise _Refused(400)
+    raise _RefusedError(400)

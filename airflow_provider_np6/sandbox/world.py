@@ -48,7 +48,7 @@ def _address(rng: Random) -> str:
     return f"{rng.choice(_NAMES)}.{rng.randrange(10_000)}@{rng.choice(_DOMAINS)}"
 
 
-def _envelope(rng: Random, timestamp: int, id_: str, source: dict[str, Any]) -> dict[str, Any]:
+def _envelope(timestamp: int, id_: str, source: dict[str, Any]) -> dict[str, Any]:
     identity = {"type": "customer", "agency": "DEMO", "customer": "028"}
     return {"id": id_, "timestamp": timestamp, "identity": identity, "source": source}
 
@@ -80,7 +80,7 @@ def _bounce(rng: Random, action: str, timestamp: int, id_: str) -> dict[str, Any
         },
     }
     source = {"type": "email", "detail": {"activation": activation, "bounce": bounce}}
-    return {"type": "bounce", **_envelope(rng, timestamp, id_, source)}
+    return {"type": "bounce", **_envelope(timestamp, id_, source)}
 
 
 def _cancellation(rng: Random, action: str, timestamp: int, id_: str) -> dict[str, Any]:
@@ -103,11 +103,11 @@ def _cancellation(rng: Random, action: str, timestamp: int, id_: str) -> dict[st
         value = {"type": "render", "message": "Variable „prénom“ is missing"}
         cancellation = {"type": "user defined policy", "value": value}
     source = {"type": "email", "detail": {"execution": execution, "cancellation": cancellation}}
-    return {"type": "cancellation", **_envelope(rng, timestamp, id_, source)}
+    return {"type": "cancellation", **_envelope(timestamp, id_, source)}
 
 
-def _stop(rng: Random, action: str, timestamp: int, id_: str) -> dict[str, Any]:
-    return _envelope(rng, timestamp, id_, {"type": "sms"})
+def _stop(_rng: Random, _action: str, timestamp: int, id_: str) -> dict[str, Any]:
+    return _envelope(timestamp, id_, {"type": "sms"})
 
 
 _MAKERS: dict[str, Callable[[Random, str, int, str], dict[str, Any]]] = {

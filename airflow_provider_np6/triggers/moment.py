@@ -26,4 +26,4 @@ class MomentTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         while (left := self.moment / 1_000 - time.time()) > 0:
             await asyncio.sleep(min(left, 60))  # in steps, for the clock may be set meanwhile
-        yield TriggerEvent(self.moment)  # type: ignore[no-untyped-call]
+        yield TriggerEvent(self.moment)

@@ -27,6 +27,7 @@ def land(
     client: Np6Client,
     destination: Destination,
     query: EventQuery,
+    *,
     account: str = "test",
     pulled_at: int | None = None,
     quarantine: bool = False,

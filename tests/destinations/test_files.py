@@ -3,7 +3,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-import os
 import resource
 from pathlib import Path
 from typing import Any
@@ -215,13 +214,13 @@ def test_a_truncated_answer_leaves_the_tree_as_it_was(
     client: Np6Client, sandbox: Sandbox, root: Path, framing: Any
 ) -> None:
     land(client, FileDestination(str(root)), query_of(sandbox))
-    before = {path for path in root.rglob("*")}
+    before = set(root.rglob("*"))
     size = sum(map(len, held(sandbox, query_of(sandbox, Window(MIDNIGHT, MIDNIGHT + 2 * DAY)))))
     sandbox.plan.add(Fault(cut=size * 6 // 10, framing=framing))
     sandbox.plan.add(Fault(cut=1, framing=framing), times=99)
     with pytest.raises(Np6TruncatedError):
         land(client, FileDestination(str(root)), query_of(sandbox, Window(MIDNIGHT, MIDNIGHT + 2 * DAY)))
-    assert {path for path in root.rglob("*")} == before
+    assert set(root.rglob("*")) == before
 
 
 def test_an_older_pull_that_comes_last_gives_way(client: Np6Client, sandbox: Sandbox, root: Path) -> None:
@@ -273,7 +272,7 @@ def test_all_actions_by_one_request(client: Np6Client, sandbox: Sandbox, root: P
         (FileDestination(""), "path of FileDestination is ''"),
         (FileDestination("None"), "path of FileDestination is 'None'"),
         (FileDestination(None), "path of FileDestination is None"),  # type: ignore[arg-type]
-        (FileDestination("/tmp/x", "csv"), "unknown format 'csv'"),  # noqa: S108
+        (FileDestination("/tmp/x", "csv"), "unknown format 'csv'"),
         (FileDestination("s3://key:s3cret@bucket/x"), "holds a password"),
         (FileDestination("/dev/null/x"), "cannot be"),
         (FileDestination("/proc/x"), "cannot be"),
@@ -363,11 +362,11 @@ def test_a_window_of_many_days_needs_few_open_files(client: Np6Client, sandbox: 
     query = query_of(sandbox, Window(MIDNIGHT, MIDNIGHT + 60 * DAY))
     for change in (None, faults.shuffled(1)):
         sandbox.plan.add(Fault(change=change), times=2)
-        before = len(os.listdir("/proc/self/fd"))
+        before = len(list(Path("/proc/self/fd").iterdir()))
         with FileDestination(str(root)).open(query, "test") as landing:
             proof = pull(client, query, landing.spool)
             # One lock for each temporary, and no more than MAX_OPEN files to write to.
-            assert len(os.listdir("/proc/self/fd")) <= before + 60 + MAX_OPEN + 3
+            assert len(list(Path("/proc/self/fd").iterdir())) <= before + 60 + MAX_OPEN + 3
             landing.publish(proof)
         sandbox.plan.clear()
         assert sorted(all_lines(root)) == sorted(held(sandbox, query))
@@ -378,7 +377,7 @@ def test_a_window_of_many_days_needs_few_open_files(client: Np6Client, sandbox: 
 
 def test_a_full_disk_leaves_nothing(client: Np6Client, sandbox: Sandbox, root: Path) -> None:
     land(client, FileDestination(str(root)), query_of(sandbox))
-    before = {path for path in root.rglob("*")}
+    before = set(root.rglob("*"))
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (3_000, limits[1]))
     try:
@@ -386,7 +385,7 @@ def test_a_full_disk_leaves_nothing(client: Np6Client, sandbox: Sandbox, root: P
             land(client, FileDestination(str(root)), query_of(sandbox, Window(MIDNIGHT, MIDNIGHT + 3 * DAY)))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert {path for path in root.rglob("*")} == before
+    assert set(root.rglob("*")) == before
 
 
 def test_an_unreadable_manifest_is_replaced(client: Np6Client, sandbox: Sandbox, root: Path) -> None:

@@ -193,7 +193,7 @@ def test_an_extra_that_is_no_object_is_refused(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setattr(
         Np6Hook,
         "get_connection",
-        lambda *_: Connection(conn_id="np6_default", password="k", extra=extra),  # noqa: S106
+        lambda *_: Connection(conn_id="np6_default", password="k", extra=extra),
     )
     with pytest.raises(Np6InputError, match="extra of connection 'np6_default' is not a JSON object"):
         Np6Hook().settings  # noqa: B018

@@ -41,7 +41,7 @@ def test_unusable_action_ids_are_refused(action_id: object) -> None:
     "event_type", [None, "", "None", "bounce", "/", "//x", "/a/../b", "/a?b", "/a/", "BOUNCES"]
 )
 def test_unknown_event_types_are_refused(event_type: object) -> None:
-    with pytest.raises(Np6InputError, match="event.type"):
+    with pytest.raises(Np6InputError, match=r"event.type"):
         EventQuery.checked(event_type, "000PE4", WINDOW)
 
 

@@ -148,6 +148,5 @@ def test_whole_elements_are_handed_on_before_a_break(
 
     came: list[bytes] = []
     with pytest.raises(Np6TimeoutError):
-        for batch in batches(breaking(), MB):
-            came += [bytes(item) for item in batch.items]
+        came.extend(bytes(item) for batch in batches(breaking(), MB) for item in batch.items)
     assert came == elements[: len(came)]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from datetime import UTC, date, datetime, timedelta, timezone
 
 import pendulum
@@ -31,7 +32,7 @@ def test_milliseconds_survive_the_way_there_and_back(ms: int) -> None:
 def test_days_tile_the_window_and_none_crosses_midnight(window: Window) -> None:
     days = list(window.days())
     assert (days[0].start, days[-1].end) == (window.start, window.end)
-    assert all(left.end == right.start for left, right in zip(days, days[1:], strict=False))
+    assert all(left.end == right.start for left, right in itertools.pairwise(days))
     assert all(day.start // DAY == (day.end - 1) // DAY for day in days)
 
 

@@ -137,10 +137,14 @@ def test_a_run_without_a_logical_date_fails_or_takes_its_bounds(sandbox: Sandbox
         'event_type="bounces", action_id="None", destination="PLACE"',
         'event_type="bounces", action_id="{{ none }}", destination="PLACE"',
         'event_type="bounces", action_id="", destination="PLACE"',
-        'event_type="bounces", action_id="000PE4", destination="PLACE", window_start=datetime(2024, 10, 4),'
-        " window_end=datetime(2024, 10, 5)",
-        'event_type="bounces", action_id="000PE4", destination="PLACE", window_start="2024-10-05",'
-        ' window_end="2024-10-04"',
+        (
+            'event_type="bounces", action_id="000PE4", destination="PLACE",'
+            " window_start=datetime(2024, 10, 4), window_end=datetime(2024, 10, 5)"
+        ),
+        (
+            'event_type="bounces", action_id="000PE4", destination="PLACE", window_start="2024-10-05",'
+            ' window_end="2024-10-04"'
+        ),
         'event_type="bounces", action_id="000PE4", destination="/dev/null/x"',
         'event_type="bounces", action_id="000PE4", destination=5',
         'event_type="bounces", action_id="000PE4", destination=None',
@@ -236,7 +240,9 @@ def test_a_deferred_run_ends_with_the_events(sandbox: Sandbox, tmp_path: Path) -
 SHARED = (
     HEAD
     + """
-SHARED = FileDestination("{root}/{{{{ dag_run.conf.day }}}}/{{{{ task.task_id }}}}/{{{{ ti.map_index }}}}", "jsonl")
+SHARED = FileDestination(
+    "{root}/{{{{ dag_run.conf.day }}}}/{{{{ task.task_id }}}}/{{{{ ti.map_index }}}}", "jsonl"
+)
 
 with DAG(DAG_ID, schedule=DAILY, start_date=START, catchup=False) as dag:
     for name in ("left", "right"):
@@ -270,8 +276,11 @@ def test_one_destination_shared_by_tasks_and_mapped_instances_and_runs(
             f"mapped[{index}]": f"bounces · {action}"
             for index, action in enumerate(("000PE4", "000PEB", "000PEI"))
         }
-    assert module.SHARED == FileDestination(
-        f"{tmp_path}/{{{{ dag_run.conf.day }}}}/{{{{ task.task_id }}}}/{{{{ ti.map_index }}}}", "jsonl"
+    assert (
+        FileDestination(
+            f"{tmp_path}/{{{{ dag_run.conf.day }}}}/{{{{ task.task_id }}}}/{{{{ ti.map_index }}}}", "jsonl"
+        )
+        == module.SHARED
     )
 
 

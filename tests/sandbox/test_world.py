@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import subprocess
@@ -29,7 +30,7 @@ def test_windows_tile(edges: list[int], event_type: str) -> None:
     edges.sort()
     parts = [
         event.id
-        for start, end in zip(edges, edges[1:], strict=False)
+        for start, end in itertools.pairwise(edges)
         for event in WORLD.events(event_type, ACTION, start, end)
     ]
     assert parts == [event.id for event in WORLD.events(event_type, ACTION, edges[0], edges[-1])]
