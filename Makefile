@@ -23,6 +23,14 @@ test: .venv/ready ## every test, on the newest Airflow
 	@$(get-compose)
 	$(BIN)/python -m pytest
 
+.PHONY: chaos
+chaos: .venv/ready ## twenty thousand random plans of faults, and two hundred kills of each kind
+	NP6_CHAOS=20000 NP6_KILLS=200 $(BIN)/python -m pytest -s --timeout 7200 tests/test_chaos.py tests/test_kill.py
+
+.PHONY: bench
+bench: .venv/ready ## what huge and hostile answers cost
+	$(BIN)/python benchmarks/hostile.py
+
 .PHONY: lint
 lint: .venv/ready ## style, types, and who may import whom
 	$(BIN)/ruff check

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -188,13 +189,8 @@ def test_bad_arguments_are_refused_before_any_request(
 
 @pytest.mark.parametrize("extra", ["[1]", '"x"', "not json"])
 def test_an_extra_that_is_no_object_is_refused(monkeypatch: pytest.MonkeyPatch, extra: str) -> None:
-    from airflow.providers.common.compat.sdk import Connection
-
-    monkeypatch.setattr(
-        Np6Hook,
-        "get_connection",
-        lambda *_: Connection(conn_id="np6_default", password="k", extra=extra),
-    )
+    given = SimpleNamespace(host=None, port=None, password="k", extra=extra)
+    monkeypatch.setattr(Np6Hook, "get_connection", lambda *_: given)
     with pytest.raises(Np6InputError, match="extra of connection 'np6_default' is not a JSON object"):
         Np6Hook().settings  # noqa: B018
 
