@@ -15,6 +15,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from airflow_provider_np6.destinations import FileDestination, SqlDestination
 from airflow_provider_np6.destinations.base import Destination
 from airflow_provider_np6.np6.client import Np6Client
@@ -23,6 +25,8 @@ from airflow_provider_np6.sandbox import Fault, Sandbox, World, faults
 from tests.conftest import KEY
 from tests.destinations.landing import MIDNIGHT, held, land, query_of
 from tests.postgres import Postgres
+
+pytestmark = pytest.mark.timeout(1_800)
 
 MOMENTS = int(os.environ.get("NP6_KILLS", "100"))
 """Kills of each kind of destination."""
