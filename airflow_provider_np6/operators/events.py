@@ -6,6 +6,7 @@ import copy
 import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator, conf
@@ -101,6 +102,7 @@ class Np6EventsOperator(BaseOperator):
         self.personal_data = personal_data
         self.np6_conn_id = np6_conn_id
         self.deferrable = deferrable
+        self._pulling = False
         if getattr(self, "retry_policy", None) is None:
             self._install_retry_policy()
 
@@ -124,6 +126,11 @@ class Np6EventsOperator(BaseOperator):
         :param end: likewise.
         """
         return self._failing_for_good(context, None if start is None or end is None else Window(start, end))
+
+    def on_kill(self) -> None:
+        """End the pull: Airflow 3 calls this from its signal handler, and else lets the task go on."""
+        if self._pulling:
+            raise _task_terminated()("the task was told to stop")
 
     def _failing_for_good(self, context: Context, window: Window | None) -> dict[str, Any]:
         try:
@@ -156,6 +163,7 @@ class Np6EventsOperator(BaseOperator):
         from airflow_provider_np6.np6.pull import pull
 
         begun = time.monotonic()
+        self._pulling = True
         try:
             with destination.open(query, hook.settings.account) as landing:
                 proof = pull(
@@ -167,6 +175,7 @@ class Np6EventsOperator(BaseOperator):
                 )
                 landed = landing.publish(proof)
         finally:
+            self._pulling = False
             hook.client.close()
         report = {
             "event_type": query.event_type,
@@ -226,3 +235,13 @@ class Np6EventsOperator(BaseOperator):
             self.defer(trigger=MomentTrigger(moment), method_name="execute_complete", kwargs=bounds)
         while (left := moment / 1_000 - time.time()) > 0:
             time.sleep(left)
+
+
+def _task_terminated() -> type[BaseException]:
+    """What ends a task that was told to stop; it moved with Airflow 3."""
+    try:
+        exceptions = import_module("airflow.sdk.exceptions")
+    except ImportError:
+        exceptions = import_module("airflow.exceptions")
+    terminated: type[BaseException] = exceptions.AirflowTaskTerminated
+    return terminated

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import json
+import signal
+import sqlite3
+import time
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,7 +18,7 @@ from airflow_provider_np6.np6.errors import (
     Np6RateLimitError,
     Np6TruncatedError,
 )
-from airflow_provider_np6.operators.events import Np6EventsOperator
+from airflow_provider_np6.operators.events import Np6EventsOperator, _task_terminated
 from airflow_provider_np6.sandbox import Fault, Sandbox, World, faults
 from airflow_provider_np6.triggers.moment import MomentTrigger
 from tests.airflow_runs import AIRFLOW_3, run_source
@@ -369,3 +373,37 @@ def test_invalid_events_are_set_aside_on_request(sandbox: Sandbox, tmp_path: Pat
     sandbox.plan.add(Fault(change=faults.broken(3, b'{"id": "x"}')))
     report = operator(tmp_path, **BOUNDS, on_invalid="quarantine").execute({})
     assert (report["events"], report["invalid"]) == (counted(sandbox), 1)
+
+
+@pytest.mark.parametrize("kind", ["files", "sql"])
+@pytest.mark.parametrize("told", ["on_kill", "time-out"])
+def test_a_task_that_is_told_to_stop_leaves_nothing(
+    sandbox: Sandbox, tmp_path: Path, sqlite_connection: Path, kind: str, told: str
+) -> None:
+    class TimeOutError(BaseException):
+        """As Airflow's own, raised in the midst of whatever runs."""
+
+    destination = str(tmp_path / "lake") if kind == "files" else SqlDestination("np6_sql")
+    stalled = operator(tmp_path, **{**BOUNDS, "destination": destination})
+
+    def handle(*_: object) -> None:
+        if told == "time-out":
+            raise TimeOutError
+        stalled.on_kill()  # as Airflow 3's handler of SIGTERM does, and nothing more
+
+    sandbox.plan.add(Fault(cut=30_000, ending="stall", stall=10))
+    previous = signal.signal(signal.SIGALRM, handle)
+    signal.setitimer(signal.ITIMER_REAL, 0.5)
+    begun = time.monotonic()
+    try:
+        with pytest.raises(_task_terminated() if told == "on_kill" else TimeOutError):
+            stalled.execute({})
+    finally:
+        signal.signal(signal.SIGALRM, previous)
+    assert time.monotonic() - begun < 5
+    assert len(sandbox.asked) == 1
+    assert not (tmp_path / "lake").exists()
+    if kind == "sql":
+        with closing(sqlite3.connect(sqlite_connection)) as database:
+            assert database.execute("SELECT COUNT(*) FROM np6_events_windows").fetchone() == (0,)
+    stalled.on_kill()  # after the end there is nothing to stop
