@@ -283,3 +283,68 @@ def test_an_invalid_event_that_comes_again_at_a_seam_is_set_aside_once(
     assert spool.lines == good
     assert [invalid.item for invalid in spool.aside] == [bad]
     assert (proof.invalid, proof.requests) == (1, 2)
+
+
+def test_a_window_must_have_settled_by_np6s_clock_too(
+    client: Np6Client, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr("airflow_provider_np6.np6.retrying.time.sleep", slept.append)
+    end = time.time_ns() // 1_000_000_000 * 1_000 - 30_000
+    sandbox.plan.add(Fault(clock=0))
+    sandbox.plan.add(Fault(clock=60))
+    query = EventQuery.checked("bounces", "000PE4", Window(end - DAY, end))
+    pull(client, query, Taken(), settle=60_000)
+    assert [pytest.approx(30, abs=3)] == slept
+
+
+def test_an_unordered_answer_that_breaks_starts_afresh(client: Np6Client, sandbox: Sandbox) -> None:
+    query, spool = query_of(sandbox), Taken()
+    for _ in range(2):
+        sandbox.plan.add(Fault(change=faults.shuffled(1)))
+        sandbox.plan.add(Fault(change=faults.shuffled(2), cut=40_000))
+        proof = pull(client, query, spool)
+        assert sorted(spool.lines) == sorted(held(sandbox, query))
+        assert proof.duplicates == 0
+        sandbox.plan.clear()
+        spool.restart()
+    assert spool.restarts == 2 * 2 + 2
+
+
+def test_without_order_a_refused_request_loses_nothing(client: Np6Client, sandbox: Sandbox) -> None:
+    query, spool = query_of(sandbox), Taken()
+    sandbox.plan.add(Fault(change=faults.shuffled(1)))
+    sandbox.plan.add(Fault(status=503))
+    sandbox.plan.add(Fault(change=faults.shuffled(2)))
+    pull(client, query, spool)
+    assert sorted(spool.lines) == sorted(held(sandbox, query))
+    assert spool.restarts == 1
+
+
+def bad_and_good(bad: int, good: int) -> Fault:
+    """An answer of so many invalid and valid events."""
+    events = [b'{"n":%d}' % n for n in range(bad)]
+    events += [b'{"id":"g%d","timestamp":%d}' % (n, DAY_START + n) for n in range(good)]
+    return Fault(body=b"[" + b",".join(events) + b"]")
+
+
+@pytest.mark.parametrize(
+    ("bad", "good", "passes"), [(1, 99, True), (1, 98, False), (2, 198, True), (2, 197, False)]
+)
+def test_one_percent_is_the_bound(
+    client: Np6Client, sandbox: Sandbox, bad: int, good: int, passes: bool
+) -> None:
+    sandbox.plan.add(bad_and_good(bad, good), times=3)
+    if passes:
+        assert pull(client, query_of(sandbox), Taken(), quarantine=True).invalid == bad
+    else:
+        with pytest.raises(errors.Np6AnswerError, match="more than 1 %"):
+            pull(client, query_of(sandbox), Taken(), quarantine=True)
+
+
+def test_a_thousand_invalid_events_are_not_too_many_by_themselves(
+    client: Np6Client, sandbox: Sandbox
+) -> None:
+    sandbox.plan.add(bad_and_good(1_000, 10), times=2)
+    with pytest.raises(errors.Np6AnswerError, match="1000 of 1010 events are invalid, more than 1 %"):
+        pull(client, query_of(sandbox), Taken(), quarantine=True)

@@ -114,3 +114,31 @@ def test_events_come_on_one_line_otherwise_byte_for_byte() -> None:
     array = b'[{"id":"a",\r\n "timestamp":15000 ,"x":"\\n"}]'
     items = Verifier(WINDOW).verify(RawBatch(msgspec.json.decode(array, type=list[msgspec.Raw]), array)).items
     assert [bytes(item) for item in items] == [b'{"id":"a",   "timestamp":15000 ,"x":"\\n"}']
+
+
+def test_ids_without_printable_characters_are_refused_and_nul_elsewhere_is_not() -> None:
+    with pytest.raises(Np6AnswerError, match="unprintable"):
+        Verifier(WINDOW).verify(batch(event("a\0", 15_000)))
+    fine = {**event("a", 15_000), "x": "\0"}
+    assert len(Verifier(WINDOW).verify(batch(fine)).items) == 1
+
+
+@pytest.mark.parametrize("space", [b"\r", b"\n"])
+def test_each_kind_of_line_end_becomes_a_space(space: bytes) -> None:
+    for extra in (b"", b',{"id":"b"}'):
+        array = b'[{"id":"a",' + space + b'"timestamp":15000}' + extra + b"]"
+        raw = RawBatch(msgspec.json.decode(array, type=list[msgspec.Raw]), array)
+        items = Verifier(WINDOW, set_aside=lambda _: None).verify(raw).items
+        assert [bytes(item) for item in items] == [b'{"id":"a", "timestamp":15000}']
+
+
+def test_only_ids_of_the_last_second_are_held() -> None:
+    verifier = Verifier(WINDOW)
+    for batch_of in (
+        [("a", 10_000), ("b", 10_999)],
+        [("c", 11_000), ("c", 11_000)],
+        [("d", 12_000), ("e", 12_500)],
+    ):
+        verifier.verify(batch(*(event(*one) for one in batch_of)))
+    assert verifier._ids == {"d", "e"}
+    assert verifier.last == 12_500
