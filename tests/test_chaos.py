@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from airflow_provider_np6.destinations import FileDestination, SqlDestination
@@ -35,6 +35,7 @@ WINDOWS = [
     Window(MIDNIGHT + 345, MIDNIGHT + HOUR - 1),  # not on whole seconds
 ]
 FRAMINGS = st.sampled_from(["chunked", "length", "close"])
+LIE = b"[5]"  # for a part of a window that nothing came of yet, no one can tell it from the truth
 STRAY = json.dumps({"id": "stray", "timestamp": MIDNIGHT - HOUR}).encode()
 
 cuts = st.builds(
@@ -63,7 +64,7 @@ changes = st.builds(
 bodies = st.builds(
     Fault,
     framing=FRAMINGS,
-    body=st.sampled_from([b"", b"<html>", b"{}", b"null", b"[", b"[{]", b"[]]", b"[5]"]),
+    body=st.sampled_from([b"", b"<html>", b"{}", b"null", b"[", b"[{]", b"[]]", LIE]),
 )
 invalid = st.builds(
     Fault,
@@ -71,13 +72,25 @@ invalid = st.builds(
         faults.broken, st.integers(0, 400), st.sampled_from([STRAY, b"{}", b"NaN", b'{"id":1}', b"[[", b"]"])
     ),
 )
+stalls = st.builds(Fault, cut=st.integers(1, 150_000), ending=st.just("stall"), stall=st.just(0.4))
+late = st.builds(Fault, stall=st.just(0.4))
+clocks = st.builds(Fault, clock=st.sampled_from([-1e8, 600.0]))
 lengths = st.builds(Fault, framing=st.just("length"), longer=st.sampled_from([-50, -1, 1, 1_000]))
 elsewhere = st.just(Fault(status=302, headers={"Location": "http://127.0.0.1:9/"}, framing="length"))
-plans = st.lists(
-    st.one_of(cuts, cuts, cuts, statuses, changes, changes, bodies, invalid, lengths, elsewhere),
-    min_size=1,
-    max_size=8,
-)
+# How often each comes; ``one_of`` would take them all equally often, and stalls cost real time.
+WEIGHTS = [
+    *[cuts] * 18,
+    *[statuses] * 6,
+    *[changes] * 12,
+    *[bodies] * 6,
+    *[invalid] * 6,
+    *[lengths] * 6,
+    *[elsewhere] * 3,
+    clocks,
+    stalls,
+    late,
+]
+plans = st.lists(st.sampled_from(WEIGHTS).flatmap(lambda kind: kind), min_size=1, max_size=8)
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["plain", "packed"])
@@ -119,19 +132,20 @@ def test_any_plan_of_faults_ends_exact_or_without_a_trace(
 ) -> None:
     outcomes = {"exact": 0, "refused": 0}
 
+    @seed(2 * chaotic.packed + (kind == "sql"))
     @settings(
         max_examples=EXAMPLES // 4,
-        derandomize=True,
+        deadline=None,
         database=None,
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
-    @given(plan=plans, window=st.sampled_from(WINDOWS), before=st.booleans())
-    def campaign(plan: list[Fault], window: Window, before: bool) -> None:
+    @given(plan=plans, window=st.sampled_from(WINDOWS), before=st.booleans(), quarantine=st.booleans())
+    def campaign(plan: list[Fault], window: Window, before: bool, quarantine: bool) -> None:
         chaotic.plan.clear()
         chaotic.asked.clear()
         client = Np6Client(
-            Np6Settings(base_url=chaotic.url, api_key=KEY, account="test", max_attempts=4, read_timeout=5)
+            Np6Settings(base_url=chaotic.url, api_key=KEY, account="test", max_attempts=4, read_timeout=0.25)
         )
         query = EventQuery.checked("bounces", "000PE4", window)
         with tempfile.TemporaryDirectory(prefix="np6-chaos-") as folder, closing(client):
@@ -149,9 +163,10 @@ def test_any_plan_of_faults_ends_exact_or_without_a_trace(
                     pass
             old = content(destination, root)
             for fault in plan:
-                chaotic.plan.add(fault)
+                if fault.body != LIE or not quarantine:
+                    chaotic.plan.add(fault)
             try:
-                land(client, destination, query)
+                land(client, destination, query, quarantine=quarantine)
             except Np6Error:
                 ended = "refused"
             else:
@@ -165,3 +180,59 @@ def test_any_plan_of_faults_ends_exact_or_without_a_trace(
     campaign()
     print(kind, outcomes)
     assert min(outcomes.values()) > EXAMPLES // 50
+
+
+restless = st.lists(
+    st.builds(
+        Fault,
+        cut=st.integers(20_000, 150_000),
+        framing=FRAMINGS,
+        change=st.one_of(
+            st.integers(0, 199).map(faults.without),
+            st.builds(faults.moved, st.integers(0, 199), st.sampled_from([-HOUR, -7, 7, 90_000, HOUR])),
+        ),
+    ),
+    min_size=1,
+    max_size=6,
+)
+
+
+def test_events_that_come_go_or_move_between_two_requests_harm_no_others(
+    chaotic: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What moves may be missed or found twice in files, as NP6 showed it; all else is exact, and SQL holds
+    each id once."""
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_CHAOS", json.dumps({"conn_type": "sqlite", "host": f"{tmp_path}/np6.db"})
+    )
+    kinds: list[Destination] = [FileDestination(str(tmp_path)), SqlDestination("chaos")]
+    settings_ = Np6Settings(base_url=chaotic.url, api_key=KEY, account="test", max_attempts=9)
+    query = EventQuery.checked("bounces", "000PE4", WINDOWS[0])
+    whole = held(chaotic, query)
+
+    @settings(
+        max_examples=EXAMPLES // 20,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(plan=restless, kind=st.sampled_from(kinds))
+    def campaign(plan: list[Fault], kind: Destination) -> None:
+        chaotic.plan.clear()
+        for fault in plan:
+            chaotic.plan.add(fault)
+        with closing(Np6Client(settings_)) as client:
+            try:
+                land(client, kind, query)
+            except Np6Error:
+                return
+        stored = events(kind, tmp_path)
+        missed = set(whole) - set(stored)
+        assert len(missed) <= len(plan)
+        ids = [json.loads(line)["id"] for line in stored]
+        assert set(ids) <= {json.loads(line)["id"] for line in whole}
+        assert len(ids) - len(set(ids)) <= (len(plan) if isinstance(kind, FileDestination) else 0)
+
+    campaign()

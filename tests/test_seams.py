@@ -24,6 +24,9 @@ class Digest:
     def set_aside(self, invalid: Invalid) -> None:
         raise AssertionError(invalid.reason)
 
+    def begin(self, pulled_at: int) -> None:
+        pass
+
     def restart(self) -> None:
         raise AssertionError("started afresh")
 

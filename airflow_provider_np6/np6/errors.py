@@ -14,7 +14,7 @@
     │   ├── Np6ConnectionError       no answer: unknown host, refused, TLS, proxy
     │   │   └── Np6TimeoutError          no byte within the time-out
     │   ├── Np6TruncatedError        an answer that broke off before its closing bracket
-    │   └── Np6UnsettledError        NP6's clock says that the window has not ended long enough ago
+    │   └── Np6UnsettledError        by NP6's clock the window is open still, or what it shows of it changes
     ├── Np6AnswerError           a whole answer that is not a list of events of this window
     └── Np6DestinationError      the destination could not take the events
         └── Np6ConflictError         it holds data that this pull must not replace
@@ -128,7 +128,8 @@ class Np6TruncatedError(Np6TransientError):
 
 
 class Np6UnsettledError(Np6TransientError):
-    """By the answer's own ``Date``, the window is still open or has just ended."""
+    """By the answer's own ``Date``, the window is still open or has just ended; or events of one answer
+    are missing in the next."""
 
 
 class Np6AnswerError(Np6Error):

@@ -6,8 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from airflow_provider_np6.np6.client import Np6Client, chunks, facts
 from airflow_provider_np6.np6.errors import (
@@ -18,6 +17,7 @@ from airflow_provider_np6.np6.errors import (
     Np6UnsettledError,
 )
 from airflow_provider_np6.np6.progress import Progress
+from airflow_provider_np6.np6.proof import Proof, Spool
 from airflow_provider_np6.np6.rate_limit import server_date
 from airflow_provider_np6.np6.retrying import Attempts
 from airflow_provider_np6.np6.streaming import RawBatch, batches
@@ -45,39 +45,6 @@ _SPLIT_AFTER = 2
 """Breaks in a row without anything new after which the window is halved."""
 
 
-class Spool(Protocol):
-    """Where the events of a window wait until all of them are proven."""
-
-    def write(self, events: Events) -> None:
-        """Take some events."""
-
-    def set_aside(self, invalid: Invalid) -> None:
-        """Take something that is no event of the window."""
-
-    def restart(self) -> None:
-        """Forget all that was taken so far: the window is pulled afresh."""
-
-
-@dataclass(frozen=True, slots=True)
-class Proof:
-    """What was read and proven.
-
-    :param pulled_at: when the first request was sent, ms since the epoch, by this machine's clock.
-    :param events: events handed on.
-    :param duplicates: events dropped because their id had come already.
-    :param invalid: events set aside.
-    :param bytes_read: bytes of unpacked JSON, over all tries.
-    :param requests: requests sent, over all tries.
-    """
-
-    pulled_at: int
-    events: int
-    duplicates: int
-    invalid: int
-    bytes_read: int
-    requests: int
-
-
 def pull(
     client: Np6Client, query: EventQuery, spool: Spool, *, settle: int = 0, quarantine: bool = False
 ) -> Proof:
@@ -94,6 +61,7 @@ def pull(
         set_aside=spool.set_aside if quarantine else refuse,
         restart=spool.restart,
     )
+    spool.begin(work.pulled_at)
     for events in work.events():
         spool.write(events)
     return work.proof()
@@ -107,7 +75,11 @@ def iter_proven(client: Np6Client, query: EventQuery) -> Iterator[Events]:
     """
 
     def refuse_disorder() -> None:
-        raise Np6AnswerError("NP6 ignored the order that was asked for", where=query.where)
+        raise Np6AnswerError(
+            "NP6's answers are not in order, or do not agree with each other",
+            cure="What came already cannot be taken back; a pull into a destination can start afresh.",
+            where=query.where,
+        )
 
     return _Pull(client, query, settle=0, set_aside=refuse, restart=refuse_disorder).events()
 
@@ -136,9 +108,11 @@ class _Pull:
         self._restart_spool = restart
         self._attempts = Attempts(client.settings)
         self._requests_before = client.requests
-        self._pulled_at = time.time_ns() // 1_000_000
+        self.pulled_at = time.time_ns() // 1_000_000
         self._bytes_read = 0
         self._progress = Progress(query)
+        self._restarts = 0
+        self._reached = query.window.start  # end of the parts that are done, in any of the runs
         self._begin(ordered=True)
 
     def events(self) -> Iterator[Events]:
@@ -152,10 +126,13 @@ class _Pull:
                 yield from self._read(asked)
                 self._conclude(asked, new=self._verifier.taken > taken)
             except OutOfOrderError:
-                self._restart(ordered=False)
+                self._begin_again(ordered=False)
             except Np6UnsettledError as error:
-                self._attempts.wait_or_raise(error.at(self._query.where))
-                self._restart(ordered=self._ordered)
+                error.at(self._query.where)
+                if self._verifier.taken or self._verifier.invalid:
+                    self._restart(error)
+                else:
+                    self._attempts.wait_or_raise(error)
             except Np6Error as error:
                 self._recover(error.at(self._query.where), asked, new=self._verifier.taken > taken)
         self._check_share_of_invalid()
@@ -163,7 +140,7 @@ class _Pull:
     def proof(self) -> Proof:
         """What came of it, once all events have been taken."""
         return Proof(
-            pulled_at=self._pulled_at,
+            pulled_at=self.pulled_at,
             events=self._verifier.events,
             duplicates=self._verifier.duplicates,
             invalid=self._verifier.invalid,
@@ -177,7 +154,15 @@ class _Pull:
         self._again = self._left[0].start  # parts before it have been asked for already
         self._verifier = Verifier(self._query.window, ordered=ordered, set_aside=self._bounded)
 
-    def _restart(self, *, ordered: bool) -> None:
+    def _restart(self, error: Np6Error) -> None:
+        """Pull the window afresh, or raise ``error`` if that was done too often: what came in between is
+        thrown away, and so no progress."""
+        self._attempts.failed = self._restarts
+        self._restarts += 1
+        self._attempts.wait_or_raise(error)
+        self._begin_again(ordered=self._ordered)
+
+    def _begin_again(self, *, ordered: bool) -> None:
         self._restart_spool()
         self._begin(ordered=ordered)
 
@@ -221,19 +206,29 @@ class _Pull:
         Then one more request, from the last timestamp, must bring nothing new; without order there is no
         last one, and the part is asked for again by halves.
         """
-        self._attempts.progressed()
+        if self._verifier.missing:
+            raise Np6UnsettledError(
+                f"{self._verifier.missing} events that one answer held are missing in the next",
+                cure="If this lasts, NP6's support can look up the request id.",
+            )
+        if self._ordered and new:
+            self._attempts.progressed()
         count = self._verifier.in_answer
         if count and count % ROUND == 0:
-            rest = self._rest(asked)
-            if self._ordered and (new or rest != asked):
-                self._left[0] = rest
-                return
-            if not self._ordered and asked.end - asked.start > SECOND:
+            if self._ordered:
+                rest = self._rest(asked)
+                if new or rest != asked:
+                    self._left[0] = rest
+                    return
+            elif asked.end - asked.start > SECOND:
                 self._left[:1] = halves(asked)
-                self._again = asked.end
+                self._again = max(self._again, asked.end)
                 return
             self._prove_end(asked)
         self._left.pop(0)
+        if asked.end > self._reached:  # what is done again after a fresh start is no progress
+            self._reached = asked.end
+            self._attempts.progressed()
 
     def _prove_end(self, asked: Window) -> None:
         """Even the last second alone has a round count: look at it from the other end."""
@@ -248,8 +243,7 @@ class _Pull:
     def _recover(self, error: Np6Error, asked: Window, *, new: bool) -> None:
         """Make ready for the next try of ``asked``, or raise ``error``."""
         if not self._ordered and self._verifier.in_answer:
-            self._attempts.wait_or_raise(error)
-            self._restart(ordered=False)
+            self._restart(error)
             return
         if new:
             self._attempts.progressed()

@@ -85,7 +85,8 @@ class _Cutter:
         if len(self._held) < BATCH:
             return None
         batch = self.cut()
-        if batch is None and len(self._held) > self._max_event_bytes:
+        # Besides the event, its commas and white space are held; its very size is looked at once it is cut.
+        if batch is None and len(self._held) > self._max_event_bytes + BATCH:
             raise self._too_large()
         return batch
 

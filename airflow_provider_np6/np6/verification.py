@@ -124,6 +124,11 @@ class Verifier:
         """Things set aside so far."""
         return len(self._digests)
 
+    @property
+    def missing(self) -> int:
+        """Events that came before in what the current answer is for, and have not come again yet."""
+        return len(self._seam)
+
     def begin(self, asked: Window, *, again: bool = False) -> None:
         """Another answer begins, for ``asked``: what came before it in its first second comes again.
 
@@ -132,7 +137,7 @@ class Verifier:
         self._asked = asked
         self._known_may_come = again
         self._previous = asked.start
-        self._seam = set(self._ids) if self._ordered else set()
+        self._seam = set(self._ids) if self._ordered and self.last >= asked.start else set()
         self.in_answer = 0
 
     def verify(self, batch: RawBatch) -> Events:

@@ -35,6 +35,9 @@ class Taken:
     def set_aside(self, invalid: Invalid) -> None:
         self.aside.append(invalid)
 
+    def begin(self, pulled_at: int) -> None:
+        pass
+
     def restart(self) -> None:
         self.lines.clear()
         self.aside.clear()
@@ -150,6 +153,27 @@ def test_ties_that_come_in_another_order_after_a_seam_are_all_kept(
     assert proof.duplicates == 0
 
 
+@pytest.mark.parametrize("body", [b"[]", b'[{"id":"z","timestamp":%d}]' % (DAY_START + DAY - 1)])
+def test_an_answer_without_the_events_of_the_seam_is_not_believed(
+    client: Np6Client, sandbox: Sandbox, body: bytes
+) -> None:
+    query, spool = query_of(sandbox), Taken()
+    sandbox.plan.add(Fault(cut=9_000, framing="close"))
+    sandbox.plan.add(Fault(body=body))
+    proof = pull(client, query, spool)
+    assert spool.lines == held(sandbox, query)
+    assert (proof.requests, spool.restarts) == (3, 1)
+
+
+def test_answers_that_never_agree_are_an_error(client: Np6Client, sandbox: Sandbox) -> None:
+    for _ in range(9):
+        sandbox.plan.add(Fault(cut=9_000, framing="close"))
+        sandbox.plan.add(Fault(body=b"[]"))
+    with pytest.raises(errors.Np6UnsettledError, match="events that one answer held are missing in the next"):
+        pull(client, query_of(sandbox), Taken())
+    assert len(sandbox.asked) == 4  # max_attempts is 2
+
+
 def test_progress_makes_attempts_count_anew(client: Np6Client, sandbox: Sandbox) -> None:
     query, spool = query_of(sandbox), Taken()
     sandbox.plan.add(Fault(cut=8_000, framing="close"), times=12)  # max_attempts is 2
@@ -216,6 +240,7 @@ def test_a_round_count_that_is_whole_costs_little(client: Np6Client, sandbox: Sa
     sandbox.plan.add(Fault(body=b"[" + b",".join(events) + b"]"), times=3)
     proof = pull(client, query_of(sandbox), Taken())
     assert (proof.events, proof.duplicates, proof.requests) == (100, 0, 3)
+    assert [asked.parameters["sort"] for asked in sandbox.asked] == ["asc", "asc", "desc"]
 
 
 def test_a_silent_cap_without_order_is_found_by_halves(client: Np6Client, sandbox: Sandbox) -> None:
@@ -240,7 +265,7 @@ def test_an_open_window_is_not_closed_by_the_workers_clock(
     pull(client, query, spool, settle=0)
     assert spool.lines == held(sandbox, query)
     assert [pytest.approx(120, abs=3)] == slept
-    assert (len(sandbox.asked), spool.restarts) == (2, 1)
+    assert (len(sandbox.asked), spool.restarts) == (2, 0)
 
 
 def test_invalid_events_are_set_aside_within_bounds(client: Np6Client, sandbox: Sandbox) -> None:

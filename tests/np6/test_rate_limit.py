@@ -7,7 +7,7 @@ import pytest
 
 from airflow_provider_np6.np6 import errors
 from airflow_provider_np6.np6.client import Np6Client
-from airflow_provider_np6.np6.rate_limit import asked_delay
+from airflow_provider_np6.np6.rate_limit import asked_delay, server_date
 from airflow_provider_np6.np6.settings import Np6Settings
 from airflow_provider_np6.sandbox import Fault, Sandbox
 from tests.conftest import KEY
@@ -76,7 +76,9 @@ def test_each_style_of_header_waits_for_the_right_moment(
         {"Retry-After": "soon"},
         {"X-RateLimit-Reset": "nan"},
         {"X-RateLimit-Reset": "-5"},
+        {"X-RateLimit-Reset": "inf"},
         {"Retry-After": "-1"},
+        {"Retry-After": "inf"},
     ],
 )
 def test_headers_that_say_nothing_leave_it_to_backoff(headers: dict[str, str]) -> None:
@@ -85,6 +87,18 @@ def test_headers_that_say_nothing_leave_it_to_backoff(headers: dict[str, str]) -
 
 def test_a_moment_that_has_passed_is_now() -> None:
     assert asked_delay({"X-RateLimit-Reset": "1000000000"}) == 0.0
+    assert asked_delay({"Retry-After": formatdate(NOW - 42), "Date": formatdate(NOW)}) == 0.0
+
+
+def test_an_immediate_retry_wins_over_a_later_reset() -> None:
+    assert asked_delay({"Retry-After": "0", "X-RateLimit-Reset": "42"}) == 0.0
+    assert asked_delay({"Retry-After": "soon", "X-RateLimit-Reset": "42"}) == 42.0
+
+
+def test_the_servers_date_may_be_missing_or_unreadable() -> None:
+    assert server_date({"Date": formatdate(NOW)}) == NOW * 1_000
+    assert server_date({}) is None
+    assert server_date({"Date": "soon"}) is None
 
 
 def test_without_any_header_the_wait_grows_at_random(

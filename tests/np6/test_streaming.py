@@ -86,32 +86,52 @@ def test_nothing_may_follow_the_array(answer: tuple[list[bytes], bytes], rest: b
         all_of(iter([answer[1] + rest]))
 
 
+NO_END = "ends before its closing bracket"
+
+
 @pytest.mark.parametrize(
-    ("answer", "error"),
+    ("answer", "error", "says"),
     [
-        (b"", Np6TruncatedError),
-        (b" \n", Np6TruncatedError),
-        (b"[", Np6TruncatedError),
-        (b'[{"a":1},', Np6TruncatedError),
-        (b'{"error":"x"}', Np6AnswerError),
-        (b"<html>", Np6AnswerError),
-        (b"null", Np6AnswerError),
-        (b'[{"a":1},]', Np6TruncatedError),
-        (b'[{"a":1}{"a":1}]', Np6TruncatedError),
-        (b'[{"a":1} x, {"a":1}' + b',{"a":1}' * 9 + b"]", Np6TruncatedError),
-        (b'[5, {"a":NaN}, {"a":1}]', Np6TruncatedError),
-        (b'[{"a":NaN}, 5]', Np6TruncatedError),
-        (b"[" * 100_000, Np6TruncatedError),
+        (b"", Np6TruncatedError, "the answer is empty"),
+        (b" \n", Np6TruncatedError, "the answer is empty"),
+        (b"[", Np6TruncatedError, NO_END),
+        (b'[{"a":1},', Np6TruncatedError, NO_END),
+        (b'{"error":"x"}', Np6AnswerError, "is a JSON object"),
+        (b"<html>", Np6AnswerError, "is a page of HTML or XML"),
+        (b"null", Np6AnswerError, "is something else"),
+        (b'[{"a":1}] {', Np6TruncatedError, "something follows"),
+        (b'[{"a":1},]', Np6TruncatedError, "no array of objects any more"),
+        (b'[{"a":1}{"a":1}]', Np6TruncatedError, "no array of objects any more"),
+        (b'[{"a":1} x, {"a":1}' + b',{"a":1}' * 9 + b"]", Np6TruncatedError, "no array of objects any more"),
+        (b'[5, {"a":NaN}, {"a":1}]', Np6TruncatedError, "no array of objects any more"),
+        (b'[{"a":NaN}, 5]', Np6TruncatedError, "no array of objects any more"),
+        (b"[" * 100_000, Np6TruncatedError, NO_END),
     ],
 )
-def test_what_is_no_whole_array(answer: bytes, error: type[Exception]) -> None:
-    with pytest.raises(error):
+def test_what_is_no_whole_array(answer: bytes, error: type[Exception], says: str) -> None:
+    with pytest.raises(error, match=says):
         all_of(iter([answer]))
 
 
 @pytest.mark.parametrize("start", [b"\xef\xbb\xbf", b" \r\n\t", b"\xef\xbb\xbf \n"])
 def test_a_byte_order_mark_and_white_space_may_come_first(start: bytes) -> None:
-    assert all_of(bytes([byte]) for byte in start + b'[{"a":1}]') == [b'{"a":1}']
+    text = start + b'[{"a":1}]'
+    assert all_of(bytes([byte]) for byte in text) == [b'{"a":1}']
+    assert all_of(iter([text])) == [b'{"a":1}']
+
+
+def test_white_space_may_follow_an_array_with_an_element_that_is_no_json() -> None:
+    assert all_of(iter([b'[{"a":NaN}] \r\n'])) == [b'{"a":NaN}']
+
+
+@pytest.mark.parametrize("size", [1, 7, 5_000])
+def test_an_event_of_just_the_limit_passes_however_it_arrives(size: int) -> None:
+    event = b'{"a":"' + b"x" * 992 + b'"}'
+    text = b"[" + b",".join([event] * 4) + b"]"
+    parts = [text[at : at + size] for at in range(0, len(text), size)]
+    assert all_of(iter(parts), 1_000) == [event] * 4
+    with pytest.raises(Np6AnswerError, match="larger than 999 bytes"):
+        all_of(iter(parts), 999)
 
 
 def test_an_event_beyond_the_limit_is_refused() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from airflow_provider_np6.np6 import verification
 from airflow_provider_np6.np6.errors import Np6AnswerError
 from airflow_provider_np6.np6.streaming import RawBatch
-from airflow_provider_np6.np6.verification import OutOfOrderError, Verifier
+from airflow_provider_np6.np6.verification import Invalid, OutOfOrderError, Verifier
 from airflow_provider_np6.np6.window import Window
 
 pytestmark = pytest.mark.core
@@ -49,12 +49,14 @@ def test_without_order_all_ids_are_compared() -> None:
     first = verifier.verify(batch(event("a", 15_000), event("b", 12_000)))
     second = verifier.verify(batch(event("c", 11_000), event("a", 15_000)))
     assert [*first.timestamps, *second.timestamps] == [15_000, 12_000, 11_000]
-    assert verifier.duplicates == 1
+    assert (verifier.duplicates, verifier.last) == (1, 15_000)
 
 
 def test_ids_held_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verification, "MAX_HELD_IDS", 3)
     events = [event(str(i), 15_000) for i in range(4)]
+    for ordered in (True, False):
+        assert len(Verifier(WINDOW, ordered=ordered).verify(batch(*events[:3])).items) == 3
     with pytest.raises(Np6AnswerError, match="within one second"):
         Verifier(WINDOW).verify(batch(*events))
     with pytest.raises(Np6AnswerError, match="without order"):
@@ -74,7 +76,7 @@ def test_the_rounding_to_seconds_is_dropped_and_what_lies_beyond_is_an_error() -
     kept = verifier.verify(batch(*(event(str(t), t) for t in (10_399, 10_400, 19_599, 19_600, 19_999))))
     assert kept.timestamps == [10_400, 19_599]
     assert verifier.events == 2
-    for outside in (9_999, 20_000, -(2**70), 2**70):
+    for outside in (9_999, 20_000, -1, 253_402_300_800_000, -(2**70), 2**70):
         with pytest.raises(Np6AnswerError, match="outside of what was asked for"):
             Verifier(Window(10_400, 19_600)).verify(batch(event("x", outside)))
 
@@ -132,13 +134,88 @@ def test_each_kind_of_line_end_becomes_a_space(space: bytes) -> None:
         assert [bytes(item) for item in items] == [b'{"id":"a", "timestamp":15000}']
 
 
-def test_only_ids_of_the_last_second_are_held() -> None:
+@pytest.mark.parametrize(
+    ("last", "held"),
+    [
+        ([("d", 12_000), ("e", 12_500)], {"d", "e"}),
+        ([("d", 12_000), ("e", 13_000)], {"e"}),
+        ([("d", 12_000), ("e", 13_000), ("e", 13_000)], {"e"}),
+    ],
+)
+def test_only_ids_of_the_last_second_are_held(last: list[tuple[str, int]], held: set[str]) -> None:
     verifier = Verifier(WINDOW)
-    for batch_of in (
-        [("a", 10_000), ("b", 10_999)],
-        [("c", 11_000), ("c", 11_000)],
-        [("d", 12_000), ("e", 12_500)],
-    ):
+    for batch_of in ([("a", 10_000), ("b", 10_999)], [("c", 11_000), ("c", 11_000)], last):
         verifier.verify(batch(*(event(*one) for one in batch_of)))
-    assert verifier._ids == {"d", "e"}
-    assert verifier.last == 12_500
+    assert verifier._ids == held
+    assert verifier.last == last[-1][1]
+
+
+@pytest.mark.parametrize("sizes", [(4,), (1, 1, 1, 1), (2, 2)])
+def test_an_id_that_comes_again_later_in_its_second_is_a_duplicate(sizes: tuple[int, ...]) -> None:
+    verifier, passed = Verifier(WINDOW), 0
+    events = [event(*one) for one in (("a", 11_000), ("b", 11_500), ("b", 11_600), ("a", 11_999))]
+    for size in sizes:
+        part, events = events[:size], events[size:]
+        passed += len(verifier.verify(batch(*part)).items)
+    assert (passed, verifier.duplicates, verifier.events) == (2, 2, 2)
+
+
+def test_what_comes_again_at_a_seam_is_a_duplicate_the_second_time() -> None:
+    verifier = Verifier(WINDOW)
+    verifier.verify(batch(event("a", 11_000), event("b", 11_100)))
+    verifier.begin(Window(11_000, 20_000))
+    assert verifier.verify(batch(event("a", 11_000), event("b", 11_100))).items == []
+    assert (verifier.duplicates, verifier.in_answer) == (0, 2)
+    assert verifier.verify(batch(event("b", 11_100), event("c", 11_200))).timestamps == [11_200]
+    assert (verifier.duplicates, verifier.taken, verifier.events) == (1, 3, 3)
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_each_part_is_held_to_what_was_asked_for_it(ordered: bool) -> None:
+    for one_by_one in (False, True):
+        verifier = Verifier(WINDOW, ordered=ordered)
+        verifier.begin(Window(10_000, 15_000))
+        extra = {"x": "\0"} if one_by_one else {}
+        assert len(verifier.verify(batch({**event("a", 14_999), **extra})).items) == 1
+        with pytest.raises(Np6AnswerError, match="outside of what was asked for"):
+            verifier.verify(batch({**event("b", 15_000), **extra}))
+
+
+def test_what_is_set_aside_tells_where_it_stood() -> None:
+    aside: list[Invalid] = []
+    verifier = Verifier(WINDOW, set_aside=aside.append)
+    verifier.verify(batch(5))
+    verifier.verify(batch(event("a", 11_000), event("b", 12_000)))
+    verifier.verify(batch(6, event("c", 13_000), 7))
+    assert [(one.item, one.position, one.near) for one in aside] == [
+        (b"5", 0, 10_000),
+        (b"6", 2, 12_000),
+        (b"7", 3, 13_000),
+    ]
+
+
+DEEP = b'{"id":"deep","timestamp":11000,"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+NOT_UTF8 = b'{"id":"\xff","timestamp":11000}'
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        (DEEP, "is nested too deeply"),
+        (NOT_UTF8, "is not UTF-8"),
+        (b'{"id":"nan","timestamp":NaN}', "is not valid JSON"),
+        (b"5", "lacks its documented envelope"),
+    ],
+)
+def test_what_was_set_aside_is_known_and_what_was_not_is_not(bad: bytes, reason: str) -> None:
+    aside: list[Invalid] = []
+    verifier = Verifier(WINDOW, set_aside=aside.append)
+    good = b'{"id":"a","timestamp":11000}'
+    raw = RawBatch([good, bad], b"[" + good + b"," + bad + b"]")
+    assert not verifier.knows(raw)
+    assert verifier.verify(raw).timestamps == [11_000]
+    assert [one.item for one in aside] == [bad]
+    assert aside[0].reason.startswith(reason)
+    assert verifier.knows(raw)
+    assert not verifier.knows(RawBatch([good, bad + b" "], None))
+    assert not verifier.knows(RawBatch([b'{"id":"b","timestamp":11000}', good], None))
