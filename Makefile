@@ -20,16 +20,18 @@ demo: .venv/ready ## one day of a sandbox account into files and SQL, and a tabl
 
 .PHONY: test
 test: .venv/ready ## every test, on the newest Airflow
-	@$(get-compose)
+	@$(get-packages)
+	@$(call get-mysql,.venv,airflow-$(NEWEST))
 	$(BIN)/python -m pytest
 
 .PHONY: chaos
 chaos: .venv/ready ## twenty thousand random plans of faults, and two hundred kills of each kind
-	NP6_CHAOS=20000 NP6_KILLS=200 $(BIN)/python -m pytest -s --timeout 7200 tests/test_chaos.py tests/test_kill.py
+	NP6_CHAOS=20000 NP6_KILLS=200 $(BIN)/python -m pytest -s --timeout 7200 tests/test_chaos.py tests/test_kill.py tests/test_sql_servers.py
 
 .PHONY: bench
-bench: .venv/ready ## what huge and hostile answers cost
+bench: .venv/ready ## what huge and hostile answers cost, and what PostgreSQL does
 	$(BIN)/python benchmarks/hostile.py
+	$(BIN)/python benchmarks/sql.py
 
 .PHONY: lint
 lint: .venv/ready ## style, types, and who may import whom
@@ -48,7 +50,9 @@ matrix: $(MATRIX:%=core-%) ## the core tests on each supported Airflow, and on t
 
 .PHONY: $(MATRIX:%=core-%)
 $(MATRIX:%=core-%): core-%: .venv-%/ready
-	.venv-$*/bin/python -m pytest -m core
+	@$(get-packages)
+	@$(call get-mysql,.venv-$*,$*)
+	NP6_LARGE=5000 NP6_ROUNDS=3 NP6_KILLS=10 .venv-$*/bin/python -m pytest -m core
 
 .PHONY: airflow
 airflow: export AIRFLOW_HOME := $(CURDIR)/.airflow
@@ -77,10 +81,10 @@ clean: ## remove all that the other targets made
 	rm -rf .venv .venv-* .airflow .demo .hypothesis .*_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
-REQUIREMENTS := pyproject.toml --extra postgres --extra sqlite --extra s3 --group test
+REQUIREMENTS := pyproject.toml --extra postgres --extra sqlite --extra duckdb --extra s3 --group test
 INSTALL := $(UV) pip install --quiet --editable . --requirement $(REQUIREMENTS)
 COMPILE := $(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --no-header --no-annotate \
-	$(REQUIREMENTS) -
+	$(REQUIREMENTS) --extra mysql -
 # Every NAME>=VERSION of pyproject.toml made NAME==VERSION; and what Airflow 2.11.0 needs but only 2.11.2 says.
 LOWEST := { sed -n '/^dependencies/,/^s3/ s/.*"\(.*\)>=\(.*\)".*/\1==\2/p' pyproject.toml; echo "universal-pathlib<0.3"; }
 
@@ -97,9 +101,17 @@ $(UV):
 	$(INSTALL) --constraint $< --python .venv-$*
 	@touch $@
 
-# Debian's docker-compose reads docker-compose.yaml without a Docker engine; without it, its tests are skipped.
-define get-compose
-docker compose version >/dev/null 2>&1 || docker-compose version >/dev/null 2>&1 || { \
-	test "$$(id -u)" = 0 && apt-get update && apt-get install --yes --no-install-recommends docker-compose; \
+# docker-compose reads docker-compose.yaml without a Docker engine, MariaDB is a server that tests start, and
+# mysqlclient is built with the rest. Where they are missing and cannot be installed, their tests are skipped.
+PACKAGES := docker-compose mariadb-server gcc libmariadb-dev pkg-config
+
+define get-packages
+dpkg --status $(PACKAGES) >/dev/null 2>&1 || { \
+	test "$$(id -u)" = 0 && apt-get update && apt-get install --yes --no-install-recommends $(PACKAGES); \
 } >/dev/null 2>&1 || true
+endef
+
+define get-mysql
+$(1)/bin/python -c "import MySQLdb" 2>/dev/null || \
+	$(UV) pip install --quiet --editable .[mysql] --constraint constraints/$(2).txt --python $(1) 2>/dev/null || true
 endef

@@ -34,10 +34,12 @@ os.environ.update(
     }
 )
 
+from airflow_provider_np6.destinations import SqlDestination  # noqa: E402
 from airflow_provider_np6.np6.client import Np6Client  # noqa: E402
 from airflow_provider_np6.np6.settings import Np6Settings  # noqa: E402
 from airflow_provider_np6.sandbox import Sandbox, World  # noqa: E402
 from tests.airflow_runs import migrate  # noqa: E402
+from tests.mariadb import Mariadb, missing  # noqa: E402
 from tests.postgres import Postgres  # noqa: E402
 
 LOG = SCRATCH / "everything.log"
@@ -157,3 +159,28 @@ def postgres() -> Iterator[Postgres]:
     """A PostgreSQL server of this run's own."""
     with Postgres() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[Mariadb]:
+    """A MariaDB server of this run's own."""
+    reason = missing()
+    if reason and os.environ.get("NP6_SERVERS"):
+        pytest.fail(reason)
+    if reason:
+        pytest.skip(reason)
+    with Mariadb() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgres", "mariadb", "duckdb"])
+def sql(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SqlDestination:
+    """A destination in an empty database of each kind, at the connection ``test_sql``."""
+    connection: dict[str, object] = {
+        "conn_type": request.param,
+        "host": str(tmp_path / f"np6.{request.param}"),
+    }
+    if request.param in ("postgres", "mariadb"):
+        connection = request.getfixturevalue(request.param).database()
+    monkeypatch.setenv("AIRFLOW_CONN_TEST_SQL", json.dumps(connection))
+    return SqlDestination("test_sql")

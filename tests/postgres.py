@@ -36,16 +36,16 @@ class Postgres:
 
     def __init__(self) -> None:
         self.port = free_port()
-        self._folder = Path(tempfile.mkdtemp(prefix="np6-postgres-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="np6-postgres-"))
         self._binaries = _binaries()
         self._databases = 0
         # The server refuses to run as root.
         self._user = "nobody" if os.geteuid() == 0 else None
         if self._user:
-            shutil.chown(self._folder, self._user)
+            shutil.chown(self.folder, self._user)
 
     def __enter__(self) -> Postgres:
-        data = self._folder / "data"
+        data = self.folder / "data"
         self._run(
             "initdb",
             "-D",
@@ -61,23 +61,23 @@ class Postgres:
         settings = {
             "fsync": "off",
             "listen_addresses": "127.0.0.1",
-            "unix_socket_directories": str(self._folder),
+            "unix_socket_directories": str(self.folder),
         }
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         command = [str(self._binaries / "postgres"), "-D", str(data), "-p", str(self.port), *options]
-        with (self._folder / "log").open("wb") as log:
+        with (self.folder / "log").open("wb") as log:
             self._server = subprocess.Popen(command, user=self._user, stdout=subprocess.DEVNULL, stderr=log)
         deadline = time.monotonic() + 60
         while not self._answers():
             if self._server.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError((self._folder / "log").read_text())
+                raise RuntimeError((self.folder / "log").read_text())
             time.sleep(0.05)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._server.terminate()
         self._server.wait()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def database(self) -> dict[str, object]:
         """A new, empty database, as an Airflow connection's fields."""
@@ -98,4 +98,4 @@ class Postgres:
 
     def _run(self, program: str, *arguments: str) -> None:
         command = [str(self._binaries / program), *arguments]
-        subprocess.run(command, check=True, user=self._user, stdout=subprocess.DEVNULL, cwd=self._folder)
+        subprocess.run(command, check=True, user=self._user, stdout=subprocess.DEVNULL, cwd=self.folder)

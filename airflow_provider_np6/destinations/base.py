@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from airflow_provider_np6.np6.errors import Np6InputError
 
 if TYPE_CHECKING:
-    from airflow_provider_np6.np6.pull import Proof, Spool
+    from airflow_provider_np6.np6.proof import Proof, Spool
     from airflow_provider_np6.np6.query import EventQuery
 
 

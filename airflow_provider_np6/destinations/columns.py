@@ -8,11 +8,7 @@ deeper stays in ``payload`` alone.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
-
-import msgspec
-
-from airflow_provider_np6.np6.query import ALL_ACTIONS, EventQuery
+from typing import Literal
 
 Kind = Literal["key", "text", "moment", "count", "payload"]
 
@@ -88,34 +84,3 @@ KEY = ("event_type", "classification", "event_id")
 
 INDEX = ("event_type", "action_id", "occurred_at")
 """What windows are replaced by."""
-
-
-_decode = msgspec.json.Decoder(float_hook=str).decode  # a number keeps its text, whatever its size
-
-
-def row_of(item: bytes, query: EventQuery, pulled_at: int) -> dict[str, Any]:
-    """One event's columns by name: text, or ms since the epoch for moments, or None."""
-    event = _decode(item)
-    row = {column.name: _found(event, column) for column in FOUND}
-    row["event_type"] = query.event_type
-    row["classification"] = query.classification
-    if query.action_id != ALL_ACTIONS:
-        row["action_id"] = query.action_id
-    row["payload"] = item.decode()
-    row["pulled_at"] = pulled_at
-    return row
-
-
-def _found(event: Any, column: Column) -> Any:
-    for path in column.paths:
-        value = event
-        for step in path:
-            value = value.get(step) if isinstance(value, dict) else None
-        if column.kind == "moment":
-            if isinstance(value, int) and not isinstance(value, bool):
-                return value
-        elif isinstance(value, str):
-            return value
-        elif isinstance(value, int):
-            return str(value).lower()
-    return None

@@ -1,10 +1,12 @@
-"""The two tables in their database: transactions on them, and what may not be added to them."""
+"""The tables in their database: transactions on them, and what may not be added to them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import random
+import time
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_np6.np6.errors import (
     Np6ConflictError,
@@ -45,16 +47,19 @@ def hook_of(conn_id: str) -> Any:
     return hook
 
 
-_FOR_GOOD = ("28", "3D", "3F", "42")
-"""Classes of SQLSTATE that another try cannot cure: no right, no such database, schema or table."""
+TRIES = 5
+"""Transactions tried before a failure that may pass is left to Airflow's retries."""
 
-_SQLITE_FOR_GOOD = ("SQLITE_ERROR", "SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_NOTADB")
+_BUSY_WAIT = 300.0
+"""Seconds to wait for a database that another process holds."""
+
+T = TypeVar("T")
 
 
 class Database:
-    """The two tables, and transactions on them."""
+    """The three tables, and transactions on them."""
 
-    def __init__(self, hook: Any, schema: str | None, table: str, create: bool) -> None:
+    def __init__(self, hook: Any, schema: str | None, table: str) -> None:
         from airflow_provider_np6.destinations.dialects import dialect_of
         from airflow_provider_np6.destinations.tables import (
             events_table,
@@ -63,11 +68,10 @@ class Database:
         )
 
         self._hook = hook
-        self._create = create
-        self._dialect = dialect_of(hook.dialect_name)
-        self.events: Table = events_table(schema, table, self._dialect, hook.placeholder)
-        self.windows: Table = windows_table(schema, table, self._dialect, hook.placeholder)
-        self.quarantine: Table = quarantine_table(schema, table, self._dialect, hook.placeholder)
+        self.dialect = dialect_of(hook.dialect_name)
+        self.events: Table = events_table(schema, table, self.dialect, hook.placeholder)
+        self.windows: Table = windows_table(schema, table, self.dialect, hook.placeholder)
+        self.quarantine: Table = quarantine_table(schema, table, self.dialect, hook.placeholder)
 
     @contextmanager
     def transaction(self) -> Iterator[Any]:
@@ -75,45 +79,52 @@ class Database:
         with closing(self._hook.get_conn()) as connection:
             if self._hook.supports_autocommit:
                 self._hook.set_autocommit(connection, False)
-            with closing(connection.cursor()) as cursor:
+            self.dialect.prepare(connection)
+            with self.dialect.cursor(connection) as cursor:
                 try:
-                    self._dialect.begin(cursor, self.events.name)
-                    if self._create:
-                        self.events.create(cursor)
-                        self.windows.create(cursor)
-                        self.quarantine.create(cursor)
+                    self.dialect.begin(cursor, self.events)
                     yield cursor
                     connection.commit()
+                    self.dialect.end(cursor, self.events)
                 except BaseException:
                     with suppress(Exception):  # a dead connection has rolled back already
                         connection.rollback()
                     raise
 
-    @contextmanager
-    def failures(self, what: str, for_good: type[Np6Error] = Np6DestinationError) -> Iterator[None]:
-        """Tell a driver's own error as one of ours, without its text: that may hold a row.
+    def settle(self, work: Callable[[], T], what: str, for_good: type[Np6Error] = Np6DestinationError) -> T:
+        """The outcome of ``work``, tried again while a failure may pass; it begins a transaction of its own
+        each time.
 
         :param for_good: the class for what another try cannot cure.
+        :raises Np6Error: a driver's own error as one of ours, without its text: that may hold a row.
         """
-        try:
-            yield
-        except Np6Error:
-            raise
-        except Exception as error:  # each driver has a tree of errors of its own
-            state = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
-            reason = type(error).__name__ + (f", SQLSTATE {state}" if state else "")
-            final = str(state)[:2] in _FOR_GOOD or getattr(error, "sqlite_errorname", "") in _SQLITE_FOR_GOOD
-            raise (for_good if final else Np6DestinationError)(
-                f"table {self.events.name} {what}: {reason}",
-                cure="Look it up in the database's own log, which names the statement.",
-            ) from None
+        from airflow_provider_np6.destinations.dialects import Failure
+
+        deadline = time.monotonic() + _BUSY_WAIT
+        tries = 1
+        while True:
+            try:
+                return work()
+            except Np6Error:
+                raise
+            except Exception as error:  # each driver has a tree of errors of its own
+                failure = self.dialect.failure(error)
+                if failure is Failure.BUSY and time.monotonic() < deadline:
+                    wait = 0.5
+                elif failure is Failure.PASSING and tries < TRIES:
+                    tries += 1
+                    wait = 0.25 * 2**tries
+                else:
+                    state = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
+                    reason = type(error).__name__ + (f", SQLSTATE {state}" if state else "")
+                    raise (for_good if failure is Failure.FINAL else Np6DestinationError)(
+                        f"table {self.events.name} {what}: {reason}",
+                        cure="Look it up in the database's own log, which names the statement.",
+                    ) from None
+            time.sleep(random.uniform(0, wait))  # noqa: S311 - jitter
 
     def ms(self, moment: Any) -> int:
-        return self._dialect.ms(moment)
-
-
-def dataset(query: EventQuery) -> dict[str, Any]:
-    return {"event_type =": query.event_type, "classification =": query.classification}
+        return self.dialect.ms(moment)
 
 
 def within(column: str, window: Window) -> dict[str, Any]:
@@ -135,7 +146,7 @@ def check_table(database: Database, cursor: Any, query: EventQuery, account: str
             where=query.where,
         )
     rival = "action_id <>" if query.action_id == ALL_ACTIONS else "action_id ="
-    where = {**dataset(query), rival: ALL_ACTIONS, **overlapping(query.window)}
+    where = {**database.windows.dataset(query), rival: ALL_ACTIONS, **overlapping(query.window)}
     if database.windows.count(cursor, where):
         raise Np6ConflictError(
             f"table {database.events.name} holds events of this time, pulled for"

@@ -21,7 +21,7 @@ from airflow_provider_np6.np6.errors import Np6DestinationError, Np6Error, Np6In
 from airflow_provider_np6.np6.window import iso
 
 if TYPE_CHECKING:
-    from airflow_provider_np6.np6.pull import Proof
+    from airflow_provider_np6.np6.proof import Proof
     from airflow_provider_np6.np6.query import EventQuery
     from airflow_provider_np6.np6.verification import Events, Invalid
 
@@ -117,6 +117,9 @@ class _FileLanding:
     def set_aside(self, invalid: Invalid) -> None:
         with _failures_of(self._root, "cannot be written to"):
             self._slices.set_aside(invalid)
+
+    def begin(self, pulled_at: int) -> None:
+        """Files hold no trace of it but in their manifest."""
 
     def restart(self) -> None:
         self._slices.discard()

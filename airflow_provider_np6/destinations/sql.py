@@ -8,18 +8,19 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_np6.destinations import quarantine
 from airflow_provider_np6.destinations.base import Destination, Landing, text_field
 from airflow_provider_np6.destinations.database import (
     Database,
     check_table,
-    dataset,
     hook_of,
     overlapping,
     within,
 )
+from airflow_provider_np6.destinations.structure import completing_statements
+from airflow_provider_np6.destinations.views import view_statements
 from airflow_provider_np6.np6.errors import (
     Np6DestinationError,
     Np6InputError,
@@ -28,14 +29,13 @@ from airflow_provider_np6.np6.query import ALL_ACTIONS, EventQuery
 from airflow_provider_np6.np6.window import Window
 
 if TYPE_CHECKING:
-    from airflow_provider_np6.np6.pull import Proof
+    from airflow_provider_np6.destinations.dialects import Dialect, Robbed
+    from airflow_provider_np6.np6.proof import Proof
     from airflow_provider_np6.np6.verification import Events, Invalid
 
 VERSION = 1
 """Of the rows of ``<table>_windows``."""
 
-_ROWS = 1_000
-_BYTES = 4 * 1024 * 1024
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,49}")
 
 
@@ -47,7 +47,7 @@ class SqlDestination(Destination):
     :param table: name of the table. (templated)
     :param schema: its schema; None means the connection's own. (templated)
     :param create: whether to create tables that are missing.
-    :param evolve: whether to add columns that are missing; this version knows one set of columns only.
+    :param evolve: whether to add columns that are missing to tables that are there.
     """
 
     template_fields: ClassVar[Sequence[str]] = ("conn_id", "table", "schema")
@@ -65,6 +65,40 @@ class SqlDestination(Destination):
 
     @contextmanager
     def open(self, query: EventQuery, account: str) -> Iterator[Landing]:
+        database = self._database()
+
+        def check() -> None:
+            with database.transaction() as cursor:
+                for statement in completing_statements(
+                    database, cursor, create=self.create, evolve=self.evolve
+                ):
+                    cursor.execute(statement)
+                check_table(database, cursor, query, account)
+
+        database.settle(check, "cannot be used", Np6InputError)
+        with tempfile.TemporaryFile(prefix="np6-") as spool, tempfile.TemporaryFile(prefix="np6-") as aside:
+            yield _SqlLanding(database, query, account, _Spool(spool, aside, database.dialect, query))
+
+    def create_views(self) -> list[str]:
+        """Create ``<table>_bounces_by_day`` (day, action_id, verdict, bounces) and ``<table>_deliverability``
+        (domain, activations, bounces, hard_bounces, soft_bounces), anew if they are there; returns their
+        names. To be called from a task, once there is a table.
+
+        :raises Np6InputError: if the database, the table or the right is missing.
+        """
+        database = self._database()
+        views = view_statements(database.events)
+
+        def create() -> None:
+            with database.transaction() as cursor:
+                for statements in views.values():
+                    for statement in statements:
+                        cursor.execute(statement)
+
+        database.settle(create, "has no views", Np6InputError)
+        return list(views)
+
+    def _database(self) -> Database:
         schema = None if self.schema in (None, "", "None") else self.schema
         for name in (text_field(self, "table"), schema):
             if name is not None and not _NAME.fullmatch(name):
@@ -72,23 +106,25 @@ class SqlDestination(Destination):
                     f"{name!r} is not a table's or schema's name",
                     cure="Names are up to 50 letters, digits and '_'; the schema is a field of its own.",
                 )
-        database = Database(hook_of(text_field(self, "conn_id")), schema, self.table, self.create)
-        with database.failures("cannot be used", Np6InputError), database.transaction() as cursor:
-            check_table(database, cursor, query, account)
-        with tempfile.TemporaryFile(prefix="np6-") as spool, tempfile.TemporaryFile(prefix="np6-") as aside:
-            yield _SqlLanding(database, query, account, _Spool(spool, aside))
+        return Database(hook_of(text_field(self, "conn_id")), schema, self.table)
 
 
 class _Spool:
-    """The window's raw events, one a line, in a file without a name: nothing is left of it, ever."""
+    """The window's events as the database's load takes them, in a file without a name: nothing is left of
+    it, ever."""
 
-    def __init__(self, file: Any, aside: Any) -> None:
-        self._file = file
+    def __init__(self, file: IO[bytes], aside: IO[bytes], dialect: Dialect, query: EventQuery) -> None:
+        self.file = file
         self._aside = aside
+        self._dialect = dialect
+        self._query = query
+
+    def begin(self, pulled_at: int) -> None:
+        self._encode = self._dialect.encoder(self._query, pulled_at)
 
     def write(self, events: Events) -> None:
         try:
-            self._file.write(b"\n".join([*events.items, b""]))
+            self.file.write(self._encode(events))
         except OSError as error:
             reason = error.strerror or type(error).__name__
             raise Np6DestinationError(
@@ -99,7 +135,7 @@ class _Spool:
         self._aside.write(quarantine.line(invalid))
 
     def restart(self) -> None:
-        for file in (self._file, self._aside):
+        for file in (self.file, self._aside):
             file.seek(0)
             file.truncate()
 
@@ -107,20 +143,6 @@ class _Spool:
         """What was set aside, as :func:`quarantine.record` tells it."""
         self._aside.seek(0)
         return [json.loads(line) for line in self._aside]
-
-    def batches(self) -> Iterator[list[bytes]]:
-        """All events again, some at a time."""
-        self._file.seek(0)
-        batch: list[bytes] = []
-        size = 0
-        for line in self._file:
-            batch.append(line.rstrip(b"\n"))
-            size += len(line)
-            if len(batch) == _ROWS or size > _BYTES:
-                yield batch
-                batch, size = [], 0
-        if batch:
-            yield batch
 
 
 class _SqlLanding:
@@ -134,14 +156,18 @@ class _SqlLanding:
 
     def publish(self, proof: Proof) -> dict[str, Any]:
         report: dict[str, Any] = {"table": self._database.events.name}
-        with self._database.failures("could not be written"):
-            try:
-                published = self._replace(proof, take_over=False)
-            except Exception as error:
-                if not _is_integrity_error(error):
-                    raise
-                published = self._replace(proof, take_over=True)
+        published = self._database.settle(lambda: self._replaced(proof), "could not be written")
         return report if published else {**report, "superseded": 1}
+
+    def _replaced(self, proof: Proof) -> bool:
+        from airflow_provider_np6.destinations.dialects import Failure
+
+        try:
+            return self._replace(proof, take_over=False)
+        except Exception as error:  # each driver has a tree of errors of its own
+            if self._database.dialect.failure(error) is not Failure.MOVED:
+                raise
+        return self._replace(proof, take_over=True)
 
     def _replace(self, proof: Proof, *, take_over: bool) -> bool:
         """Delete, insert, record; False if a later pull of the window stands there.
@@ -149,29 +175,49 @@ class _SqlLanding:
         :param take_over: whether rows of the same ids are deleted wherever they stand, which costs a
             look-up an event and is needed only when an event moved between windows or actions.
         """
-        from airflow_provider_np6.destinations.columns import row_of
-
         database, query = self._database, self._query
-        action = {} if query.action_id == ALL_ACTIONS else {"action_id =": query.action_id}
+        load = database.dialect.take_over if take_over else database.dialect.load
         with database.transaction() as cursor:
             check_table(database, cursor, query, self._account)
             if self._is_superseded(cursor, proof):
                 return False
-            held = {**dataset(query), **action, **within("occurred_at", query.window)}
+            held = self._held(query.window)
             database.events.delete(cursor, held)
-            for batch in self.spool.batches():
-                rows = [row_of(item, query, proof.pulled_at) for item in batch]
-                if take_over:
-                    rows = list({row["event_id"]: row for row in rows}.values())
-                    ids = [row["event_id"] for row in rows]
-                    database.events.delete(cursor, {**dataset(query), "event_id IN": ids})
-                database.events.insert(cursor, rows)
+            robbed = load(cursor, database.events, self.spool.file, query, proof.pulled_at)
             self._replace_quarantine(cursor, proof)
             self._cut_stored_windows(cursor)
-            stored = database.events.count(cursor, held) if take_over else proof.events
+            stored = database.events.count(cursor, held) if robbed is not None else proof.events
             row = self._window_row(query.window, stored, proof.invalid, proof.pulled_at)
-            database.windows.insert(cursor, [row])
+            database.windows.insert_rows(cursor, [row])
+            self._recount(cursor, robbed or set())
         return True
+
+    def _held(self, window: Window, action_id: str | None = None) -> dict[str, Any]:
+        """The events of a window of this dataset and action."""
+        action_id = action_id or self._query.action_id
+        action = {} if action_id == ALL_ACTIONS else {"action_id =": action_id}
+        return {**self._database.events.dataset(self._query), **action, **within("occurred_at", window)}
+
+    def _recount(self, cursor: Any, robbed: Robbed) -> None:
+        """Tell the windows that lost events to this one how many they have left."""
+        if not robbed:
+            return
+        database = self._database
+        times = sorted(time for _, time in robbed)
+        where = {
+            **database.windows.dataset(self._query),
+            **overlapping(Window(times[0], times[-1] + 1)),
+        }
+        for action, *bounds in database.windows.select(
+            cursor, ["action_id", "window_start", "window_end"], where
+        ):
+            window = Window(*map(database.ms, bounds))
+            if any(
+                window.start <= time < window.end and action in (owner, ALL_ACTIONS) for owner, time in robbed
+            ):
+                row = {**where, "action_id =": action, "window_start =": window.start}
+                left = database.events.count(cursor, self._held(window, action))
+                database.windows.update(cursor, "events", left, row)
 
     def _replace_quarantine(self, cursor: Any, proof: Proof) -> None:
         database, window = self._database, self._query.window
@@ -185,8 +231,7 @@ class _SqlLanding:
             }
             for found in self.spool.invalid()
         ]
-        if rows:
-            database.quarantine.insert(cursor, rows)
+        database.quarantine.insert_rows(cursor, rows)
 
     def _is_superseded(self, cursor: Any, proof: Proof) -> bool:
         """Whether what was pulled later covers the window, in one piece or in several."""
@@ -200,27 +245,27 @@ class _SqlLanding:
         return covered >= window.end
 
     def _recorded(self) -> dict[str, Any]:
-        return {**dataset(self._query), "action_id =": self._query.action_id}
+        return {**self._database.windows.dataset(self._query), "action_id =": self._query.action_id}
 
     def _cut_stored_windows(self, cursor: Any) -> None:
         """Take the pulled window out of the recorded ones, so that these tile as events do."""
         database, query = self._database, self._query
         columns = ["window_start", "window_end", "pulled_at"]
         where = {**self._recorded(), **overlapping(query.window)}
-        action = {} if query.action_id == ALL_ACTIONS else {"action_id =": query.action_id}
         rest = []
         for row in database.windows.select(cursor, columns, where):
             start, end, pulled_at = map(database.ms, row)
             for left, right in ((start, query.window.start), (query.window.end, end)):
                 if left < right:
                     part = Window(left, right)
-                    events = {**dataset(query), **action, **within("occurred_at", part)}
                     invalid = {**self._recorded(), **within("near", part)}
-                    counts = database.events.count(cursor, events), database.quarantine.count(cursor, invalid)
+                    counts = (
+                        database.events.count(cursor, self._held(part)),
+                        database.quarantine.count(cursor, invalid),
+                    )
                     rest.append(self._window_row(part, *counts, pulled_at))
         database.windows.delete(cursor, where)
-        if rest:
-            database.windows.insert(cursor, rest)
+        database.windows.insert_rows(cursor, rest)
 
     def _identity(self) -> dict[str, Any]:
         query = self._query
@@ -242,8 +287,3 @@ class _SqlLanding:
             "personal_data": "keep",
             "version": VERSION,
         }
-
-
-def _is_integrity_error(error: Exception) -> bool:
-    """Whether a driver says that a key is there already; DB-API names the class, not its module."""
-    return any(kind.__name__ == "IntegrityError" for kind in type(error).__mro__)

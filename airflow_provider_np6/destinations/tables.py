@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ from airflow_provider_np6.destinations.columns import COLUMNS, INDEX, KEY, Colum
 
 if TYPE_CHECKING:
     from airflow_provider_np6.destinations.dialects import Dialect
+    from airflow_provider_np6.np6.query import EventQuery
 
 WINDOW_COLUMNS = (
     Column("event_type", "key"),
@@ -40,14 +41,14 @@ QUARANTINE_COLUMNS = (
 QUARANTINE_KEY = ("event_type", "classification", "action_id", "near", "sha256")
 
 Condition = Mapping[str, Any]
-"""``{"column operator": value}``, joined by AND; moments in ms since the epoch."""
+"""``{"column operator": value}``, joined by AND; moments in ms since the epoch, and for IN a list of values
+or a query."""
 
 
 @dataclass(frozen=True)
 class Table:
     """One table in one database, as a maker of statements for a cursor.
 
-    :param name: the table's name as users write it, with its schema if given.
     :param placeholder: the driver's mark for a parameter.
     """
 
@@ -61,53 +62,100 @@ class Table:
 
     @property
     def name(self) -> str:
+        """The name as users write it, with its schema if given."""
         return f"{self.schema}.{self.table}" if self.schema else self.table
 
     @property
-    def _quoted(self) -> str:
+    def quoted(self) -> str:
+        """The name in a statement."""
         return ".".join(self.dialect.quote(part) for part in (self.schema, self.table) if part)
 
-    def create(self, cursor: Any) -> None:
-        """Create the table unless it is there."""
-        lines = [
-            f"{self.dialect.quote(column.name)} {self.dialect.types[column.kind]}"
-            f"{' NOT NULL' if column.name in (*self.key, 'occurred_at') else ''}"
-            for column in self.columns
-        ]
+    @property
+    def column_list(self) -> str:
+        """All columns in a statement."""
+        return ", ".join(self.dialect.quote(column.name) for column in self.columns)
+
+    @property
+    def creation(self) -> list[str]:
+        """The statements that create the table and its index."""
+        lines = [self._definition(column) for column in self.columns]
         lines.append(f"PRIMARY KEY ({', '.join(map(self.dialect.quote, self.key))})")
-        cursor.execute(f"CREATE TABLE IF NOT EXISTS {self._quoted} (\n  " + ",\n  ".join(lines) + "\n)")
-        if self.index and self.dialect.index_if_not_exists:
-            cursor.execute(
-                f"CREATE INDEX IF NOT EXISTS {self.dialect.quote(f'{self.table}_time')} ON {self._quoted}"
-                f" ({', '.join(map(self.dialect.quote, self.index))})"
-            )
+        body = ",\n  ".join(lines)
+        statements = [f"CREATE TABLE {self.quoted} (\n  {body}\n){self.dialect.table_options}"]
+        if self.index and self.dialect.indexed:
+            columns = ", ".join(map(self.dialect.quote, self.index))
+            name = self.dialect.quote(f"{self.table}_time")
+            statements.append(f"CREATE INDEX {name} ON {self.quoted} ({columns})")
+        return statements
+
+    def addition(self, column: Column) -> str:
+        """The statement that adds a column."""
+        return f"ALTER TABLE {self.quoted} ADD COLUMN {self._definition(column)}"
+
+    def is_required(self, column: Column) -> bool:
+        """Whether a row cannot be without it."""
+        return column.name in (*self.key, "occurred_at")
+
+    def _definition(self, column: Column) -> str:
+        null = " NOT NULL" if self.is_required(column) else ""
+        return f"{self.dialect.quote(column.name)} {self.dialect.types[column.kind]}{null}"
+
+    def dataset(self, query: EventQuery) -> Condition:
+        """Rows of the same event type and classification."""
+        return {"event_type =": query.event_type, "classification =": query.classification}
 
     def select(self, cursor: Any, columns: Sequence[str], where: Condition) -> list[tuple[Any, ...]]:
         """Rows of ``columns``, which may be expressions; moments come as the driver gives them."""
         clause, values = self._where(where)
-        cursor.execute(f"SELECT {', '.join(columns)} FROM {self._quoted}{clause}", values)
-        return [tuple(row) for row in cursor.fetchall()]
+        cursor.execute(f"SELECT {', '.join(columns)} FROM {self.quoted}{clause}", values)
+        return [self.plain(row) for row in cursor.fetchall()]
+
+    def plain(self, row: Any) -> tuple[Any, ...]:
+        """A row's values, also where the connection asks for rows as dictionaries."""
+        return tuple(row.values()) if isinstance(row, Mapping) else tuple(row)
 
     def count(self, cursor: Any, where: Condition) -> int:
         return int(self.select(cursor, ["COUNT(*)"], where)[0][0])
 
     def delete(self, cursor: Any, where: Condition) -> None:
         clause, values = self._where(where)
-        cursor.execute(f"DELETE FROM {self._quoted}{clause}", values)
+        cursor.execute(f"DELETE FROM {self.quoted}{clause}", values)
 
-    def insert(self, cursor: Any, rows: Iterable[Mapping[str, Any]]) -> None:
-        names = ", ".join(self.dialect.quote(column.name) for column in self.columns)
-        marks = ", ".join(self.placeholder for _ in self.columns)
-        cursor.executemany(
-            f"INSERT INTO {self._quoted} ({names}) VALUES ({marks})",
-            [[self.dialect.value(column.kind, row[column.name]) for column in self.columns] for row in rows],
+    def update(self, cursor: Any, column: str, value: Any, where: Condition) -> None:
+        clause, values = self._where(where)
+        kind = next(found.kind for found in self.columns if found.name == column)
+        cursor.execute(
+            f"UPDATE {self.quoted} SET {self.dialect.quote(column)} = {self.placeholder}{clause}",
+            [self.dialect.value(kind, value), *values],
         )
+
+    def insert(self, cursor: Any, values: Sequence[Sequence[Any]]) -> None:
+        """Insert rows.
+
+        :param values: for each column its values, as :meth:`Dialect.value` takes them.
+        """
+        marks = ", ".join(self.placeholder for _ in self.columns)
+        fit = [
+            [self.dialect.value(column.kind, value) for value in given]
+            for column, given in zip(self.columns, values, strict=True)
+        ]
+        cursor.executemany(
+            f"INSERT INTO {self.quoted} ({self.column_list}) VALUES ({marks})", list(zip(*fit, strict=True))
+        )
+
+    def insert_rows(self, cursor: Any, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Insert some rows that name their columns."""
+        if rows:
+            self.insert(cursor, [[row[column.name] for row in rows] for column in self.columns])
 
     def _where(self, where: Condition) -> tuple[str, list[Any]]:
         kinds = {column.name: column.kind for column in self.columns}
         terms, values = [], []
         for term, value in where.items():
             name, operator = term.split(" ", 1)
+            if operator == "IN" and isinstance(value, str):
+                terms.append(f"{self.dialect.quote(name)} IN ({value})")
+                continue
             given = list(value) if operator == "IN" else [value]
             marks = ", ".join(self.placeholder for _ in given)
             terms.append(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
 from airflow_provider_np6.destinations.base import Destination
 from airflow_provider_np6.np6.client import Np6Client
+from airflow_provider_np6.np6.proof import Spool
 from airflow_provider_np6.np6.pull import pull
 from airflow_provider_np6.np6.query import EventQuery
 from airflow_provider_np6.np6.window import DAY, Window
@@ -34,8 +36,22 @@ def land(
 ) -> dict[str, Any]:
     """One pull; its report's own entries."""
     with destination.open(query, account) as landing:
-        proof = pull(client, query, landing.spool, quarantine=quarantine)
-        return landing.publish(proof if pulled_at is None else replace(proof, pulled_at=pulled_at))
+        if pulled_at is None:
+            return landing.publish(pull(client, query, landing.spool, quarantine=quarantine))
+        proof = pull(client, query, _Dated(landing.spool, pulled_at), quarantine=quarantine)
+        return landing.publish(replace(proof, pulled_at=pulled_at))
+
+
+class _Dated:
+    """A spool of a pull that began at another time."""
+
+    def __init__(self, spool: Spool, pulled_at: int) -> None:
+        self._spool = spool
+        self._pulled_at = pulled_at
+        self.write, self.set_aside, self.restart = spool.write, spool.set_aside, spool.restart
+
+    def begin(self, pulled_at: int) -> None:
+        self._spool.begin(self._pulled_at)
 
 
 def held(sandbox: Sandbox, query: EventQuery) -> list[bytes]:
@@ -45,3 +61,8 @@ def held(sandbox: Sandbox, query: EventQuery) -> list[bytes]:
         event.json
         for event in sandbox.world.events(query.event_type, action, query.window.start, query.window.end)
     ]
+
+
+def in_order(lines: list[bytes]) -> list[bytes]:
+    """Raw events by time and id."""
+    return sorted(lines, key=lambda line: (json.loads(line)["timestamp"], json.loads(line)["id"]))

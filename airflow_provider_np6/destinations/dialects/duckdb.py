@@ -1,0 +1,83 @@
+"""DuckDB, by any provider whose hook is a common-sql hook: one process at a time, loads from a file."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from shutil import copyfileobj
+from typing import IO, TYPE_CHECKING, Any, ClassVar
+
+from airflow_provider_np6.destinations.dialects.base import BulkDialect, Failure
+
+if TYPE_CHECKING:
+    from airflow_provider_np6.destinations.columns import Kind
+    from airflow_provider_np6.destinations.tables import Table
+
+_FINAL = {"CatalogException", "BinderException", "PermissionException", "ParserException"}
+
+
+class Duckdb(BulkDialect):
+    types: ClassVar[Mapping[Kind, str]] = {
+        "key": "VARCHAR",
+        "text": "VARCHAR",
+        "moment": "TIMESTAMP",
+        "count": "BIGINT",
+        "payload": "VARCHAR",
+    }
+    fits: ClassVar[Mapping[Kind, str]] = {
+        "key": "varchar|uuid",
+        "text": "varchar",
+        "moment": "timestamp|timestamp_ms",
+        "count": "bigint|hugeint",
+        "payload": "varchar",
+    }
+
+    indexed: ClassVar[bool] = False  # zone maps do, and an index would forbid to add columns
+
+    def text(self, value: Any) -> Any:
+        return None if isinstance(value, str) and "\0" in value else value
+
+    def cursor(self, connection: Any) -> AbstractContextManager[Any]:
+        # connection.cursor() would be another connection, with transactions of its own.
+        return nullcontext(connection)
+
+    def begin(self, cursor: Any, table: Table) -> None:
+        cursor.execute("BEGIN TRANSACTION")
+
+    def failure(self, error: Exception) -> Failure:
+        name = type(error).__name__
+        if name == "ConstraintException":
+            return Failure.MOVED
+        if name == "TransactionException":
+            return Failure.PASSING
+        if name == "ResourceInUseException" or (name == "IOException" and "lock" in str(error)):
+            return Failure.BUSY
+        return Failure.FINAL if name in _FINAL else Failure.UNKNOWN
+
+    def stored_types(self, cursor: Any, table: Table) -> dict[str, str] | None:
+        cursor.execute(
+            "SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = ?"
+            " AND schema_name = COALESCE(?, current_schema()) AND database_name = current_database()",
+            [table.table, table.schema],
+        )
+        return {row[0]: row[1].lower() for row in cursor.fetchall()} or None
+
+    def unique_keys(self, cursor: Any, table: Table) -> list[set[str]] | None:
+        cursor.execute(
+            "SELECT constraint_column_names FROM duckdb_constraints() WHERE table_name = ?"
+            " AND schema_name = COALESCE(?, current_schema()) AND database_name = current_database()"
+            " AND constraint_type IN ('PRIMARY KEY', 'UNIQUE')",
+            [table.table, table.schema],
+        )
+        return [set(row[0]) for row in cursor.fetchall()]
+
+    def bulk_load(self, cursor: Any, table: str, columns: str, spool: IO[bytes]) -> None:
+        with tempfile.NamedTemporaryFile(prefix="np6-") as named:
+            copyfileobj(spool, named)
+            named.flush()
+            cursor.execute(
+                f"COPY {table} ({columns}) FROM '{named.name}' (FORMAT csv, HEADER false, AUTO_DETECT false,"
+                " QUOTE '\x01', ESCAPE '\x01', DELIMITER '\x02', NEW_LINE '\\n', PARALLEL false,"
+                " ALLOW_QUOTED_NULLS false, MAX_LINE_SIZE 134217728)"
+            )

@@ -1,0 +1,70 @@
+"""SQLite: one writer at a time, texts for moments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow_provider_np6.destinations.dialects.base import Dialect, Failure
+from airflow_provider_np6.np6.window import iso
+
+if TYPE_CHECKING:
+    from airflow_provider_np6.destinations.columns import Column, Kind
+    from airflow_provider_np6.destinations.tables import Table
+
+_TEXT = ".*(char|clob|text).*"  # what makes SQLite keep a text as it is
+_FINAL = ("SQLITE_ERROR", "SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_NOTADB", "SQLITE_PERM")
+
+
+class Sqlite(Dialect):
+    types: ClassVar[Mapping[Kind, str]] = {
+        "key": "TEXT",
+        "text": "TEXT",
+        "moment": "TEXT",
+        "count": "INTEGER",
+        "payload": "TEXT",
+    }
+    fits: ClassVar[Mapping[Kind, str]] = {
+        "key": _TEXT,
+        "text": _TEXT,
+        "moment": _TEXT,
+        "count": ".*int.*",
+        "payload": _TEXT,
+    }
+    day: ClassVar[str] = "SUBSTR({}, 1, 10)"
+
+    def moment(self, ms: int) -> str:
+        return iso(ms)
+
+    def begin(self, cursor: Any, table: Table) -> None:
+        cursor.execute("PRAGMA busy_timeout = 300000")
+        cursor.execute("BEGIN IMMEDIATE")
+
+    def failure(self, error: Exception) -> Failure:
+        name = getattr(error, "sqlite_errorname", "")
+        if name in ("SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_UNIQUE"):
+            return Failure.MOVED
+        if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+            return Failure.PASSING
+        return Failure.FINAL if name.startswith(_FINAL) else Failure.UNKNOWN
+
+    def stored_types(self, cursor: Any, table: Table) -> dict[str, str] | None:
+        cursor.execute(f"PRAGMA {self._schema(table)}table_info({self.quote(table.table)})")
+        return {row[1]: row[2].lower() for row in cursor.fetchall()} or None
+
+    def unique_keys(self, cursor: Any, table: Table) -> list[set[str]] | None:
+        schema = self._schema(table)
+        cursor.execute(f"PRAGMA {schema}index_list({self.quote(table.table)})")
+        indexes = [row[1] for row in cursor.fetchall() if row[2] and not row[4]]  # unique, not partial
+        keys = []
+        for index in indexes:
+            cursor.execute(f"PRAGMA {schema}index_info({self.quote(index)})")
+            keys.append({row[2] for row in cursor.fetchall()})
+        return keys
+
+    def retype(self, table: Table, column: Column) -> str:
+        old = self.quote(f"{table.table}_old")
+        return ";\n".join([f"ALTER TABLE {table.quoted} RENAME TO {old}", *table.creation])
+
+    def _schema(self, table: Table) -> str:
+        return f"{self.quote(table.schema)}." if table.schema else ""
