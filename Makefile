@@ -22,7 +22,7 @@ demo: .venv/ready ## one day of a sandbox account into files and SQL, and a tabl
 test: .venv/ready ## every test, on the newest Airflow
 	@$(get-packages)
 	@$(call get-mysql,.venv,airflow-$(NEWEST))
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2
 
 .PHONY: chaos
 chaos: .venv/ready ## twenty thousand random plans of faults, and two hundred kills of each kind
@@ -52,7 +52,7 @@ matrix: $(MATRIX:%=core-%) ## the core tests on each supported Airflow, and on t
 $(MATRIX:%=core-%): core-%: .venv-%/ready
 	@$(get-packages)
 	@$(call get-mysql,.venv-$*,$*)
-	NP6_LARGE=5000 NP6_ROUNDS=3 NP6_KILLS=10 .venv-$*/bin/python -m pytest -m core
+	NP6_LARGE=5000 NP6_ROUNDS=3 NP6_KILLS=10 .venv-$*/bin/python -m pytest --numprocesses 2 -m core
 
 .PHONY: airflow
 airflow: export AIRFLOW_HOME := $(CURDIR)/.airflow

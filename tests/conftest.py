@@ -1,4 +1,4 @@
-"""One Airflow and one scratch folder for the whole run; the API key is looked for in all of it at the end."""
+"""One scratch folder for the whole run, an Airflow for each of its processes; the API key is looked for in all of it at the end."""
 
 from __future__ import annotations
 
@@ -15,14 +15,18 @@ import pytest
 KEY = "np6-test-key-7f3a9c51"
 """The API key of every sandbox in these tests."""
 
-SCRATCH = Path(tempfile.mkdtemp(prefix="np6-tests-")).resolve()
-AIRFLOW_HOME = SCRATCH / "airflow"
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
+"""Which of the processes that share the run this is; "" for the one that leads it."""
+
+SCRATCH = Path(os.environ["NP6_SCRATCH"] if WORKER else tempfile.mkdtemp(prefix="np6-tests-")).resolve()
+AIRFLOW_HOME = SCRATCH / f"airflow{WORKER}"
 DAGS = AIRFLOW_HOME / "dags"
 DAGS.mkdir(parents=True)
 
 # Airflow reads its settings when it is first imported, so they stand here.
 os.environ.update(
     {
+        "NP6_SCRATCH": str(SCRATCH),
         "AIRFLOW_HOME": str(AIRFLOW_HOME),
         "AIRFLOW__CORE__DAGS_FOLDER": str(DAGS),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
@@ -42,7 +46,7 @@ from tests.airflow_runs import migrate  # noqa: E402
 from tests.mariadb import Mariadb, missing  # noqa: E402
 from tests.postgres import Postgres  # noqa: E402
 
-LOG = SCRATCH / "everything.log"
+LOG = SCRATCH / f"everything{WORKER}.log"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -69,6 +73,8 @@ def files_with(secret: str, *roots: Path) -> list[Path]:
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """No log, XCom, error or manifest of the whole run may hold the key: fail the run if one does."""
+    if WORKER:
+        return
     found = files_with(KEY, SCRATCH, Path(session.config.option.basetemp))
     if found:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -8,7 +8,8 @@ import random
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from typing import Any
 
@@ -207,28 +208,38 @@ def test_readers_never_see_a_window_partly_replaced(
     assert seen == {(2_400,) * 3, (1_111,) * 3}
 
 
-def kill_connections(kind: str, server: Any, database: str, killed: list[int]) -> None:
-    """End every connection to ``database``; ``killed`` gets how many these were."""
+@contextmanager
+def killer(kind: str, server: Any, database: str) -> Iterator[Callable[[], int]]:
+    """What ends every connection to ``database``, and returns how many these were."""
     if kind == "postgres":
         import psycopg2
 
         address = {"host": "127.0.0.1", "port": server.port, "user": "postgres", "dbname": "postgres"}
         with closing(psycopg2.connect(**address)) as own, closing(own.cursor()) as cursor:
-            cursor.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (database,)
-            )
-            killed.append(cursor.rowcount)
+            own.autocommit = True
+
+            def terminate() -> int:
+                cursor.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (database,)
+                )
+                return int(cursor.rowcount)
+
+            yield terminate
         return
     import MySQLdb
 
     with closing(MySQLdb.connect(host="127.0.0.1", port=server.port, user="root")) as own:
         cursor = own.cursor()
-        cursor.execute("SELECT id FROM information_schema.processlist WHERE db = %s", (database,))
-        connections = cursor.fetchall()
-        for (connection,) in connections:
-            with suppress(MySQLdb.OperationalError):  # it has ended by itself
-                cursor.execute(f"KILL {connection}")
-        killed.append(len(connections))
+
+        def kill() -> int:
+            cursor.execute("SELECT id FROM information_schema.processlist WHERE db = %s", (database,))
+            connections = cursor.fetchall()
+            for (connection,) in connections:
+                with suppress(MySQLdb.OperationalError):  # it has ended by itself
+                    cursor.execute(f"KILL {connection}")
+            return len(connections)
+
+        yield kill
 
 
 @ON_SERVERS
@@ -236,25 +247,41 @@ def test_killed_connections_leave_the_old_content_or_the_new(
     request: pytest.FixtureRequest, sandbox: Sandbox, sql: SqlDestination, client: Np6Client
 ) -> None:
     kind = request.node.callspec.params["sql"]
-    server = request.getfixturevalue(kind)
     database = json.loads(os.environ["AIRFLOW_CONN_TEST_SQL"])["schema"]
     sandbox.world = World(events_per_day=2_400)
     query = query_of(sandbox)
     whole = sorted(held(sandbox, query))
     land(client, sql, query)
+    begun = time.monotonic()
+    land(client, sql, query)
+    undisturbed = time.monotonic() - begun
     moments = random.Random(4)  # noqa: S311 - repeatable moments
-    killed: list[int] = []
-    for n in range(KILLS):
-        size = 1_111 if n % 2 else 2_400
-        if n % 2:
-            sandbox.plan.add(Fault(change=faults.capped(1_111)))
-        killer = threading.Timer(moments.uniform(0, 0.5), kill_connections, (kind, server, database, killed))
-        killer.start()
-        land(client, sql, query)  # goes on from the spool
-        killer.join()
-        lines = payloads()
-        assert len(lines) == size
-        assert set(lines) <= set(whole)
-        assert len(set(lines)) == len(lines)
-        sandbox.plan.clear()
-    assert sum(killed) > KILLS // 4
+    killed = 0
+
+    def kill_once(after: float, ended: threading.Event, kill: Callable[[], int]) -> None:
+        """At a moment, or as soon after it as there is a connection."""
+        nonlocal killed
+        ended.wait(after)
+        while not ended.wait(0.001):
+            if found := kill():
+                killed += found
+                return
+
+    with killer(kind, request.getfixturevalue(kind), database) as kill:
+        for n in range(KILLS):
+            size = 1_111 if n % 2 else 2_400
+            if n % 2:
+                sandbox.plan.add(Fault(change=faults.capped(1_111)))
+            ended = threading.Event()
+            after = moments.uniform(0, undisturbed)
+            thread = threading.Thread(target=kill_once, args=(after, ended, kill))
+            thread.start()
+            land(client, sql, query)  # goes on from the spool
+            ended.set()
+            thread.join()
+            lines = payloads()
+            assert len(lines) == size
+            assert set(lines) <= set(whole)
+            assert len(set(lines)) == len(lines)
+            sandbox.plan.clear()
+    assert killed > KILLS // 4
