@@ -99,6 +99,6 @@ def _name(task_id: str, map_index: int) -> str:
     return task_id if map_index < 0 else f"{task_id}[{map_index}]"
 
 
-def _value(stored: str | bytes) -> Any:
-    value = json.loads(stored)
+def _value(stored: Any) -> Any:
+    value = json.loads(stored) if isinstance(stored, str | bytes) else stored
     return json.loads(value) if isinstance(value, str) and value[:1] in "{[" else value

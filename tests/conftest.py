@@ -1,4 +1,7 @@
-"""One scratch folder for the whole run, an Airflow for each of its processes; the API key is looked for in all of it at the end."""
+"""One scratch folder for the whole run, and an Airflow for each of its processes.
+
+The API key is looked for in all of it at the end.
+"""
 
 from __future__ import annotations
 

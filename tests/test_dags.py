@@ -15,9 +15,15 @@ from types import ModuleType
 
 import pytest
 
+from airflow_provider_np6.destinations import FileDestination
+from airflow_provider_np6.np6.client import Np6Client
+from airflow_provider_np6.np6.query import EventQuery
+from airflow_provider_np6.np6.window import Window, to_ms
 from airflow_provider_np6.sandbox import Fault, Sandbox
 from airflow_provider_np6.sandbox.world import EVENT_TYPES
 from tests.airflow_runs import DAGS_FOLDER, load, run_dag
+from tests.destinations.landing import HOUR as HOUR_MS
+from tests.destinations.landing import land
 from tests.postgres import Postgres
 
 pytestmark = [pytest.mark.core, pytest.mark.usefixtures("airflow_db", "np6_connection", "sqlite_connection")]
@@ -54,13 +60,16 @@ def stored_ids(database: Path, event_type: str, action: str) -> set[str]:
         return {row[0] for row in connection.execute(statement, (event_type, action))}
 
 
-@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.stem)
+PULLING = [path for path in sorted(EXAMPLES.glob("*.py")) if "Np6EventsOperator" in path.read_text()]
+
+
+@pytest.mark.parametrize("path", PULLING, ids=lambda path: path.stem)
 def test_each_example_tells_how_to_create_its_pool_first(path: Path) -> None:
     comments = [line for line in path.read_text().splitlines() if line.startswith("#")]
     assert 'airflow pools set np6_api 4 "Requests to NP6"' in comments[0]
 
 
-@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", PULLING, ids=lambda path: path.stem)
 def test_each_example_bounds_its_pulls(path: Path) -> None:
     (pull,) = (task for task in load(path).dag.tasks if task.task_id == "pull")
     given = pull.partial_kwargs
@@ -99,6 +108,29 @@ def test_one_failing_action_costs_no_other(example: ModuleType, sandbox: Sandbox
     pulls = {name: state for name, state in run.states.items() if name.startswith("pull")}
     assert sorted(pulls.values()) == ["failed"] * 3 + ["success"] * 9
     assert {report["action_id"] for report in run.reports()} == {"000PE4", "000PEI", "000PEP"}
+
+
+@pytest.mark.parametrize("example", ["np6_coverage"], indirect=True)
+def test_coverage_fails_with_the_windows_that_are_missing(
+    example: ModuleType,
+    client: Np6Client,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    days = [Window(to_ms(DAY) + n * 24 * HOUR_MS, to_ms(DAY) + (n + 1) * 24 * HOUR_MS) for n in range(3)]
+    destination = FileDestination(str(tmp_path), "parquet")
+
+    def checked() -> str:
+        conf = {"files": str(tmp_path), "actions": ["000PE4"], "event_types": ["bounces"], "days": 3}
+        return run_dag(example.dag, DAY + timedelta(days=3, hours=6), conf).state
+
+    for day in (days[0], days[2]):
+        land(client, destination, EventQuery.checked("bounces", "000PE4", day))
+    assert checked() == "failed"
+    assert "[2026-11-02T00:00:00.000Z, 2026-11-03T00:00:00.000Z)" in caplog.text + capfd.readouterr().out
+    land(client, destination, EventQuery.checked("bounces", "000PE4", days[1]))
+    assert checked() == "success"
 
 
 @pytest.mark.parametrize("example", ["np6_bounces_hourly"], indirect=True)

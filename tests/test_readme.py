@@ -57,7 +57,9 @@ def test_its_connection_can_be_added(airflow_db: None) -> None:
 
 
 @pytest.mark.usefixtures("airflow_db", "np6_connection")
-def test_its_dag_runs_and_lands_where_it_says(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_its_dag_runs_lands_where_it_says_and_is_found_there(
+    sandbox: Sandbox, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     from datetime import UTC, datetime
 
     path = DAGS_FOLDER / "readme_dag.py"
@@ -65,6 +67,12 @@ def test_its_dag_runs_and_lands_where_it_says(sandbox: Sandbox, tmp_path: Path) 
     run = run_dag(load(path).dag, datetime(2026, 11, 23, tzinfo=UTC))
     path.unlink()
     assert run.state == "success"
+    capsys.readouterr()
+    exec(PYTHON[1].replace('"/tmp/np6"', repr(str(tmp_path))))  # noqa: S102 - the README's own words
+    (report,) = run.reports()
+    before = "[2026-11-01T00:00:00.000Z, 2026-11-22T00:00:00.000Z)"
+    after = "[2026-11-23T00:00:00.000Z, 2026-12-01T00:00:00.000Z)"
+    assert capsys.readouterr().out == f"{report['events']} [{before}, {after}] [] []\n"
     told = re.findall(r"^/tmp/np6/(\S+)$", README, re.MULTILINE)
     landed = {str(file.relative_to(tmp_path)) for file in tmp_path.rglob("2026*") if file.is_file()}
     assert landed == set(told)
@@ -75,7 +83,7 @@ def test_its_fan_out_runs(sandbox: Sandbox, tmp_path: Path) -> None:
     from datetime import UTC, datetime
 
     head, _, _ = PYTHON[0].partition("    Np6EventsOperator(")
-    fan_out = PYTHON[1].replace('"/tmp/np6"', repr(str(tmp_path)))
+    fan_out = PYTHON[2].replace('"/tmp/np6"', repr(str(tmp_path)))
     path = DAGS_FOLDER / "readme_fan_out.py"
     path.write_text(
         head.replace("\n):", "\n) as dag:") + "".join(f"    {line}\n" for line in fan_out.splitlines())

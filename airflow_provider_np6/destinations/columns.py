@@ -7,8 +7,15 @@ deeper stays in ``payload`` alone.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
+
+EARLIEST = -62_135_596_800_000
+"""The first millisecond of the year 1, in ms since the epoch."""
+
+LATEST = 253_402_300_799_999
+"""The last one of the year 9999; moments beyond these two are no dates anywhere, and become NULL."""
 
 Kind = Literal["key", "text", "moment", "count", "payload"]
 
@@ -84,3 +91,11 @@ KEY = ("event_type", "classification", "event_id")
 
 INDEX = ("event_type", "action_id", "occurred_at")
 """What windows are replaced by."""
+
+
+def in_calendar(moments: Sequence[int | None]) -> Sequence[int | None]:
+    """Moments in ms, those beyond the calendar made None."""
+    known = set(moments) - {None}
+    if not known or EARLIEST <= min(known) <= max(known) <= LATEST:  # type: ignore[type-var, operator]
+        return moments
+    return [ms if ms is not None and EARLIEST <= ms <= LATEST else None for ms in moments]

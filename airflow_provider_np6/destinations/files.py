@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_np6.destinations import layout
 from airflow_provider_np6.destinations.base import Destination, Landing, text_field
-from airflow_provider_np6.destinations.formats import FORMATS
+from airflow_provider_np6.destinations.formats import check_format
 from airflow_provider_np6.destinations.manifest import Manifest
 from airflow_provider_np6.destinations.slices import Slice, Slices
 from airflow_provider_np6.destinations.store import store_at
@@ -33,7 +33,8 @@ class FileDestination(Destination):
     """A tree of files on a local disk or any object store that Airflow's ``ObjectStoragePath`` knows.
 
     :param path: absolute path or URI of the tree's root, such as ``s3://aws_default@lake/np6``. (templated)
-    :param format: ``jsonl`` or ``jsonl.gz``: one raw event a line. (templated)
+    :param format: ``jsonl``, ``jsonl.gz``, ``jsonl.zst``: one raw event a line; ``parquet``: one row each.
+        The last two need the extra ``parquet``. (templated)
     :param conn_id: connection with the object store's credentials, unless the URI names it. (templated)
     """
 
@@ -50,8 +51,7 @@ class FileDestination(Destination):
     @contextmanager
     def open(self, query: EventQuery, account: str) -> Iterator[Landing]:
         path = text_field(self, "path")
-        if self.format not in FORMATS:
-            raise Np6InputError(f"unknown format {self.format!r}", cure=f"Known are {', '.join(FORMATS)}.")
+        check_format(self.format)
         conn_id = None if self.conn_id in (None, "", "None") else self.conn_id
         with _failures_of(path, "cannot be used", Np6InputError):
             tree = Tree(store_at(path, conn_id), query, account)
@@ -129,10 +129,11 @@ class _FileLanding:
         tree = self._tree
         with _failures_of(self._root, "could not be written"):
             slices = self._slices.all()
-            tree.check_account()
-            tree.check_slices()
-            tree.record_account()
-            superseded = [self._publish(slice_, proof) for slice_ in slices].count(False)
+            with tree.store.publication():
+                tree.check_account()
+                tree.check_slices()
+                tree.record_account()
+                superseded = [self._publish(slice_, proof) for slice_ in slices].count(False)
         return {**self._where(), **({"superseded": superseded} if superseded else {})}
 
     def _publish(self, slice_: Slice, proof: Proof) -> bool:
@@ -148,7 +149,32 @@ class _FileLanding:
             store.put(slice_.aside, f"{layout.QUARANTINE}/{slice_.folder}", slice_.aside_name)
         store.put(manifest, manifests, name)
         tree.remove_replaced(slice_.window, {name, slice_.data_name, slice_.aside_name})
+        self._confirm(slice_, name)
         return True
+
+    def _confirm(self, slice_: Slice, name: str) -> None:
+        """See that no other pull came in between, and withdraw the slice if one did: a store that cannot
+        lock lets two pulls publish at once.
+
+        Each writes its manifest and looks then, so that at least one of the two sees the other. Two pulls
+        of one window that hold other events are told apart by the size of their file.
+
+        :raises Np6DestinationError: then; another try pulls what holds.
+        """
+        tree, store = self._tree, self._tree.store
+        size = slice_.data.size if slice_.data is not None and slice_.data_name else None
+        claimed = tree.is_claimed(slice_.window)
+        if not claimed and (size is None or store.size(slice_.folder, str(slice_.data_name)) == size):
+            tree.check_account()
+            return
+        store.remove(f"{layout.MANIFESTS}/{slice_.folder}", name)
+        if slice_.data_name:
+            store.remove(slice_.folder, slice_.data_name)
+        raise Np6DestinationError(
+            "another pull published events of this window at the same time",
+            cure="What this one had published is withdrawn; the next try pulls it again.",
+            where=tree.query.where,
+        )
 
     def _is_superseded(self, manifests: str, name: str, proof: Proof) -> bool:
         if name not in self._tree.store.names(manifests):

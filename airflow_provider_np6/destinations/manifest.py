@@ -1,15 +1,31 @@
-"""The manifest of a slice: the proof of what its data file holds."""
+"""The manifest of a slice, the proof of what its data file holds; and what a tree's manifests cover.
+
+``manifest.schema.json`` beside this module describes a manifest to other programs. From a task::
+
+    found = coverage("s3://aws_default@lake/np6", "bounces", "000PE4", "2026-11-01", "2026-12-01")
+    if found.missing:
+        ...
+"""
 
 from __future__ import annotations
 
 import builtins
+import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
 from airflow_provider_np6 import __version__
+from airflow_provider_np6.destinations import formats, layout
+from airflow_provider_np6.destinations.store import Store, store_at
 from airflow_provider_np6.np6.errors import Np6DestinationError
+from airflow_provider_np6.np6.moments import parse_moment
+from airflow_provider_np6.np6.query import EventQuery
+from airflow_provider_np6.np6.window import Window
 
 VERSION = 1
+
+_BLOCK = 1024 * 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +61,13 @@ class Manifest:
     provider_version: str = __version__
     version: int = VERSION
 
+    @property
+    def window(self) -> Window:
+        """The slice's window."""
+        return Window(
+            parse_moment("window_start", self.window_start), parse_moment("window_end", self.window_end)
+        )
+
     def encode(self) -> builtins.bytes:
         """As JSON, a field a line."""
         return json.dumps(asdict(self), indent=1).encode() + b"\n"
@@ -60,3 +83,129 @@ class Manifest:
             return cls(**{name: fields[name] for name in cls.__dataclass_fields__})
         except (ValueError, TypeError, KeyError):
             raise Np6DestinationError("a manifest cannot be read", cure="Pull its window again.") from None
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """What the manifests of one event type and action say of a span of time.
+
+    :param span: what was asked about.
+    :param events: events in the slices that the span touches.
+    :param missing: windows that no manifest covers, or whose data file is gone; joined where they touch.
+    :param overlaps: windows that two manifests claim.
+    :param invalid: windows of slices with events that were set aside.
+    """
+
+    span: Window
+    events: int
+    missing: list[Window]
+    overlaps: list[Window]
+    invalid: list[Window]
+
+
+def coverage(
+    path: str, event_type: str, action_id: str, start: object, end: object, *, conn_id: str | None = None
+) -> Coverage:
+    """What a tree of files holds of ``[start, end)``, by its manifests; no data file is opened.
+
+    :param path: root of the tree, as in :class:`FileDestination`.
+    :param action_id: an action's id, or ``"*"`` for what was pulled for all of them.
+    :param start: an aware datetime, a date, or a text with an offset; a date alone means midnight UTC.
+    :param end: likewise; not in the span any more.
+    :raises Np6InputError: for arguments that cannot be used.
+    :raises Np6DestinationError: if the tree or one of its manifests cannot be read.
+    """
+    query = _query(event_type, action_id, start, end)
+    span, store = query.window, store_at(path, conn_id)
+    missing: list[Window] = []
+    overlaps: list[Window] = []
+    invalid: list[Window] = []
+    events = 0
+    covered = span.start
+    for found in _found(store, query):
+        window = found.window
+        if found.data is not None and not _is_there(store, found.data):
+            continue
+        events += found.events
+        if found.invalid:
+            invalid.append(window)
+        begin, stop = max(window.start, span.start), min(window.end, span.end)
+        if begin > covered:
+            missing.append(Window(covered, begin))
+        elif begin < covered:
+            overlaps.append(Window(begin, min(covered, stop)))
+        covered = max(covered, stop)
+    if covered < span.end:
+        missing.append(Window(covered, span.end))
+    return Coverage(span, events, missing, overlaps, invalid)
+
+
+def manifests(
+    path: str, event_type: str, action_id: str, start: object, end: object, *, conn_id: str | None = None
+) -> list[Manifest]:
+    """The manifests of slices that ``[start, end)`` touches, in order of time; see :func:`coverage`."""
+    return list(_found(store_at(path, conn_id), _query(event_type, action_id, start, end)))
+
+
+def data_files(
+    path: str, event_type: str, action_id: str, start: object, end: object, *, conn_id: str | None = None
+) -> list[str]:
+    """Paths of the data files that manifests vouch for, in order of time; empty slices have none."""
+    store = store_at(path, conn_id)
+    found = _found(store, _query(event_type, action_id, start, end))
+    return [store.path("", manifest.data) for manifest in found if manifest.data]
+
+
+def verify(path: str, manifest: Manifest, *, conn_id: str | None = None) -> None:
+    """Read a slice's data file and compare it with its manifest: size, sha256 and number of events.
+
+    :raises Np6DestinationError: if they differ, or there is no such file.
+    """
+    if manifest.data is None:
+        return
+    folder, name = manifest.data.rsplit("/", 1)
+    try:
+        with store_at(path, conn_id).open(folder, name) as file:
+            sha256, size = hashlib.sha256(), 0
+            while block := file.read(_BLOCK):
+                sha256.update(block)
+                size += len(block)
+            if (size, sha256.hexdigest()) != (manifest.bytes, manifest.sha256):
+                raise _differs(manifest, f"has {size} bytes, or a sha256, other than its manifest says")
+            file.seek(0)
+            events = formats.count(file, manifest.format)
+    except FileNotFoundError:
+        raise _differs(manifest, "is gone") from None
+    if events != manifest.events:
+        raise _differs(manifest, f"holds {events} events, and its manifest says {manifest.events}")
+
+
+def _differs(manifest: Manifest, what: str) -> Np6DestinationError:
+    return Np6DestinationError(f"the data file {manifest.data} {what}", cure="Pull its window again.")
+
+
+def _query(event_type: str, action_id: str, start: object, end: object) -> EventQuery:
+    span = Window(parse_moment("start", start), parse_moment("end", end))
+    return EventQuery.checked(event_type, action_id, span)
+
+
+def _found(store: Store, query: EventQuery) -> Iterator[Manifest]:
+    for day in query.window.days():
+        folder = f"{layout.MANIFESTS}/{layout.partition(query, day)}"
+        names = (name for name in store.names(folder) if name.endswith(".json"))
+        for name, window in sorted(layout.windows_of(names).items(), key=lambda found: found[1]):
+            if not window.overlaps(query.window):
+                continue
+            try:
+                yield Manifest.decode(store.read(folder, name))
+            except Np6DestinationError:
+                raise Np6DestinationError(
+                    f"the manifest {store.path(folder, name)} cannot be read", cure="Pull its window again."
+                ) from None
+            except FileNotFoundError:
+                continue  # a pull has just replaced it
+
+
+def _is_there(store: Store, data: str) -> bool:
+    folder, name = data.rsplit("/", 1)
+    return name in store.names(folder)

@@ -27,21 +27,26 @@ def columns_of(items: Sequence[Item], query: EventQuery, pulled_at: int) -> list
     :param items: raw events, each on one line.
     :param pulled_at: ms since the epoch.
     """
+    values = found_columns(items, query)
+    values["payload"] = [str(item, "utf-8") for item in items]
+    values["pulled_at"] = [pulled_at] * len(items)
+    return [values[column.name] for column in COLUMNS]
+
+
+def found_columns(items: Sequence[Item], query: EventQuery) -> dict[str, Values]:
+    """The same by name, without ``payload`` and ``pulled_at``."""
     try:
         events = _decode_typed(b"".join((b"[", b",".join(items), b"]")))
     except msgspec.DecodeError:
-        found: list[Values] = list(zip(*map(_one_by_one, items), strict=True))
+        found: Iterable[Values] = zip(*map(_one_by_one, items), strict=True)
     else:
         found = _merged(events)
-    count = len(items)
     values = dict(zip(_NAMES, found, strict=True))
-    values["event_type"] = [query.event_type] * count
-    values["classification"] = [query.classification] * count
-    values["pulled_at"] = [pulled_at] * count
-    values["payload"] = [str(item, "utf-8") for item in items]
+    values["event_type"] = [query.event_type] * len(items)
+    values["classification"] = [query.classification] * len(items)
     if query.action_id != ALL_ACTIONS:
-        values["action_id"] = [query.action_id] * count
-    return [values[column.name] for column in COLUMNS]
+        values["action_id"] = [query.action_id] * len(items)
+    return values
 
 
 def _tree(columns: Iterable[Column]) -> Tree:
@@ -69,25 +74,49 @@ def _struct(name: str, tree: Tree) -> type[msgspec.Struct]:
 
 
 _NAMES = [column.name for column in FOUND]
-_decode_typed = msgspec.json.Decoder(list[_struct("event", _tree(FOUND))]).decode  # type: ignore[misc]
+_TREE = _tree(FOUND)
+_EVENT = _struct("event", _TREE)
+_decode_typed = msgspec.json.Decoder(list[_EVENT]).decode  # type: ignore[valid-type]
 _decode = msgspec.json.Decoder(float_hook=str).decode  # a number keeps its text, whatever its size
-_read_first = attrgetter(*(".".join(column.paths[0]) for column in FOUND))
-_others = [[attrgetter(".".join(path)) for path in column.paths[1:]] for column in FOUND]
 
 
 def _merged(events: list[Any]) -> list[Values]:
     """For each column, of the paths where its value may stand the first that is there."""
+    read: dict[tuple[str, ...], Values] = {}
+    _read(events, _TREE, _EVENT(), (), read)
+    missing = [None] * len(events)
     merged: list[Values] = []
-    for first, others in zip(zip(*map(_read_first, events), strict=True), _others, strict=True):
-        values: Values = first
+    for column in FOUND:
+        values, *others = (read.get(path, missing) for path in column.paths)
         for other in others:
+            if other is missing:
+                continue
             if None not in values:
                 break
-            values = [
-                other(event) if value is None else value for value, event in zip(values, events, strict=True)
-            ]
+            values = [two if one is None else one for one, two in zip(values, other, strict=True)]
         merged.append(values)
     return merged
+
+
+def _read(
+    nodes: Sequence[Any], tree: Tree, empty: Any, at: tuple[str, ...], read: dict[tuple[str, ...], Values]
+) -> None:
+    """Read the leaves below ``nodes``, each node once; what none of them has is left out.
+
+    :param empty: what stands for a node that is missing.
+    :param read: gets the values, by path.
+    """
+    leaves = [key for key, value in tree.items() if not isinstance(value, dict)]
+    if len(leaves) == 1:
+        read[(*at, leaves[0])] = list(map(attrgetter(leaves[0]), nodes))
+    elif leaves:
+        columns = zip(*map(attrgetter(*leaves), nodes), strict=True)
+        read.update(zip([(*at, leaf) for leaf in leaves], columns, strict=True))
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            below, none = list(map(attrgetter(key), nodes)), getattr(empty, key)
+            if any(node is not none for node in below):
+                _read(below, value, none, (*at, key), read)
 
 
 def _one_by_one(item: Item) -> list[Any]:

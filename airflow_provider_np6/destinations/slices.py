@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_np6.destinations import layout, quarantine
-from airflow_provider_np6.destinations.formats import LinesFile
+from airflow_provider_np6.destinations.formats import SliceFile, slice_file
 from airflow_provider_np6.np6.window import DAY, Window
 
 if TYPE_CHECKING:
@@ -24,10 +24,11 @@ class Slice:
 
     def __init__(self, store: Store, query: EventQuery, window: Window, format_: str) -> None:
         self._store = store
+        self._query = query
         self._format = format_
         self.window = window
         self.folder = layout.partition(query, window)
-        self.data: LinesFile | None = None
+        self.data: SliceFile | None = None
         self.aside: Path | None = None
         self.events = 0
         self.invalid = 0
@@ -44,11 +45,11 @@ class Slice:
         """The name of the file with what was set aside; None if nothing was."""
         return f"{self.window.stem}.bad" if self.invalid else None
 
-    def open(self) -> LinesFile:
+    def open(self) -> SliceFile:
         """Make the temporary, unless it is there."""
         if self.data is None:
             name = f"{self.window.stem}.{self._format}"
-            self.data = LinesFile(self._store.temporary(self.folder, name), self._format)
+            self.data = slice_file(self._store.temporary(self.folder, name), self._format, self._query)
         return self.data
 
     def write(self, events: Events) -> None:
@@ -66,9 +67,17 @@ class Slice:
         with self.aside.open("ab") as file:
             file.write(quarantine.line(invalid))
 
+    def pause(self) -> None:
+        if self.data is not None:
+            self.data.pause()
+
     def close(self) -> None:
         if self.data is not None:
             self.data.close()
+
+    def discard(self) -> None:
+        if self.data is not None:
+            self.data.discard()
 
 
 class Slices:
@@ -85,7 +94,7 @@ class Slices:
 
     def all(self) -> list[Slice]:
         """Every slice of the window, empty ones too, closed, in order of time."""
-        for slice_ in self._open:
+        for slice_ in self._slices.values():
             slice_.close()
         return list(self._slices.values())
 
@@ -106,14 +115,14 @@ class Slices:
         """Forget all; whatever the disk says to that."""
         for slice_ in self._slices.values():
             with suppress(OSError):
-                slice_.close()
+                slice_.discard()
         self._store.close()
 
     def _opened(self, slice_: Slice) -> Slice:
         if slice_ not in self._open:
             self._open.append(slice_)
             if len(self._open) > MAX_OPEN:
-                self._open.pop(0).close()
+                self._open.pop(0).pause()
         return slice_
 
 

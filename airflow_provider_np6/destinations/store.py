@@ -7,8 +7,10 @@ import hashlib
 import os
 import secrets
 import tempfile
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol, cast
 from urllib.parse import urlsplit
 
 from airflow_provider_np6.np6.errors import Np6InputError
@@ -23,11 +25,21 @@ class Store(Protocol):
     def temporary(self, folder: str, name: str) -> Path:
         """A path on a local disk for a file that may become ``folder/name``; its folder exists."""
 
+    def publication(self) -> AbstractContextManager[None]:
+        """While it lasts, no other publication goes on below this root, where the store can see to that:
+        local disks can, object stores cannot."""
+
+    def size(self, folder: str, name: str) -> int | None:
+        """Bytes of ``folder/name``; None if it is not there."""
+
     def put(self, temporary: Path, folder: str, name: str) -> None:
         """Make ``temporary`` be ``folder/name``, at once; nobody sees a part of it."""
 
     def read(self, folder: str, name: str) -> bytes:
         """The bytes of ``folder/name``."""
+
+    def open(self, folder: str, name: str) -> BinaryIO:
+        """``folder/name``, to be read and closed."""
 
     def remove(self, folder: str, name: str) -> None:
         """Remove ``folder/name``; it may be gone already."""
@@ -106,6 +118,21 @@ class LocalStore:
             finally:
                 os.close(descriptor)
 
+    @contextmanager
+    def publication(self) -> Iterator[None]:
+        descriptor = os.open(self._root, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def size(self, folder: str, name: str) -> int | None:
+        try:
+            return (self._root / folder / name).stat().st_size
+        except FileNotFoundError:
+            return None
+
     def put(self, temporary: Path, folder: str, name: str) -> None:
         goal = self._root / folder / name
         with temporary.open("rb") as file:
@@ -125,6 +152,9 @@ class LocalStore:
 
     def read(self, folder: str, name: str) -> bytes:
         return (self._root / folder / name).read_bytes()
+
+    def open(self, folder: str, name: str) -> BinaryIO:
+        return (self._root / folder / name).open("rb")
 
     def remove(self, folder: str, name: str) -> None:
         (self._root / folder / name).unlink(missing_ok=True)
@@ -175,6 +205,17 @@ class ObjectStore:
     def temporary(self, folder: str, name: str) -> Path:
         return self._local.temporary("", name)
 
+    def publication(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def size(self, folder: str, name: str) -> int | None:
+        key = self._key(folder, name)
+        self._fs.invalidate_cache(self._key(folder))
+        try:
+            return int(self._fs.info(key)["size"])
+        except FileNotFoundError:
+            return None
+
     def put(self, temporary: Path, folder: str, name: str) -> None:
         try:
             self._fs.put_file(str(temporary), self._key(folder, name))
@@ -185,6 +226,9 @@ class ObjectStore:
 
     def read(self, folder: str, name: str) -> bytes:
         return bytes(self._fs.cat_file(self._key(folder, name)))
+
+    def open(self, folder: str, name: str) -> BinaryIO:
+        return cast("BinaryIO", self._fs.open(self._key(folder, name), "rb"))
 
     def remove(self, folder: str, name: str) -> None:
         try:

@@ -48,8 +48,7 @@ class Tree:
             a pull of all actions where this is one of a single action, or the other way round.
         """
         for window in self.query.window.days():
-            stored = self.manifests(window).values()
-            if any(slice_.overlaps(window) and not window.contains(slice_) for slice_ in stored):
+            if self.is_claimed(window):
                 self._refuse_crossed()
             for action in self._rivals():
                 if any(slice_.overlaps(window) for slice_ in self.manifests(window, action).values()):
@@ -58,6 +57,11 @@ class Tree:
                         cure="Pull all actions at once or each by itself, or use two trees.",
                         where=self.query.where,
                     )
+
+    def is_claimed(self, window: Window) -> bool:
+        """Whether a stored slice crosses or contains ``window``, one slice's own, without being it."""
+        stored = self.manifests(window).values()
+        return any(slice_.overlaps(window) and not window.contains(slice_) for slice_ in stored)
 
     def _refuse_crossed(self) -> None:
         """Name the smallest window that would be taken: it covers every slice that it touches."""

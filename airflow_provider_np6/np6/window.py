@@ -71,7 +71,7 @@ def _from_compact(text: str) -> int:
     return to_ms(datetime.fromisoformat(text))
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True, order=True, repr=False)
 class Window:
     """``[start, end)`` in milliseconds since the epoch, UTC.
 
@@ -88,7 +88,7 @@ class Window:
                 cure="A window is half-open: [start, end).",
             )
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         return f"[{iso(self.start)}, {iso(self.end)})"
 
     def contains(self, other: Window) -> bool:

@@ -4,14 +4,18 @@ import gzip
 import hashlib
 import json
 import resource
+import threading
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 
-from airflow_provider_np6.destinations import FileDestination
+from airflow_provider_np6.destinations import FileDestination, manifest
 from airflow_provider_np6.destinations.slices import MAX_OPEN
+from airflow_provider_np6.destinations.store import ObjectStore
 from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.errors import (
     Np6ConflictError,
@@ -20,6 +24,7 @@ from airflow_provider_np6.np6.errors import (
     Np6TruncatedError,
 )
 from airflow_provider_np6.np6.pull import pull
+from airflow_provider_np6.np6.settings import Np6Settings
 from airflow_provider_np6.np6.window import DAY, Window
 from airflow_provider_np6.sandbox import Fault, Sandbox, World, faults
 from tests.destinations.landing import HOUR, MIDNIGHT, TODAY, held, land, query_of
@@ -422,3 +427,104 @@ def test_a_store_that_is_away_is_left_to_airflows_retries(
         land(client, FileDestination("s3://aws_away@lake/np6"), query_of(sandbox))
     assert not caught.value.final
     assert sandbox.asked == []
+
+
+class Meddling(ObjectStore):
+    """An object store where another pull acts between two steps of this one's publication."""
+
+    step = ""
+    meddle: Callable[[], object] = staticmethod(lambda: None)
+
+    def put(self, temporary: Path, folder: str, name: str) -> None:
+        kind = "manifest" if folder.startswith("_manifests") else "account" if folder == "" else "data"
+        if kind == type(self).step:
+            type(self).step = ""
+            type(self).meddle()
+        super().put(temporary, folder, name)
+
+
+HOURS = Window(MIDNIGHT + 6 * HOUR, MIDNIGHT + 9 * HOUR)
+CROSSING = Window(MIDNIGHT + 8 * HOUR, MIDNIGHT + 12 * HOUR)
+
+
+OTHERS = {"containing": TODAY, "equal": HOURS, "crossing": CROSSING}
+
+
+@pytest.mark.parametrize("case", [f"{name} {step}" for name in OTHERS for step in ("data", "manifest")])
+def test_two_pulls_at_once_never_leave_two_claims_or_a_wrong_proof(
+    client: Np6Client, sandbox: Sandbox, s3: str, case: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other pull sees fewer events, so that its file of an equal window is another one."""
+    name, step = case.split()
+    other = OTHERS[name]
+    root = f"{s3}/races/{name}/{step}"
+    destination = FileDestination(root)
+
+    def pull_other() -> None:
+        sandbox.plan.add(Fault(change=faults.capped(3)))
+        land(client, destination, query_of(sandbox, other))
+
+    monkeypatch.setattr("airflow_provider_np6.destinations.store.ObjectStore", Meddling)
+    monkeypatch.setattr(Meddling, "meddle", staticmethod(pull_other))
+    monkeypatch.setattr(Meddling, "step", step)
+    withdrawn: Np6DestinationError | None = None
+    try:
+        land(client, destination, query_of(sandbox, HOURS))
+    except Np6DestinationError as error:
+        withdrawn = error
+    if withdrawn is not None:
+        assert "at the same time" in str(withdrawn)
+        assert not withdrawn.final
+    assert (withdrawn is not None) == (other != HOURS or step == "manifest")
+    span = ("bounces", "000PE4", "2024-10-04", "2024-10-05")
+    found = manifest.manifests(root, *span)
+    for slice_ in found:
+        manifest.verify(root, slice_)
+    if withdrawn is None:
+        assert [(slice_.window, slice_.events) for slice_ in found] == [
+            (HOURS, len(held(sandbox, query_of(sandbox, HOURS))))
+        ]
+    elif other != HOURS:
+        assert [(slice_.window, slice_.events) for slice_ in found] == [(other, 3)]
+    # The next try ends as if nothing had been.
+    wanted = other if other == TODAY else HOURS
+    if other == CROSSING:
+        with pytest.raises(Np6ConflictError):
+            land(client, destination, query_of(sandbox, HOURS))
+        return
+    land(client, destination, query_of(sandbox, wanted))
+    (slice_,) = manifest.manifests(root, *span)
+    manifest.verify(root, slice_)
+    assert slice_.events == len(held(sandbox, query_of(sandbox, wanted)))
+
+
+def test_pulls_of_one_local_tree_publish_one_after_the_other(
+    sandbox: Sandbox, settings: Np6Settings, root: Path
+) -> None:
+    sandbox.world = World(events_per_day=2_400)
+    windows = [
+        HOURS,
+        HOURS,
+        *[Window(HOURS.start + n * HOUR, HOURS.start + (n + 1) * HOUR) for n in range(3)],
+    ]
+    failures: list[Exception] = []
+
+    def pull_often(window: Window) -> None:
+        with closing(Np6Client(settings)) as own:
+            for _ in range(5):
+                try:
+                    land(own, FileDestination(str(root)), query_of(sandbox, window))
+                except Np6ConflictError:
+                    continue  # the larger window stands there
+                except Exception as error:
+                    failures.append(error)
+
+    threads = [threading.Thread(target=pull_often, args=(window,)) for window in windows]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert all_lines(root) == held(sandbox, query_of(sandbox, HOURS))
+    (slice_,) = manifest.manifests(str(root), "bounces", "000PE4", "2024-10-04", "2024-10-05")
+    manifest.verify(str(root), slice_)

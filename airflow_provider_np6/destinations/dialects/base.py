@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from enum import Enum, auto
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
+from airflow_provider_np6.destinations.columns import EARLIEST, LATEST
 from airflow_provider_np6.np6.window import from_ms, iso, to_ms
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from airflow_provider_np6.np6.query import EventQuery
     from airflow_provider_np6.np6.verification import Events
 
-_LATEST = 253_402_300_799_999  # the last millisecond of the year 9999
-_EARLIEST = -62_135_596_800_000  # the first of the year 1
 _ROWS = 1_000
 _BYTES = 4 * 1024 * 1024
 
@@ -57,7 +56,7 @@ class Dialect:
     """What follows a ``CREATE TABLE``'s parenthesis."""
     indexed: ClassVar[bool] = True
     """Whether an index helps to find a window."""
-    earliest: ClassVar[int] = _EARLIEST
+    earliest: ClassVar[int] = EARLIEST
     day: ClassVar[str] = "CAST({} AS DATE)"
     """The UTC day of a moment's column."""
     position: ClassVar[str] = "INSTR({}, '{}')"
@@ -79,7 +78,7 @@ class Dialect:
     def value(self, kind: Kind, value: Any) -> Any:
         """A value of a row as its column takes it; moments beyond the calendar become NULL."""
         if kind == "moment" and value is not None:
-            return self.moment(value) if self.earliest <= value <= _LATEST else None
+            return self.moment(value) if self.earliest <= value <= LATEST else None
         return self.text(value) if kind == "text" else value
 
     def text(self, value: Any) -> Any:
@@ -208,7 +207,7 @@ class BulkDialect(Dialect):
 
     def _moment_texts(self, moments: Sequence[Any]) -> list[str | None]:
         """Moments as the load takes them; those beyond the calendar become NULL."""
-        texts = {ms: iso(ms) for ms in set(moments) if ms is not None and self.earliest <= ms <= _LATEST}
+        texts = {ms: iso(ms) for ms in set(moments) if ms is not None and self.earliest <= ms <= LATEST}
         return list(map(texts.get, moments))
 
     def load(self, cursor: Any, table: Table, spool: IO[bytes], query: EventQuery, pulled_at: int) -> None:

@@ -1,0 +1,154 @@
+"""Parquet: the columns of events with declared types, and each event's own text in ``payload``."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from itertools import accumulate
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from airflow_provider_np6.destinations.columns import COLUMNS, in_calendar
+from airflow_provider_np6.destinations.rows import found_columns
+
+if TYPE_CHECKING:
+    from airflow_provider_np6.destinations.formats import Hashed
+    from airflow_provider_np6.destinations.rows import Item
+    from airflow_provider_np6.np6.query import EventQuery
+    from airflow_provider_np6.np6.verification import Events
+
+ROWS = 131_072
+"""Rows of a row group at most."""
+
+BYTES = 64 * 1024 * 1024
+"""Bytes of payload after which a row group ends."""
+
+_COLUMNS = tuple(column for column in COLUMNS if column.name != "pulled_at")
+_TYPES = {"moment": pa.timestamp("ms", tz="UTC")}
+_UNIQUE = {"event_id", "occurred_at", "message_id", "recipient", "target_id", "payload"}
+
+_REPEATED = [column.name for column in _COLUMNS if column.name not in _UNIQUE]
+
+SCHEMA = pa.schema([(column.name, _TYPES.get(column.kind, pa.string())) for column in _COLUMNS])
+"""Every file has it, whatever its events hold."""
+
+
+class ParquetFile:
+    """Row groups of the same size whatever the sizes of the batches, packed with zstd while the next come."""
+
+    def __init__(self, file: Hashed, query: EventQuery) -> None:
+        self.path = file.path
+        self._file = file
+        self._query = query
+        self._writer: pq.ParquetWriter | None = None
+        self._thread = ThreadPoolExecutor(1, "np6-parquet")  # starts with the first row group
+        self._written: Future[None] | None = None
+        self._forget()
+
+    def write(self, events: Events) -> None:
+        items: Sequence[Item] = events.items
+        while items:
+            fitting = self._fitting(items)
+            self._take(items[:fitting])
+            items = items[fitting:]
+            if self._rows == ROWS or self._bytes >= BYTES:
+                self._end_row_group()
+
+    def pause(self) -> None:
+        self._end_row_group()
+        self._settle()
+        self._file.close()
+
+    def close(self) -> None:
+        self._end_row_group()
+        self._settle()
+        self._thread.shutdown()
+        if self._writer is not None:
+            self._writer.close()
+        self._file.close()
+
+    def discard(self) -> None:
+        self._forget()
+        self._thread.shutdown()
+        with suppress(OSError):
+            if self._writer is not None:
+                self._writer.close()
+            self._file.close()
+
+    @property
+    def size(self) -> int:
+        return self._file.size
+
+    @property
+    def sha256(self) -> str:
+        return self._file.sha256
+
+    def _forget(self) -> None:
+        self._batches: list[pa.RecordBatch] = []
+        self._rows = 0
+        self._bytes = 0
+
+    def _fitting(self, items: Sequence[Item]) -> int:
+        """How many of ``items`` still go into the row group; at least one does."""
+        room = min(ROWS - self._rows, len(items))
+        if self._bytes + sum(map(len, items)) < BYTES:
+            return room
+        ends = accumulate(map(len, items), initial=self._bytes)
+        return min(room, sum(end < BYTES for end in ends))
+
+    def _take(self, items: Sequence[Item]) -> None:
+        batch = record_batch(items, self._query)
+        self._batches.append(batch)
+        self._rows += len(items)
+        self._bytes += sum(map(len, items))
+
+    def _end_row_group(self) -> None:
+        if not self._rows:
+            return
+        table = pa.Table.from_batches(self._batches, SCHEMA)
+        self._forget()
+        self._settle()
+        self._written = self._thread.submit(self._write, table)
+
+    def _write(self, table: pa.Table) -> None:
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(
+                pa.PythonFile(self._file, "w"), SCHEMA, compression="zstd", use_dictionary=_REPEATED
+            )
+        self._writer.write_table(table, table.num_rows)
+
+    def _settle(self) -> None:
+        """Wait for the row group that is being written."""
+        if self._written is not None:
+            written, self._written = self._written, None
+            written.result()
+
+
+def record_batch(items: Sequence[Item], query: EventQuery) -> pa.RecordBatch:
+    """Raw events as columns of :data:`SCHEMA`."""
+    values = found_columns(items, query)
+    arrays = [
+        _texts(items)
+        if column.kind == "payload"
+        else pa.array(in_calendar(values[column.name]), _TYPES["moment"])
+        if column.kind == "moment"
+        else _strings(values[column.name])
+        for column in _COLUMNS
+    ]
+    return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
+
+
+def _strings(values: Sequence[str | None]) -> pa.Array:
+    if values.count(values[0]) == len(values):  # a third of the columns, and ten times as fast
+        return pa.repeat(pa.scalar(values[0], pa.string()), len(values))
+    return pa.array(values, pa.string())
+
+
+def _texts(items: Sequence[Item]) -> pa.Array:
+    """Events as texts, without a look at each: they are UTF-8, for they were proven."""
+    offsets = array("i", accumulate(map(len, items), initial=0))
+    return pa.StringArray.from_buffers(len(items), pa.py_buffer(offsets), pa.py_buffer(b"".join(items)))

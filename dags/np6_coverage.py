@@ -1,0 +1,50 @@
+"""Every morning, which windows of the last days the files of ``np6_events_daily`` lack.
+
+The run fails with their list, so that Airflow's own alerts tell of a hole before a report does. Clear the
+pulls of those days, or backfill them, to fill it.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pendulum
+from airflow.providers.common.compat.sdk import DAG, AirflowFailException, Param, task
+from airflow.timetables.interval import CronDataIntervalTimetable
+
+with DAG(
+    "np6_coverage",
+    description="Windows of the last days that the files lack",
+    schedule=CronDataIntervalTimetable("0 6 * * *", timezone="UTC"),
+    start_date=datetime(2026, 1, 1, tzinfo=pendulum.UTC),
+    catchup=False,
+    params={
+        "files": Param("/tmp/np6", type="string", description="Root of the files: a path or a URI, s3://…"),
+        "actions": Param(["000PE4", "000PEB"], type="array", description="Ids of the actions to look at"),
+        "event_types": Param(["bounces", "cancellations", "responses/stop"], type="array"),
+        "days": Param(7, type="integer", minimum=1, description="Whole days to look back"),
+    },
+    tags=["np6"],
+) as dag:
+
+    @task
+    def check(params: dict[str, Any] | None = None, data_interval_end: Any = None) -> int:
+        """Fails if a window is missing, or claimed twice; else the events that there are."""
+        from airflow_provider_np6.destinations.manifest import coverage
+
+        given = params or {}
+        end = data_interval_end.in_timezone("UTC").start_of("day")
+        events, wrong = 0, []
+        for action in given["actions"]:
+            for event_type in given["event_types"]:
+                start = end - timedelta(days=given["days"])
+                found = coverage(given["files"], event_type, action, start, end)
+                events += found.events
+                wrong += [f"{event_type} of {action}: {window} is missing" for window in found.missing]
+                wrong += [f"{event_type} of {action}: {window} is there twice" for window in found.overlaps]
+        if wrong:
+            raise AirflowFailException("\n".join(wrong))
+        return events
+
+    check()
