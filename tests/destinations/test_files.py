@@ -375,9 +375,9 @@ def test_a_window_of_many_days_needs_few_open_files(client: Np6Client, sandbox: 
             landing.publish(proof)
         sandbox.plan.clear()
         assert sorted(all_lines(root)) == sorted(held(sandbox, query))
-        for manifest in manifests(root):
-            data = (root / manifest["data"]).read_bytes()
-            assert (len(data), hashlib.sha256(data).hexdigest()) == (manifest["bytes"], manifest["sha256"])
+        for told in manifests(root):
+            data = (root / told["data"]).read_bytes()
+            assert (len(data), hashlib.sha256(data).hexdigest()) == (told["bytes"], told["sha256"])
 
 
 def test_a_full_disk_leaves_nothing(client: Np6Client, sandbox: Sandbox, root: Path) -> None:

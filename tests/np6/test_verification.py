@@ -219,3 +219,19 @@ def test_what_was_set_aside_is_known_and_what_was_not_is_not(bad: bytes, reason:
     assert verifier.knows(raw)
     assert not verifier.knows(RawBatch([good, bad + b" "], None))
     assert not verifier.knows(RawBatch([b'{"id":"b","timestamp":11000}', good], None))
+
+
+def test_a_batch_with_an_element_that_is_no_json_is_looked_at_one_by_one() -> None:
+    aside: list[Invalid] = []
+    verifier = Verifier(WINDOW, set_aside=aside.append)
+    items = [
+        b'{"id":"a",\r\n"timestamp":15000}',
+        b'{"id":"b","timestamp":NaN}',
+        b'{"id":"c","timestamp":15001}',
+    ]
+    events = verifier.verify(RawBatch(items, None))
+    assert list(events.items) == [b'{"id":"a",  "timestamp":15000}', items[2]]
+    assert list(events.timestamps) == [15_000, 15_001]
+    assert [(invalid.item, invalid.reason, invalid.position) for invalid in aside] == [
+        (items[1], "is not valid JSON", 1)
+    ]
