@@ -12,7 +12,7 @@ from __future__ import annotations
 import builtins
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass
 
 from airflow_provider_np6 import __version__
@@ -193,8 +193,9 @@ def _found(store: Store, query: EventQuery) -> Iterator[Manifest]:
     for day in query.window.days():
         folder = f"{layout.MANIFESTS}/{layout.partition(query, day)}"
         names = (name for name in store.names(folder) if name.endswith(".json"))
-        for name, window in sorted(layout.windows_of(names).items(), key=lambda found: found[1]):
-            if not window.overlaps(query.window):
+        stored = layout.windows_of(names)
+        for name, window in sorted(stored.items(), key=lambda found: found[1]):
+            if not window.overlaps(query.window) or _is_replaced(window, stored.values()):
                 continue
             try:
                 yield Manifest.decode(store.read(folder, name))
@@ -204,6 +205,12 @@ def _found(store: Store, query: EventQuery) -> Iterator[Manifest]:
                 ) from None
             except FileNotFoundError:
                 continue  # a pull has just replaced it
+
+
+def _is_replaced(window: Window, stored: Collection[Window]) -> bool:
+    """Whether a larger slice stands there too: it came later, for a smaller one inside of it is refused,
+    and its pull is about to remove this one, or was killed before it could."""
+    return any(other != window and other.contains(window) for other in stored)
 
 
 def _is_there(store: Store, data: str) -> bool:

@@ -7,13 +7,16 @@ import hashlib
 import os
 import secrets
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, cast
 from urllib.parse import urlsplit
 
 from airflow_provider_np6.np6.errors import Np6InputError
+
+_PART = 8 * 1024 * 1024  # s3fs holds ten parts in memory, of 50 MB each by default
 
 
 class Store(Protocol):
@@ -43,6 +46,9 @@ class Store(Protocol):
 
     def remove(self, folder: str, name: str) -> None:
         """Remove ``folder/name``; it may be gone already."""
+
+    def unfinished(self, folder: str) -> dict[str, Callable[[], object]]:
+        """Uploads to ``folder`` that were begun and never ended, by name, each with what gives it up."""
 
     def path(self, folder: str, name: str = "") -> str:
         """How a user writes the path of ``folder/name``."""
@@ -159,6 +165,9 @@ class LocalStore:
     def remove(self, folder: str, name: str) -> None:
         (self._root / folder / name).unlink(missing_ok=True)
 
+    def unfinished(self, folder: str) -> dict[str, Callable[[], object]]:
+        return {}
+
     def path(self, folder: str, name: str = "") -> str:
         return str(self._root / folder / name)
 
@@ -181,6 +190,7 @@ class ObjectStore:
 
         self._root = ObjectStoragePath(uri, **({"conn_id": conn_id} if conn_id else {}))
         self._fs: Any = self._root.fs
+        self._upload = {"chunksize": _PART} if hasattr(self._fs, "abort_mpu") else {}
         self._local = LocalStore(_private_folder(uri))
         bucket = self._root.path.lstrip("/").split("/", 1)[0]
         try:
@@ -218,10 +228,10 @@ class ObjectStore:
 
     def put(self, temporary: Path, folder: str, name: str) -> None:
         try:
-            self._fs.put_file(str(temporary), self._key(folder, name))
+            self._fs.put_file(str(temporary), self._key(folder, name), **self._upload)
         except FileNotFoundError:  # a store that has folders and wants them made
             self._fs.makedirs(self._key(folder), exist_ok=True)
-            self._fs.put_file(str(temporary), self._key(folder, name))
+            self._fs.put_file(str(temporary), self._key(folder, name), **self._upload)
         self._local.forget(temporary)
 
     def read(self, folder: str, name: str) -> bytes:
@@ -235,6 +245,21 @@ class ObjectStore:
             self._fs.rm_file(self._key(folder, name))
         except FileNotFoundError:
             return
+
+    def unfinished(self, folder: str) -> dict[str, Callable[[], object]]:
+        if not hasattr(self._fs, "abort_mpu"):
+            return {}  # not S3: others forget such uploads by themselves
+        bucket, prefix = self._key(folder).split("/", 1)
+        try:
+            listed = self._fs.call_s3("list_multipart_uploads", Bucket=bucket, Prefix=f"{prefix}/")
+        except PermissionError:
+            return {}
+        return {
+            upload["Key"].rsplit("/", 1)[-1]: partial(
+                self._fs.abort_mpu, bucket, upload["Key"], upload["UploadId"]
+            )
+            for upload in listed.get("Uploads", [])
+        }
 
     def path(self, folder: str, name: str = "") -> str:
         return "/".join(part for part in (str(self._root).rstrip("/"), folder, name) if part)

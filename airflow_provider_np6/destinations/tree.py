@@ -103,9 +103,13 @@ class Tree:
     def remove_replaced(self, window: Window, kept: Collection[str | None]) -> None:
         """Remove what ``window`` contains, but ``kept`` names: manifests first, then what they told of.
 
-        Data files that overlap it and have no manifest are debris of a pull that failed.
+        Data files that overlap it and have no manifest are debris of a pull that failed; so are uploads
+        that never ended.
         """
         folder = layout.partition(self.query, window)
+        for name, give_up in self.store.unfinished(folder).items():
+            if any(window.contains(begun) for begun in layout.windows_of([name]).values()):
+                give_up()
         for name, stored in self.manifests(window).items():
             if window.contains(stored) and name not in kept:
                 self.store.remove(f"{layout.MANIFESTS}/{folder}", name)

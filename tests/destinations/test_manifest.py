@@ -67,23 +67,24 @@ def test_overlaps_invalid_events_and_lost_files_are_found(
     destination = FileDestination(str(tmp_path))
     sandbox.plan.add(Fault(change=faults.broken(7, b'{"id":"no time"}')))
     land(client, destination, query_of(sandbox, day(1)), quarantine=True)
-    for n in (2, 3):
-        land(client, destination, query_of(sandbox, day(n)))
+    for window in (day(2), Window(day(3).start, day(3).end - 12 * HOUR)):
+        land(client, destination, query_of(sandbox, window))
     # Two machines with two views of one tree could leave this; here it is made by hand.
     (manifest,) = (tmp_path / "_manifests").rglob("20241003*.json")
     told = json.loads(manifest.read_text())
-    told |= {"window_start": "2024-10-03T06:00:00.000Z", "data": None, "events": 0}
+    told |= {"window_start": "2024-10-03T06:00:00.000Z", "window_end": "2024-10-04T00:00:00.000Z"}
+    told |= {"data": None, "events": 0}
     manifest.with_name("20241003T060000Z_20241004T000000Z.json").write_text(json.dumps(told))
     span = ("bounces", "000PE4", "2024-10-01", "2024-10-04")
     found = coverage(str(tmp_path), *span)
-    assert found.overlaps == [Window(day(3).start + 6 * HOUR, day(3).end)]
+    assert found.overlaps == [Window(day(3).start + 6 * HOUR, day(3).end - 12 * HOUR)]
     assert found.invalid == [day(1)]
     assert found.missing == []
     (data,) = tmp_path.glob("type=*/*/date=2024-10-02/*")
     data.unlink()
     assert coverage(str(tmp_path), *span).missing == [day(2)]
     manifest.write_text("{")
-    with pytest.raises(Np6DestinationError, match=r"20241003T000000Z_20241004T000000Z.json cannot be read"):
+    with pytest.raises(Np6DestinationError, match=r"20241003T000000Z_20241003T120000Z.json cannot be read"):
         coverage(str(tmp_path), *span)
 
 
