@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator, conf
+from airflow.providers.common.compat.sdk import AirflowFailException, Asset, BaseOperator, conf
 
 from airflow_provider_np6.destinations import destination_of
 from airflow_provider_np6.destinations.base import Destination
@@ -33,7 +33,7 @@ class Np6EventsOperator(BaseOperator):
 
     Returns a report, never events: ``event_type, action_id, classification, window_start, window_end,
     pulled_at, events, duplicates, invalid, bytes_read, requests, seconds, destination``, and ``manifest``
-    or ``table``; times are ISO UTC with ms.
+    or ``table``; times are ISO UTC with ms. Each asset among the ``outlets`` gets it as its event's extra.
 
     .. seealso:: the example DAGs in ``dags/``.
 
@@ -153,11 +153,15 @@ class Np6EventsOperator(BaseOperator):
         if ready is not None:
             self._wait(window, ready, "The window settles")
         try:
-            return self._pull(hook, query, destination)
+            report = self._pull(hook, query, destination)
         except Np6TransientError as error:
             if self.deferrable and error.delay is not None and hook.client.requests <= 1:
                 self._wait(window, round((time.time() + error.delay) * 1_000), "NP6's rate limit is reset")
             raise
+        for outlet in self.outlets:
+            if isinstance(outlet, Asset):
+                context["outlet_events"][outlet].extra.update(report)
+        return report
 
     def _pull(self, hook: Np6Hook, query: EventQuery, destination: Destination) -> dict[str, Any]:
         from airflow_provider_np6.np6.pull import pull

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sqlite3
 import time
@@ -407,3 +408,34 @@ def test_a_task_that_is_told_to_stop_leaves_nothing(
         with closing(sqlite3.connect(sqlite_connection)) as database:
             assert database.execute("SELECT COUNT(*) FROM np6_events_windows").fetchone() == (0,)
     stalled.on_kill()  # after the end there is nothing to stop
+
+
+def test_an_assets_events_carry_the_reports_of_each_mapped_instance(sandbox: Sandbox, tmp_path: Path) -> None:
+    uri = f"s3://lake/{tmp_path.parent.name}/{tmp_path.name}"
+    source = f"""{HEAD}
+from airflow.providers.common.compat.sdk import Asset
+
+with DAG(DAG_ID, schedule=DAILY, start_date=START, catchup=False) as dag:
+    Np6EventsOperator.partial(
+        task_id="pull", destination="{tmp_path}", event_type="bounces", outlets=[Asset("{uri}")]
+    ).expand(action_id=["000PE4", "000PEB"])
+"""
+    if not AIRFLOW_3:  # there, the scheduler makes a dataset known, and not dag.test()
+        with closing(sqlite3.connect(Path(os.environ["AIRFLOW_HOME"]) / "airflow.db")) as database, database:
+            database.execute(
+                "INSERT INTO dataset (uri, extra, created_at, updated_at, is_orphaned)"
+                " VALUES (?, '{}', '2024-01-01 00:00:00.000000', '2024-01-01 00:00:00.000000', 0)",
+                (uri,),
+            )
+    run = run_source(source, DAY_AFTER)
+    assert run.state == "success"
+    asset = "asset" if AIRFLOW_3 else "dataset"
+    with closing(sqlite3.connect(Path(os.environ["AIRFLOW_HOME"]) / "airflow.db")) as database:
+        told = database.execute(
+            f"SELECT {asset}_event.extra FROM {asset}_event JOIN {asset} ON {asset}.id = {asset}_id"
+            " WHERE uri = ?",
+            (uri,),
+        ).fetchall()
+    extras = [json.loads(extra) for (extra,) in told]
+    assert sorted(extras, key=str) == sorted(run.reports(), key=str)
+    assert {extra["action_id"] for extra in extras} == {"000PE4", "000PEB"}
