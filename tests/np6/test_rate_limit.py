@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
 from email.utils import formatdate
 
 import pytest
@@ -146,6 +147,26 @@ def test_a_wait_is_logged_once_with_its_reason_and_end(
     sandbox: Sandbox, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     sandbox.plan.add(Fault(status=429, headers={"Retry-After": "42"}))
+    begun = datetime.now(UTC)
     Np6Client(Np6Settings(base_url=sandbox.url, api_key=KEY, account="test")).list_actions({})
+    ended = datetime.now(UTC)
     (message,) = (record.message for record in caplog.records if "limits the rate" in record.message)
-    assert re.search(r"in 42\.0 s, at \d\d:\d\d:\d\d UTC", message)
+    told = re.search(r"in 42\.0 s, at (\d\d:\d\d:\d\d UTC)\.", message)
+    seconds = range(42, 44 + int((ended - begun).total_seconds()))
+    assert told is not None
+    assert told[1] in [f"{begun + timedelta(seconds=s):%H:%M:%S UTC}" for s in seconds]
+
+
+def test_nothing_remaining_without_a_reset_says_nothing(sandbox: Sandbox, clock: Clock) -> None:
+    client = Np6Client(Np6Settings(base_url=sandbox.url, api_key=KEY, account="test"))
+    sandbox.plan.add(Fault(body=b"[]", headers={"X-RateLimit-Remaining": "0"}))
+    client.list_actions({})
+    client.list_actions({})
+    assert clock.slept == []
+
+
+def test_a_wait_of_just_max_wait_happens_in_the_task(sandbox: Sandbox, clock: Clock) -> None:
+    client = Np6Client(Np6Settings(base_url=sandbox.url, api_key=KEY, account="test", max_wait=42))
+    sandbox.plan.add(Fault(status=429, headers={"Retry-After": "42"}))
+    client.list_actions({})
+    assert clock.slept == [42.0]

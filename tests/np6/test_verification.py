@@ -79,6 +79,17 @@ def test_the_rounding_to_seconds_is_dropped_and_what_lies_beyond_is_an_error() -
     for outside in (9_999, 20_000, -1, 253_402_300_800_000, -(2**70), 2**70):
         with pytest.raises(Np6AnswerError, match="outside of what was asked for"):
             Verifier(Window(10_400, 19_600)).verify(batch(event("x", outside)))
+        beside = sorted([event("x", outside), event("y", 15_000)], key=lambda one: int(one["timestamp"]))
+        with pytest.raises(Np6AnswerError, match="outside of what was asked for"):
+            Verifier(Window(10_400, 19_600)).verify(batch(*beside))
+
+
+def test_without_order_the_rounding_is_dropped_wherever_it_stands() -> None:
+    verifier = Verifier(Window(10_400, 19_600), ordered=False)
+    times = (15_000, 10_399, 10_400, 19_999, 19_599, 19_600, 15_001)
+    kept = verifier.verify(batch(*(event(str(t), t) for t in times)))
+    assert kept.timestamps == [15_000, 10_400, 19_599, 15_001]
+    assert (verifier.events, verifier.taken) == (4, 7)
 
 
 @pytest.mark.parametrize(
