@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
 import secrets
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, cast
@@ -16,6 +17,7 @@ from urllib.parse import urlsplit
 
 from airflow_provider_np6.np6.errors import Np6InputError
 
+_TRIES = 10
 _PART = 8 * 1024 * 1024  # s3fs holds ten parts in memory, of 50 MB each by default
 
 
@@ -99,14 +101,24 @@ class LocalStore:
 
     def temporary(self, folder: str, name: str) -> Path:
         goal = self._root / folder
-        self._made += [path for path in (goal, *goal.parents) if not path.exists()]
-        goal.mkdir(parents=True, exist_ok=True)
-        self._remove_abandoned(goal)
         path = goal / f".{name}.{secrets.token_hex(4)}.tmp"
-        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        self._locks[path] = descriptor
+        self._made += [path for path in (goal, *goal.parents) if not path.exists()]
+        self._locks[path] = self._locked(path)
+        self._remove_abandoned(goal)
         return path
+
+    def _locked(self, path: Path) -> int:
+        """A new, locked file. Another pull may just remove its folder, empty as it was, or take the file
+        for one that nobody writes to, before it is locked."""
+        for _ in range(_TRIES):
+            with suppress(FileNotFoundError):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                if os.fstat(descriptor).st_nlink:
+                    return descriptor
+                os.close(descriptor)
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
 
     def _remove_abandoned(self, folder: Path) -> None:
         for path in folder.glob(".*.tmp"):

@@ -199,8 +199,8 @@ def test_answers_that_stall_twice_without_anything_new_are_asked_by_halves(
     query, spool = query_of(sandbox), Taken()
     came = held(sandbox, query)[:2]
     part = b"[" + b",".join([*came, b'{"id"'])
-    sandbox.plan.add(Fault(body=part, cut=len(part), ending="stall", stall=1, framing="close"), times=2)
-    pull(Np6Client(replace(settings, max_attempts=4, read_timeout=0.3)), query, spool)
+    sandbox.plan.add(Fault(body=part, cut=len(part), ending="stall", stall=2, framing="close"), times=2)
+    pull(Np6Client(replace(settings, max_attempts=4, read_timeout=1)), query, spool)
     assert spool.lines == held(sandbox, query)
     assert asked_hours(sandbox) == [(0, 0), (0, 0), (0, 12), (12, 0)]
 
