@@ -140,13 +140,8 @@ def chunks(response: requests.Response) -> Iterator[bytes]:
 
 
 def _pieces(response: requests.Response) -> Iterator[bytes]:
-    """The body as it arrives: ``read`` would gather a whole chunk, and lose it all when the rest stalls.
-
-    urllib3 has ``read1`` since 2.2; with older ones, small reads lose little.
-    """
-    raw = response.raw
-    read, size = (raw.read1, CHUNK) if hasattr(raw, "read1") else (raw.read, 16 * 1024)
-    while piece := read(size, decode_content=False):
+    """The body as it arrives: ``read`` would gather a whole chunk, and lose it all when the rest stalls."""
+    while piece := response.raw.read1(CHUNK, decode_content=False):
         yield piece
 
 
