@@ -6,7 +6,7 @@ from email.utils import formatdate
 
 import pytest
 
-from airflow_provider_np6.np6 import errors
+from airflow_provider_np6.np6 import errors, retrying
 from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.rate_limit import asked_delay, server_date
 from airflow_provider_np6.np6.settings import Np6Settings
@@ -106,20 +106,30 @@ def test_without_any_header_the_wait_grows_at_random(
     sandbox: Sandbox, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("airflow_provider_np6.np6.retrying.FIRST_WAIT", 0.5)
-    monkeypatch.setattr("airflow_provider_np6.np6.retrying.random.uniform", lambda _low, high: high)
+    monkeypatch.setattr("airflow_provider_np6.np6.retrying.random.uniform", lambda low, high: high - low)
     sandbox.plan.add(Fault(status=429), times=7)
     Np6Client(Np6Settings(base_url=sandbox.url, api_key=KEY, account="test")).list_actions({})
     assert clock.slept == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0]
 
 
-def test_with_nothing_remaining_the_next_request_waits_for_the_reset(sandbox: Sandbox, clock: Clock) -> None:
+@pytest.mark.parametrize("seconds", [0.5, 1, 30])
+def test_with_nothing_remaining_the_next_request_waits_for_the_reset(
+    sandbox: Sandbox, clock: Clock, seconds: float
+) -> None:
     client = Np6Client(Np6Settings(base_url=sandbox.url, api_key=KEY, account="test"))
-    headers = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "30"}
+    headers = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": str(seconds)}
     sandbox.plan.add(Fault(body=b"[]", headers=headers))
     client.list_actions({})
     assert clock.slept == []
     client.list_actions({})
-    assert clock.slept == [30.0]
+    assert clock.slept == [seconds]
+
+
+def test_a_backoff_beyond_max_wait_is_left_to_airflow_with_its_delay(clock: Clock) -> None:
+    with pytest.raises(errors.Np6ServerError) as caught:
+        retrying.sleep(20.0, 10.0, errors.Np6ServerError("NP6 failed"))
+    assert caught.value.delay == 20.0
+    assert clock.slept == []
 
 
 @pytest.mark.parametrize("remaining", ["1", "", "many"])
