@@ -72,3 +72,8 @@ def test_elements_end_where_they_are_asked_to() -> None:
     assert scan.elements(array, 8) == [b'{"a":1}']
     assert scan.elements(array, 7) == []
     assert scan.boundary == (16, 17)
+
+
+def test_one_stray_mark_is_no_empty_array() -> None:
+    with pytest.raises(Np6TruncatedError, match="no array of objects"):
+        list(batches([b"[x]"], 1_000))
