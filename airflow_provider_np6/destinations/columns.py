@@ -93,9 +93,9 @@ INDEX = ("event_type", "action_id", "occurred_at")
 """What windows are replaced by."""
 
 
-def in_calendar(moments: Sequence[int | None]) -> Sequence[int | None]:
-    """Moments in ms, those beyond the calendar made None."""
-    known = set(moments) - {None}
-    if not known or EARLIEST <= min(known) <= max(known) <= LATEST:  # type: ignore[type-var, operator]
+def in_calendar(moments: Sequence[int | None], earliest: int = EARLIEST) -> Sequence[int | None]:
+    """Moments in ms, those before ``earliest`` or beyond the calendar made None."""
+    known = [ms for ms in moments if ms is not None]
+    if not known or earliest <= min(known) <= max(known) <= LATEST:
         return moments
-    return [ms if ms is not None and EARLIEST <= ms <= LATEST else None for ms in moments]
+    return [ms if ms is not None and earliest <= ms <= LATEST else None for ms in moments]

@@ -7,7 +7,8 @@ with another shape anywhere (a number for a text, a null for an object) is taken
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from operator import attrgetter
+from itertools import repeat
+from operator import attrgetter, is_not
 from typing import Any
 
 import msgspec
@@ -115,7 +116,7 @@ def _read(
     for key, value in tree.items():
         if isinstance(value, dict):
             below, none = list(map(attrgetter(key), nodes)), getattr(empty, key)
-            if any(node is not none for node in below):
+            if any(map(is_not, below, repeat(none))):
                 _read(below, value, none, (*at, key), read)
 
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from enum import Enum, auto
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_np6.destinations.columns import EARLIEST, LATEST
+from airflow_provider_np6.destinations.columns import EARLIEST, LATEST, in_calendar
 from airflow_provider_np6.np6.window import from_ms, iso, to_ms
 
 if TYPE_CHECKING:
@@ -207,8 +207,10 @@ class BulkDialect(Dialect):
 
     def _moment_texts(self, moments: Sequence[Any]) -> list[str | None]:
         """Moments as the load takes them; those beyond the calendar become NULL."""
-        texts = {ms: iso(ms) for ms in set(moments) if ms is not None and self.earliest <= ms <= LATEST}
-        return list(map(texts.get, moments))
+        known = in_calendar(moments, self.earliest)
+        if known.count(known[0]) == len(known):  # when it was pulled is the same for all
+            return [None if known[0] is None else iso(known[0])] * len(known)
+        return [None if ms is None else iso(ms) for ms in known]
 
     def load(self, cursor: Any, table: Table, spool: IO[bytes], query: EventQuery, pulled_at: int) -> None:
         spool.seek(0)
