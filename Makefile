@@ -29,9 +29,10 @@ chaos: .venv/ready ## twenty thousand random plans of faults, and two hundred ki
 	NP6_CHAOS=20000 NP6_KILLS=200 $(BIN)/python -m pytest -s --timeout 7200 tests/test_chaos.py tests/test_kill.py tests/test_sql_servers.py
 
 .PHONY: bench
-bench: .venv/ready ## what huge and hostile answers cost, and what PostgreSQL does
+bench: .venv/ready ## ours beside what people write by hand, and what huge and hostile answers cost
 	$(BIN)/python benchmarks/hostile.py
-	$(BIN)/python benchmarks/sql.py
+	$(BIN)/python -m benchmarks.compare
+	$(BIN)/python -m benchmarks.compare --only jsonl.zst parquet --growth 50000 500000 5000000
 
 .PHONY: lint
 lint: .venv/ready ## style, types, and who may import whom

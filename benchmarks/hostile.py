@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import socket
 import subprocess
 import sys
@@ -17,6 +16,10 @@ import time
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.measuring import peak_megabytes
 
 MB = 1024 * 1024
 MAX_MEGABYTES = 300
@@ -150,12 +153,6 @@ def pull_once(port: int, max_event_bytes: int) -> None:
         outcome = error.what
     seconds = time.perf_counter() - begun
     print(json.dumps([outcome, seconds, peak_megabytes()]))
-
-
-def peak_megabytes() -> int:
-    """Of this process alone; ``ru_maxrss`` would count its parent's memory too."""
-    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    return int(found[1]) // 1024 if found else 0
 
 
 def measure(body: Body, size: int, max_event_bytes: int) -> tuple[str, float, int]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
+from airflow_provider_np6.destinations.writing import Hashed, SliceFile
 from airflow_provider_np6.np6.errors import Np6InputError
 
 if TYPE_CHECKING:
@@ -19,35 +19,6 @@ FORMATS = ("jsonl", "jsonl.gz", "jsonl.zst", "parquet")
 
 _GZIP_LEVEL = 1  # twice as fast as the usual 6, for files about a fifth larger
 _BLOCK = 1024 * 1024
-
-
-class SliceFile(Protocol):
-    """A file of one format, written from its beginning to its end.
-
-    The same events in the same order give the same bytes, unless it was paused in between.
-    """
-
-    path: Path
-
-    def write(self, events: Events) -> None:
-        """Take some events."""
-
-    def pause(self) -> None:
-        """Give back the open file; the next write takes it again."""
-
-    def close(self) -> None:
-        """Finish the file; only then its size and sha256 are those of the whole."""
-
-    def discard(self) -> None:
-        """Let go of it, finished or not."""
-
-    @property
-    def size(self) -> int:
-        """Bytes."""
-
-    @property
-    def sha256(self) -> str:
-        """In hexadecimal."""
 
 
 def check_format(format_: object) -> None:
@@ -76,40 +47,7 @@ def slice_file(path: Path, format_: str, query: EventQuery) -> SliceFile:
     return LinesFile(Hashed(path), format_)
 
 
-class Hashed:
-    """A file that only grows, and knows its size and sha256. pyarrow and gzip write to it too."""
-
-    closed = False
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._file: BinaryIO | None = None
-        self._sha256 = hashlib.sha256()
-        self.size = 0
-
-    def write(self, data: bytes, /) -> int:
-        if self._file is None:
-            self._file = self.path.open("ab")
-        self._sha256.update(data)
-        self.size += len(data)
-        return self._file.write(data)
-
-    def flush(self) -> None:
-        if self._file is not None:
-            self._file.flush()
-
-    def close(self) -> None:
-        """Give back the open file; the next write opens it again."""
-        if self._file is not None:
-            file, self._file = self._file, None
-            file.close()
-
-    @property
-    def sha256(self) -> str:
-        return self._sha256.hexdigest()
-
-
-class LinesFile:
+class LinesFile(SliceFile):
     """``jsonl``, ``jsonl.gz`` and ``jsonl.zst``: one raw event a line, UTF-8.
 
     The gzip header has no name and no time. After a pause, another member or frame of the same archive
@@ -117,16 +55,33 @@ class LinesFile:
     """
 
     def __init__(self, file: Hashed, format_: str) -> None:
-        self.path = file.path
-        self._file = file
+        super().__init__(file)
         self._format = format_
         self._packer: Any = None
+        self._forget()
 
     def write(self, events: Events) -> None:
         lines = b"\n".join([*events.items, b""])
+        self._lines.append(lines)
+        self._bytes += len(lines)
+        if self._bytes >= _BLOCK:
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        if self._lines:
+            lines = self._lines
+            self._forget()
+            self._pack(self._write, lines)
+
+    def _forget(self) -> None:
+        self._lines: list[bytes] = []
+        self._bytes = 0
+
+    def _write(self, lines: list[bytes]) -> None:
         if self._packer is None:
             self._packer = self._new_packer()
-        self._packer.write(lines)
+        for piece in lines:
+            self._packer.write(piece)
 
     def _new_packer(self) -> Any:
         if self._format == "jsonl.gz":
@@ -140,24 +95,10 @@ class LinesFile:
     def pause(self) -> None:
         self.close()
 
-    def close(self) -> None:
-        try:
-            if self._packer is not None:
-                packer, self._packer = self._packer, None
-                packer.close()
-        finally:
-            self._file.close()
-
-    def discard(self) -> None:
-        self.close()
-
-    @property
-    def size(self) -> int:
-        return self._file.size
-
-    @property
-    def sha256(self) -> str:
-        return self._file.sha256
+    def _finish(self) -> None:
+        if self._packer is not None:
+            packer, self._packer = self._packer, None
+            packer.close()
 
 
 @contextmanager

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
@@ -14,14 +12,15 @@ import pyarrow.parquet as pq
 
 from airflow_provider_np6.destinations.columns import COLUMNS, in_calendar
 from airflow_provider_np6.destinations.rows import found_columns
+from airflow_provider_np6.destinations.writing import SliceFile
 
 if TYPE_CHECKING:
-    from airflow_provider_np6.destinations.formats import Hashed
     from airflow_provider_np6.destinations.rows import Item
+    from airflow_provider_np6.destinations.writing import Hashed
     from airflow_provider_np6.np6.query import EventQuery
     from airflow_provider_np6.np6.verification import Events
 
-ROWS = 131_072
+ROWS = 65_536
 """Rows of a row group at most."""
 
 BYTES = 64 * 1024 * 1024
@@ -37,16 +36,13 @@ SCHEMA = pa.schema([(column.name, _TYPES.get(column.kind, pa.string())) for colu
 """Every file has it, whatever its events hold."""
 
 
-class ParquetFile:
-    """Row groups of the same size whatever the sizes of the batches, packed with zstd while the next come."""
+class ParquetFile(SliceFile):
+    """Row groups of the same size whatever the sizes of the batches, packed with zstd."""
 
     def __init__(self, file: Hashed, query: EventQuery) -> None:
-        self.path = file.path
-        self._file = file
+        super().__init__(file)
         self._query = query
         self._writer: pq.ParquetWriter | None = None
-        self._thread = ThreadPoolExecutor(1, "np6-parquet")  # starts with the first row group
-        self._written: Future[None] | None = None
         self._forget()
 
     def write(self, events: Events) -> None:
@@ -56,36 +52,7 @@ class ParquetFile:
             self._take(items[:fitting])
             items = items[fitting:]
             if self._rows == ROWS or self._bytes >= BYTES:
-                self._end_row_group()
-
-    def pause(self) -> None:
-        self._end_row_group()
-        self._settle()
-        self._file.close()
-
-    def close(self) -> None:
-        self._end_row_group()
-        self._settle()
-        self._thread.shutdown()
-        if self._writer is not None:
-            self._writer.close()
-        self._file.close()
-
-    def discard(self) -> None:
-        self._forget()
-        self._thread.shutdown()
-        with suppress(OSError):
-            if self._writer is not None:
-                self._writer.close()
-            self._file.close()
-
-    @property
-    def size(self) -> int:
-        return self._file.size
-
-    @property
-    def sha256(self) -> str:
-        return self._file.sha256
+                self._hand_over()
 
     def _forget(self) -> None:
         self._batches: list[pa.RecordBatch] = []
@@ -101,18 +68,15 @@ class ParquetFile:
         return min(room, sum(end < BYTES for end in ends))
 
     def _take(self, items: Sequence[Item]) -> None:
-        batch = record_batch(items, self._query)
-        self._batches.append(batch)
+        self._batches.append(record_batch(items, self._query))
         self._rows += len(items)
         self._bytes += sum(map(len, items))
 
-    def _end_row_group(self) -> None:
-        if not self._rows:
-            return
-        table = pa.Table.from_batches(self._batches, SCHEMA)
-        self._forget()
-        self._settle()
-        self._written = self._thread.submit(self._write, table)
+    def _hand_over(self) -> None:
+        if self._rows:
+            table = pa.Table.from_batches(self._batches, SCHEMA)
+            self._forget()
+            self._pack(self._write, table)
 
     def _write(self, table: pa.Table) -> None:
         if self._writer is None:
@@ -121,11 +85,9 @@ class ParquetFile:
             )
         self._writer.write_table(table, table.num_rows)
 
-    def _settle(self) -> None:
-        """Wait for the row group that is being written."""
-        if self._written is not None:
-            written, self._written = self._written, None
-            written.result()
+    def _finish(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
 
 
 def record_batch(items: Sequence[Item], query: EventQuery) -> pa.RecordBatch:

@@ -17,10 +17,11 @@ from hypothesis import strategies as st
 
 from airflow_provider_np6.destinations import FileDestination, parquet
 from airflow_provider_np6.destinations.columns import COLUMNS
-from airflow_provider_np6.destinations.formats import FORMATS, SliceFile, count, slice_file
+from airflow_provider_np6.destinations.formats import FORMATS, count, slice_file
 from airflow_provider_np6.destinations.rows import columns_of
+from airflow_provider_np6.destinations.writing import Hashed, SliceFile
 from airflow_provider_np6.np6.client import Np6Client
-from airflow_provider_np6.np6.errors import Np6InputError
+from airflow_provider_np6.np6.errors import Np6DestinationError, Np6InputError
 from airflow_provider_np6.np6.query import EventQuery
 from airflow_provider_np6.np6.verification import Events
 from airflow_provider_np6.np6.window import to_ms
@@ -196,21 +197,19 @@ def test_another_format_replaces_the_slice(client: Np6Client, sandbox: Sandbox, 
         assert read(data) == held(sandbox, QUERY)
 
 
+@pytest.mark.parametrize("format_", FORMATS)
 def test_a_broken_disk_is_told_from_the_thread_that_writes(
-    client: Np6Client, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    client: Np6Client, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format_: str
 ) -> None:
-    from airflow_provider_np6.destinations.formats import Hashed
-    from airflow_provider_np6.np6.errors import Np6DestinationError
-
     monkeypatch.setattr(parquet, "ROWS", 10)
     whole: Callable[[Hashed, bytes], int] = Hashed.write
 
     def full(self: Hashed, data: bytes) -> int:
-        if self.size > 5_000:
+        if self.size + len(data) > 2_000:
             raise OSError(28, "No space left on device")
         return whole(self, data)
 
     monkeypatch.setattr(Hashed, "write", full)
     with pytest.raises(Np6DestinationError, match=r"could not be written|cannot be written"):
-        land(client, FileDestination(str(tmp_path), "parquet"), query_of(sandbox))
+        land(client, FileDestination(str(tmp_path), format_), query_of(sandbox))
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []

@@ -1,0 +1,134 @@
+"""A data file while it is written: hashed as it grows, packed in a thread while the next events come."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+if TYPE_CHECKING:
+    from airflow_provider_np6.np6.verification import Events
+
+
+class Hashed:
+    """A file that only grows, and knows its size and sha256. pyarrow and gzip write to it too."""
+
+    closed = False
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file: BinaryIO | None = None
+        self._sha256 = hashlib.sha256()
+        self.size = 0
+
+    def write(self, data: bytes, /) -> int:
+        if self._file is None:
+            self._file = self.path.open("ab")
+        self._sha256.update(data)
+        self.size += len(data)
+        return self._file.write(data)
+
+    def flush(self) -> None:
+        if self._file is not None:
+            self._file.flush()
+
+    def close(self) -> None:
+        """Give back the open file; the next write opens it again."""
+        if self._file is not None:
+            file, self._file = self._file, None
+            file.close()
+
+    @property
+    def sha256(self) -> str:
+        return self._sha256.hexdigest()
+
+
+class SliceFile(ABC):
+    """A file of one format, written from its beginning to its end.
+
+    Packing needs no look at Python's objects, so it goes on in a thread, one piece at a time, while the
+    next piece is gathered. The same events in the same order give the same bytes, unless the file was
+    paused in between.
+    """
+
+    def __init__(self, file: Hashed) -> None:
+        self._file = file
+        self._thread: ThreadPoolExecutor | None = None
+        self._packed: Future[None] | None = None
+
+    @abstractmethod
+    def write(self, events: Events) -> None:
+        """Take some events."""
+
+    @abstractmethod
+    def _hand_over(self) -> None:
+        """Let what is gathered be packed."""
+
+    @abstractmethod
+    def _forget(self) -> None:
+        """Drop what is gathered."""
+
+    @abstractmethod
+    def _finish(self) -> None:
+        """End the file."""
+
+    def pause(self) -> None:
+        """Give back the open file and the thread; the next write takes them again."""
+        self._hand_over()
+        self._settle()
+        self._rest()
+
+    def close(self) -> None:
+        """Finish the file; only then its size and sha256 are those of the whole."""
+        try:
+            self._hand_over()
+            self._settle()
+            self._finish()
+        finally:
+            self._rest()
+
+    def discard(self) -> None:
+        """Let go of it, finished or not."""
+        self._forget()
+        self._rest()
+        with suppress(OSError):
+            self._finish()
+            self._file.close()
+
+    @property
+    def path(self) -> Path:
+        return self._file.path
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return self._file.size
+
+    @property
+    def sha256(self) -> str:
+        """In hexadecimal."""
+        return self._file.sha256
+
+    def _pack(self, work: Callable[..., None], *arguments: Any) -> None:
+        """Do ``work`` in the thread, once the last is done."""
+        self._settle()
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, "np6-packing")
+        self._packed = self._thread.submit(work, *arguments)
+
+    def _settle(self) -> None:
+        """Wait for what is being packed; an error of it comes up here."""
+        if self._packed is not None:
+            packed, self._packed = self._packed, None
+            packed.result()
+
+    def _rest(self) -> None:
+        """Neither thread nor open file outlives this."""
+        if self._thread is not None:
+            thread, self._thread = self._thread, None
+            thread.shutdown()
+        self._file.close()

@@ -1,0 +1,50 @@
+"""What the machine itself needs, with nothing proven, recorded or made ready for a second try."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.ours import PREPARED
+
+if TYPE_CHECKING:
+    from benchmarks.measuring import Contender, Place
+
+
+def curl(place: Place) -> Iterator[Any]:
+    """The answer, thrown away."""
+    yield
+    subprocess.run(["curl", "-sS", "-o", "/dev/null", place.url], check=True)  # noqa: S607
+    yield {"events": 0}
+
+
+def curl_zstd(place: Place) -> Iterator[Any]:
+    """The answer as it comes, packed by another process."""
+    yield
+    with (place.folder / "curl.zst").open("wb") as file:
+        curl = subprocess.Popen(["curl", "-sS", place.url], stdout=subprocess.PIPE)  # noqa: S607
+        subprocess.run(["zstd", "-1", "-q", "-c"], stdin=curl.stdout, stdout=file, check=True)  # noqa: S607
+        curl.wait()
+    yield {"events": 0}
+
+
+def copy(place: Place) -> Iterator[Any]:
+    """A bare COPY of the rows that our pull made ready, into an empty table with the same key and index."""
+    from airflow.providers.common.compat.sdk import BaseHook
+
+    from airflow_provider_np6.destinations.database import Database
+    from airflow_provider_np6.destinations.dialects.postgresql import Postgresql
+
+    hook: Any = BaseHook.get_hook("bench")
+    table = Database(hook, None, "np6_events").events
+    with closing(hook.get_conn()) as connection, connection.cursor() as cursor:
+        yield
+        with (place.folder / PREPARED).open("rb") as prepared:
+            Postgresql().bulk_load(cursor, table.quoted, table.column_list, prepared)
+        connection.commit()
+        yield {"events": 0}
+
+
+CONTENDERS: Mapping[str, Contender] = {"curl": curl, "curl | zstd -1": curl_zstd, "copy": copy}

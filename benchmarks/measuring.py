@@ -1,0 +1,83 @@
+"""One contender at a time, in a process of its own: seconds, and peak memory above what it had imported."""
+
+from __future__ import annotations
+
+import json
+import re
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+Figures = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a contender finds its events and leaves what it makes of them.
+
+    :param port: of the server on loopback.
+    :param body: the file that it sends.
+    :param folder: an empty folder.
+    """
+
+    port: int
+    body: Path
+    folder: Path
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+
+Contender = Callable[[Place], Iterator[Any]]
+"""Yields twice: once it is ready to begin, and its figures (``events`` and more) once it is done."""
+
+
+def measured(module: str, name: str, place: Place) -> Figures:
+    """Run one contender in a new process."""
+    command = [sys.executable, "-W", "ignore", "-m", "benchmarks.measuring", module, name]
+    command += [str(place.port), str(place.body), str(place.folder)]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[1], timeout=1_800
+    )
+    if done.returncode:
+        sys.exit(f"{module} {name} failed:\n{done.stdout[-4_000:]}{done.stderr[-4_000:]}")
+    figures: Figures = json.loads(done.stdout.splitlines()[-1])
+    return figures
+
+
+def medians(runs: list[Figures]) -> Figures:
+    return {name: statistics.median(run[name] for run in runs) for name in runs[0]}
+
+
+def peak_megabytes() -> int:
+    """Of this process alone; ``ru_maxrss`` would count its parent's memory too."""
+    return _status("VmHWM")
+
+
+def _status(field: str) -> int:
+    found = re.search(rf"{field}:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    return int(found[1]) // 1024 if found else 0
+
+
+def main() -> None:
+    module, name, port, body, folder = sys.argv[1:]
+    contenders: Mapping[str, Contender] = import_module(f"benchmarks.{module}").CONTENDERS
+    contender = contenders[name](Place(int(port), Path(body), Path(folder)))
+    next(contender)
+    before = _status("VmRSS")
+    begun = time.perf_counter()
+    figures = next(contender)
+    seconds = time.perf_counter() - begun
+    peak = peak_megabytes()
+    print("\n" + json.dumps({"seconds": seconds, "peak": peak, "above": peak - before, **figures}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+"""Whole pulls by this provider."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Any
+
+from benchmarks.measuring import Contender, Place, peak_megabytes
+from benchmarks.source import DAY, START
+
+PREPARED = "prepared"
+"""The rows that the pull into PostgreSQL loaded, kept for the floor."""
+
+
+def _query() -> Any:
+    from airflow_provider_np6.np6.query import EventQuery
+    from airflow_provider_np6.np6.window import Window
+
+    return EventQuery.checked("bounces", "000PE4", Window(START, START + DAY))
+
+
+def _client(place: Place) -> Any:
+    from airflow_provider_np6.np6.client import Np6Client
+    from airflow_provider_np6.np6.settings import Np6Settings
+
+    return Np6Client(Np6Settings(base_url=place.url, api_key="key", account="bench"))
+
+
+def files(format_: str, place: Place) -> Iterator[Any]:
+    """Data file and manifest, as a task would write them."""
+    from airflow_provider_np6.destinations import FileDestination
+    from airflow_provider_np6.np6.pull import pull
+
+    if format_ in ("parquet", "jsonl.zst"):
+        import airflow_provider_np6.destinations.parquet  # noqa: F401 - loaded with the worker
+    destination, client, query = (
+        FileDestination(str(place.folder / "ours"), format_),
+        _client(place),
+        _query(),
+    )
+    yield
+    with destination.open(query, "bench") as landing:
+        proof = pull(client, query, landing.spool)
+        landing.publish(proof)
+    yield {"events": proof.events}
+
+
+def postgres(place: Place) -> Iterator[Any]:
+    """The table's rows; ``load`` is the transaction alone."""
+    from airflow_provider_np6.destinations import SqlDestination
+    from airflow_provider_np6.destinations.database import hook_of
+    from airflow_provider_np6.np6.pull import pull
+
+    destination, client, query = SqlDestination("bench"), _client(place), _query()
+    hook_of("bench")  # a worker has Airflow and its provider loaded
+    yield
+    begun = time.perf_counter()
+    with destination.open(query, "bench") as landing:
+        proof = pull(client, query, landing.spool)
+        pulled = time.perf_counter()
+        landing.publish(proof)
+        ended = time.perf_counter()
+        peak = peak_megabytes()
+        spool: Any = landing.spool
+        spool.file.seek(0)
+        with (place.folder / PREPARED).open("wb") as kept:
+            while block := spool.file.read(1 << 20):
+                kept.write(block)
+    yield {"events": proof.events, "seconds": ended - begun, "load": ended - pulled, "peak": peak}
+
+
+CONTENDERS: Mapping[str, Contender] = {
+    **{name: partial(files, name) for name in ("jsonl", "jsonl.gz", "jsonl.zst", "parquet")},
+    "postgres": postgres,
+}
