@@ -7,13 +7,10 @@ import hashlib
 import json
 import os
 import random
-import signal
-import subprocess
-import sys
 import time
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -22,8 +19,8 @@ from airflow_provider_np6.destinations.base import Destination
 from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.window import DAY, Window
 from airflow_provider_np6.sandbox import Fault, Sandbox, World, faults
-from tests.conftest import KEY
 from tests.destinations.landing import MIDNIGHT, held, land, query_of
+from tests.killing import pullers
 from tests.postgres import Postgres
 
 pytestmark = pytest.mark.timeout(1_800)
@@ -31,56 +28,19 @@ pytestmark = pytest.mark.timeout(1_800)
 MOMENTS = int(os.environ.get("NP6_KILLS", "100"))
 """Kills of each kind of destination."""
 
-# One process that pulls again and again, so that a kill hits a pull and not Python's start.
-PULLS = """
-import json, os, sys
-from airflow_provider_np6.destinations import SqlDestination, destination_of
-from airflow_provider_np6.np6.client import Np6Client
-from airflow_provider_np6.np6.pull import pull
-from airflow_provider_np6.np6.query import EventQuery
-from airflow_provider_np6.np6.settings import Np6Settings
-from airflow_provider_np6.np6.window import Window
 
-url, place, start, end = sys.argv[1:]
-client = Np6Client(Np6Settings(base_url=url, api_key=os.environ["KEY"], account="test"))
-query = EventQuery.checked("bounces", "000PE4", Window(int(start), int(end)))
-destination = SqlDestination("kill_sql") if place == "sql" else destination_of(place)
-print("ready", flush=True)
-while True:
-    with destination.open(query, "test") as landing:
-        landing.publish(pull(client, query, landing.spool))
-"""
-
-
-def puller(sandbox: Sandbox, place: str, window: Window) -> subprocess.Popen[str]:
-    command = [
-        sys.executable,
-        "-W",
-        "ignore",
-        "-c",
-        PULLS,
-        sandbox.url,
-        place,
-        str(window.start),
-        str(window.end),
-    ]
-    process = subprocess.Popen(command, env={**os.environ, "KEY": KEY}, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    while process.stdout.readline() != "ready\n":
-        assert process.poll() is None
-    return process
-
-
-def kill_at_random_moments(sandbox: Sandbox, place: str, window: Window, check: Any) -> None:
+def kill_at_random_moments(
+    sandbox: Sandbox, place: dict[str, str], window: Window, check: Callable[[], None]
+) -> None:
     """Kill pullers, each in one of its first pulls; between kills and while they run, ``check``."""
     moments = random.Random(6)  # noqa: S311 - repeatable moments
-    for _ in range(MOMENTS):
-        with puller(sandbox, place, window) as process:
-            until = time.monotonic() + moments.uniform(0, 0.15)
-            while time.monotonic() < until:
-                check()
-            process.send_signal(signal.SIGKILL)
-        check()
+    with pullers(sandbox, place, window) as started:
+        for _ in range(MOMENTS):
+            with started.puller():
+                until = time.monotonic() + moments.uniform(0, 0.3)
+                while time.monotonic() < until:
+                    check()
+            check()
 
 
 def test_files(sandbox: Sandbox, client: Np6Client, tmp_path: Path) -> None:
@@ -100,7 +60,7 @@ def test_files(sandbox: Sandbox, client: Np6Client, tmp_path: Path) -> None:
         data = (root / manifest["data"]).read_bytes()
         assert gzip.decompress(data).splitlines() in contents
 
-    kill_at_random_moments(sandbox, str(root), window, check)
+    kill_at_random_moments(sandbox, {"files": str(root), "format": "jsonl.gz"}, window, check)
     land(client, destination, query)
     (path,) = (root / "_manifests").rglob("*.json")
     manifest = json.loads(path.read_text())
@@ -135,7 +95,7 @@ def test_postgres(
             assert cursor.fetchone() in ((1_111,) * 3, (whole,) * 3)
             connection.commit()
 
-        kill_at_random_moments(sandbox, "sql", window, check)
+        kill_at_random_moments(sandbox, {"sql": "kill_sql"}, window, check)
         land(client, destination, query)
         cursor.execute("SELECT payload::text FROM np6_events ORDER BY occurred_at, event_id")
         stored = [row[0].encode() for row in cursor.fetchall()]

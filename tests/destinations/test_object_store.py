@@ -5,9 +5,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -22,8 +19,8 @@ from airflow_provider_np6.np6.errors import Np6DestinationError
 from airflow_provider_np6.np6.query import EventQuery
 from airflow_provider_np6.np6.window import Window
 from airflow_provider_np6.sandbox import Fault, Sandbox, World, faults
-from tests.conftest import KEY
 from tests.destinations.landing import HOUR, MIDNIGHT, held, land, query_of
+from tests.killing import pullers
 from tests.storms import Storm
 
 KILLS = int(os.environ.get("NP6_KILLS", "20"))
@@ -153,27 +150,6 @@ def test_a_large_upload_that_fails_is_given_up(
     assert slices(f"large-{fault}", "s3://aws_storm@lake") == {MORNING: 24}
 
 
-PULLS = """
-import os, sys
-from airflow_provider_np6.destinations import FileDestination, store
-from airflow_provider_np6.np6.client import Np6Client
-from airflow_provider_np6.np6.pull import pull
-from airflow_provider_np6.np6.query import EventQuery
-from airflow_provider_np6.np6.settings import Np6Settings
-from airflow_provider_np6.np6.window import Window
-
-store._PART = 5 * 1024 * 1024
-url, root, start, end = sys.argv[1:]
-client = Np6Client(Np6Settings(base_url=url, api_key=os.environ["KEY"], account="test"))
-query = EventQuery.checked("bounces", "000PE4", Window(int(start), int(end)))
-FileDestination(root).open(query, "test").__enter__()  # imports, and the first look at the bucket
-print("ready", flush=True)
-while True:
-    with FileDestination(root, "jsonl").open(query, "test") as landing:
-        landing.publish(pull(client, query, landing.spool))
-"""
-
-
 @pytest.mark.timeout(1_800)
 def test_killed_workers_leave_the_old_slice_or_the_new(
     client: Np6Client, sandbox: Sandbox, s3: str, bucket: Any
@@ -182,7 +158,8 @@ def test_killed_workers_leave_the_old_slice_or_the_new(
     sandbox.world = World(events_per_day=36_000)
     window = Window(MIDNIGHT, MIDNIGHT + 16 * HOUR)
     query: EventQuery = query_of(sandbox, window)
-    whole = len(held(sandbox, query))
+    events = held(sandbox, query)
+    whole = len(events)
     sandbox.plan.add(Fault(change=faults.capped(1_111)))
     land(client, FileDestination(f"{s3}/killed", "jsonl"), query)
 
@@ -192,29 +169,20 @@ def test_killed_workers_leave_the_old_slice_or_the_new(
         ((data,), (key,)) = ([manifest.data for manifest in manifests(f"{s3}/killed", *SPAN)], files())
         assert key == data
         lines: bytes = bucket.Object(f"killed/{key}").get()["Body"].read()
-        assert lines.splitlines() in (held(sandbox, query)[:1_111], held(sandbox, query))
+        assert lines.splitlines() in (events[:1_111], events)
         return lines.count(b"\n")
 
     def files() -> list[str]:
         return [key for key in keys(bucket, "killed") if not key.startswith("_")]
 
-    command = [sys.executable, "-W", "ignore", "-c", PULLS, sandbox.url, f"{s3}/killed"]
     moments = random.Random(5)  # noqa: S311 - repeatable moments
     left = 0
-    for _ in range(KILLS):
-        with subprocess.Popen(
-            [*command, str(window.start), str(window.end)],
-            env={**os.environ, "KEY": KEY},
-            stdout=subprocess.PIPE,
-            text=True,
-        ) as process:
-            assert process.stdout is not None
-            while process.stdout.readline() != "ready\n":
-                assert process.poll() is None
-            time.sleep(moments.uniform(0, 1.2))
-            process.send_signal(signal.SIGKILL)
-        left += len(uploads(bucket, "killed"))
-        assert stored() in (1_111, whole)
+    with pullers(sandbox, {"files": f"{s3}/killed", "format": "jsonl"}, window) as started:
+        for _ in range(KILLS):
+            with started.puller():
+                time.sleep(moments.uniform(0, 3))
+            left += len(uploads(bucket, "killed"))
+            assert stored() in (1_111, whole)
     assert KILLS < 100 or left > 0
     land(client, FileDestination(f"{s3}/killed", "jsonl"), query)
     assert slices("killed", s3) == {window: whole}
