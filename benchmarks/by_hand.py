@@ -22,7 +22,7 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def _events(place: Place) -> list[dict[str, Any]]:
+def fetched(place: Place) -> list[dict[str, Any]]:
     import requests
 
     found: list[dict[str, Any]] = requests.get(place.url, timeout=600).json()
@@ -39,7 +39,7 @@ def lines(place: Place) -> Iterator[Any]:
 
     yield
     with (place.folder / "hand.jsonl").open("w") as file:
-        events = _dump(_events(place), file)
+        events = _dump(fetched(place), file)
     yield {"events": events}
 
 
@@ -48,7 +48,7 @@ def gzip_lines(place: Place) -> Iterator[Any]:
 
     yield
     with gzip.open(place.folder / "hand.jsonl.gz", "wt", compresslevel=6) as file:
-        events = _dump(_events(place), file)
+        events = _dump(fetched(place), file)
     yield {"events": events}
 
 
@@ -63,7 +63,7 @@ def zstd_lines(place: Place) -> Iterator[Any]:
         pa.CompressedOutputStream(str(place.folder / "hand.jsonl.zst"), "zstd") as packed,
         io.TextIOWrapper(io.BufferedWriter(packed, 1 << 20)) as file,
     ):
-        events = _dump(_events(place), file)
+        events = _dump(fetched(place), file)
     yield {"events": events}
 
 
@@ -105,7 +105,7 @@ def insert_rows(place: Place) -> Iterator[Any]:
     hook: Any = BaseHook.get_hook("bench")
     yield
     rows = []
-    for event in _events(place):
+    for event in fetched(place):
         values = list(row(event))
         values[5], values[11] = moment(values[5]), moment(values[11])
         rows.append((*values, moment(START)))

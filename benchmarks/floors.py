@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.ours import PREPARED
 
 if TYPE_CHECKING:
+    from airflow_provider_np6.destinations.columns import Column
     from benchmarks.measuring import Contender, Place
 
 
@@ -47,4 +48,31 @@ def copy(place: Place) -> Iterator[Any]:
         yield {"events": 0}
 
 
-CONTENDERS: Mapping[str, Contender] = {"curl": curl, "curl | zstd -1": curl_zstd, "copy": copy}
+def duckdb(place: Place) -> Iterator[Any]:
+    """DuckDB with every core: the columns of a bounce, and its text, from the same bytes in a local file."""
+    import duckdb
+
+    from airflow_provider_np6.destinations.columns import FOUND
+
+    def value(column: Column) -> str:
+        found = ", ".join(f"json->>'$.{'.'.join(path)}'" for path in column.paths)
+        text = f"COALESCE({found})" if len(column.paths) > 1 else found
+        return f"make_timestamp(({text})::BIGINT * 1000)" if column.kind == "moment" else text
+
+    columns = ", ".join(f"{value(column)} AS {column.name}" for column in FOUND)
+    with duckdb.connect() as database:
+        yield
+        database.execute(
+            f"COPY (SELECT {columns}, json::VARCHAR AS payload FROM"
+            f" read_json_objects('{place.body}', format = 'array'))"
+            f" TO '{place.folder / 'duck.parquet'}' (FORMAT parquet, COMPRESSION zstd)"
+        )
+        yield {"events": 0}
+
+
+CONTENDERS: Mapping[str, Contender] = {
+    "curl": curl,
+    "curl | zstd -1": curl_zstd,
+    "copy": copy,
+    "duckdb": duckdb,
+}

@@ -160,7 +160,7 @@ class Dialect:
         return robbed
 
 
-def _columns_of(batch: list[bytes], query: EventQuery, pulled_at: int) -> list[Sequence[Any]]:
+def _columns_of(batch: Sequence[Any], query: EventQuery, pulled_at: int) -> list[Sequence[Any]]:
     from airflow_provider_np6.destinations.rows import columns_of
 
     return columns_of(batch, query, pulled_at)
@@ -191,12 +191,11 @@ class BulkDialect(Dialect):
     def encoder(self, query: EventQuery, pulled_at: int) -> Callable[[Events], bytes]:
         from airflow_provider_np6.destinations.columns import COLUMNS
         from airflow_provider_np6.destinations.delimited import delimited
-        from airflow_provider_np6.destinations.rows import columns_of
 
         def encode(events: Events) -> bytes:
             if not events.items:
                 return b""
-            columns = columns_of(events.items, query, pulled_at)
+            columns = _columns_of(events.items, query, pulled_at)
             texts = [
                 self._moment_texts(values) if column.kind == "moment" else values
                 for column, values in zip(COLUMNS, columns, strict=True)
