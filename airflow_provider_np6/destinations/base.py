@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from airflow_provider_np6.np6.errors import Np6InputError
 
 if TYPE_CHECKING:
+    from airflow_provider_np6.destinations.coverage import Held
     from airflow_provider_np6.np6.proof import Proof, Spool
     from airflow_provider_np6.np6.query import EventQuery
 
@@ -57,6 +58,13 @@ class Destination:
 
         :raises Np6InputError: if the destination cannot be used.
         :raises Np6ConflictError: if it holds data that this pull must not replace.
+        """
+        raise NotImplementedError
+
+    def held(self, query: EventQuery) -> list[Held]:
+        """What is held of the query's window, in order of time; windows may reach beyond it.
+
+        :raises Np6DestinationError: if that cannot be told.
         """
         raise NotImplementedError
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_np6.destinations import layout
+from airflow_provider_np6.destinations import layout, manifest
 from airflow_provider_np6.destinations.base import Destination, Landing, text_field
 from airflow_provider_np6.destinations.formats import check_format
 from airflow_provider_np6.destinations.manifest import Manifest
@@ -21,6 +21,8 @@ from airflow_provider_np6.np6.errors import Np6DestinationError, Np6Error, Np6In
 from airflow_provider_np6.np6.window import iso
 
 if TYPE_CHECKING:
+    from airflow_provider_np6.destinations.coverage import Held
+    from airflow_provider_np6.destinations.store import Store
     from airflow_provider_np6.np6.proof import Proof
     from airflow_provider_np6.np6.query import EventQuery
     from airflow_provider_np6.np6.verification import Events, Invalid
@@ -50,11 +52,9 @@ class FileDestination(Destination):
 
     @contextmanager
     def open(self, query: EventQuery, account: str) -> Iterator[Landing]:
-        path = text_field(self, "path")
         check_format(self.format)
-        conn_id = None if self.conn_id in (None, "", "None") else self.conn_id
-        with _failures_of(path, "cannot be used", Np6InputError):
-            tree = Tree(store_at(path, conn_id), query, account)
+        with self._store() as store:
+            tree = Tree(store, query, account)
             tree.check_account()
             tree.check_slices()
         landing = _FileLanding(tree, self.format)
@@ -63,6 +63,16 @@ class FileDestination(Destination):
             yield landing
         finally:
             landing.restart()
+
+    def held(self, query: EventQuery) -> list[Held]:
+        with self._store() as store:
+            return list(manifest.held(store, query))
+
+    @contextmanager
+    def _store(self) -> Iterator[Store]:
+        path = text_field(self, "path")
+        with _failures_of(path, "cannot be used", Np6InputError):
+            yield store_at(path, None if self.conn_id in (None, "", "None") else self.conn_id)
 
 
 _FOR_GOOD = {
@@ -142,12 +152,12 @@ class _FileLanding:
         manifests, name = f"{layout.MANIFESTS}/{slice_.folder}", f"{slice_.window.stem}.json"
         if self._is_superseded(manifests, name, proof):
             return False
-        manifest = tree.written(manifests, name, self._manifest(slice_, proof).encode())
+        proven = tree.written(manifests, name, self._manifest(slice_, proof).encode())
         if slice_.data is not None and slice_.data_name:
             store.put(slice_.data.path, slice_.folder, slice_.data_name)
         if slice_.aside is not None and slice_.aside_name:
             store.put(slice_.aside, f"{layout.QUARANTINE}/{slice_.folder}", slice_.aside_name)
-        store.put(manifest, manifests, name)
+        store.put(proven, manifests, name)
         tree.remove_replaced(slice_.window, {name, slice_.data_name, slice_.aside_name})
         self._confirm(slice_, name)
         return True

@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 
 from airflow_provider_np6 import __version__
 from airflow_provider_np6.destinations import formats, layout
+from airflow_provider_np6.destinations.coverage import Coverage, Held, coverage_of
 from airflow_provider_np6.destinations.store import Store, store_at
 from airflow_provider_np6.np6.errors import Np6DestinationError
 from airflow_provider_np6.np6.moments import parse_moment
@@ -85,24 +86,6 @@ class Manifest:
             raise Np6DestinationError("a manifest cannot be read", cure="Pull its window again.") from None
 
 
-@dataclass(frozen=True)
-class Coverage:
-    """What the manifests of one event type and action say of a span of time.
-
-    :param span: what was asked about.
-    :param events: events in the slices that the span touches.
-    :param missing: windows that no manifest covers, or whose data file is gone; joined where they touch.
-    :param overlaps: windows that two manifests claim.
-    :param invalid: windows of slices with events that were set aside.
-    """
-
-    span: Window
-    events: int
-    missing: list[Window]
-    overlaps: list[Window]
-    invalid: list[Window]
-
-
 def coverage(
     path: str, event_type: str, action_id: str, start: object, end: object, *, conn_id: str | None = None
 ) -> Coverage:
@@ -116,28 +99,14 @@ def coverage(
     :raises Np6DestinationError: if the tree or one of its manifests cannot be read.
     """
     query = _query(event_type, action_id, start, end)
-    span, store = query.window, store_at(path, conn_id)
-    missing: list[Window] = []
-    overlaps: list[Window] = []
-    invalid: list[Window] = []
-    events = 0
-    covered = span.start
+    return coverage_of(query.window, held(store_at(path, conn_id), query))
+
+
+def held(store: Store, query: EventQuery) -> Iterator[Held]:
+    """The slices of a query's dataset and action that its window touches and whose data is there."""
     for found in _found(store, query):
-        window = found.window
-        if found.data is not None and not _is_there(store, found.data):
-            continue
-        events += found.events
-        if found.invalid:
-            invalid.append(window)
-        begin, stop = max(window.start, span.start), min(window.end, span.end)
-        if begin > covered:
-            missing.append(Window(covered, begin))
-        elif begin < covered:
-            overlaps.append(Window(begin, min(covered, stop)))
-        covered = max(covered, stop)
-    if covered < span.end:
-        missing.append(Window(covered, span.end))
-    return Coverage(span, events, missing, overlaps, invalid)
+        if found.data is None or _is_there(store, found.data):
+            yield Held(found.window, found.events, found.invalid)
 
 
 def manifests(

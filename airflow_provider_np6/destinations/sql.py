@@ -12,25 +12,20 @@ from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_np6.destinations import quarantine
 from airflow_provider_np6.destinations.base import Destination, Landing, text_field
-from airflow_provider_np6.destinations.database import (
-    Database,
-    check_table,
-    hook_of,
-    overlapping,
-    within,
-)
+from airflow_provider_np6.destinations.database import Database, check_table, hook_of
+from airflow_provider_np6.destinations.recorded import Recorded
 from airflow_provider_np6.destinations.structure import completing_statements
 from airflow_provider_np6.destinations.views import view_statements
 from airflow_provider_np6.np6.errors import (
     Np6DestinationError,
     Np6InputError,
 )
-from airflow_provider_np6.np6.query import ALL_ACTIONS, EventQuery
-from airflow_provider_np6.np6.window import Window
 
 if TYPE_CHECKING:
-    from airflow_provider_np6.destinations.dialects import Dialect, Robbed
+    from airflow_provider_np6.destinations.coverage import Held
+    from airflow_provider_np6.destinations.dialects import Dialect
     from airflow_provider_np6.np6.proof import Proof
+    from airflow_provider_np6.np6.query import EventQuery
     from airflow_provider_np6.np6.verification import Events, Invalid
 
 VERSION = 1
@@ -78,6 +73,17 @@ class SqlDestination(Destination):
         database.settle(check, "cannot be used", Np6InputError)
         with tempfile.TemporaryFile(prefix="np6-") as spool, tempfile.TemporaryFile(prefix="np6-") as aside:
             yield _SqlLanding(database, query, account, _Spool(spool, aside, database.dialect, query))
+
+    def held(self, query: EventQuery) -> list[Held]:
+        database = self._database()
+
+        def read() -> list[Held]:
+            with database.transaction() as cursor:
+                if database.dialect.stored_types(cursor, database.windows) is None:
+                    return []
+                return Recorded(database, cursor, query).held(query.window)
+
+        return database.settle(read, "cannot be read", Np6InputError)
 
     def create_views(self) -> list[str]:
         """Create ``<table>_bounces_by_day`` (day, action_id, verdict, bounces) and ``<table>_deliverability``
@@ -179,111 +185,36 @@ class _SqlLanding:
         load = database.dialect.take_over if take_over else database.dialect.load
         with database.transaction() as cursor:
             check_table(database, cursor, query, self._account)
-            if self._is_superseded(cursor, proof):
+            recorded = Recorded(database, cursor, query)
+            if recorded.is_superseded(query.window, proof.pulled_at):
                 return False
-            held = self._held(query.window)
-            database.events.delete(cursor, held)
+            replaced = recorded.events_in(query.window)
+            database.events.delete(cursor, replaced)
             robbed = load(cursor, database.events, self.spool.file, query, proof.pulled_at)
-            self._replace_quarantine(cursor, proof)
-            self._cut_stored_windows(cursor)
-            stored = database.events.count(cursor, held) if robbed is not None else proof.events
-            row = self._window_row(query.window, stored, proof.invalid, proof.pulled_at)
-            database.windows.insert_rows(cursor, [row])
-            self._recount(cursor, robbed or set())
+            self._replace_quarantine(cursor, recorded, proof.pulled_at)
+            stored = database.events.count(cursor, replaced) if robbed is not None else proof.events
+            row = {
+                "events": stored,
+                "invalid": proof.invalid,
+                "pulled_at": proof.pulled_at,
+                "account": self._account,
+                "personal_data": "keep",
+                "version": VERSION,
+            }
+            recorded.replace(query.window, row)
+            recorded.recount(robbed or set())
         return True
 
-    def _held(self, window: Window, action_id: str | None = None) -> dict[str, Any]:
-        """The events of a window of this dataset and action."""
-        action_id = action_id or self._query.action_id
-        action = {} if action_id == ALL_ACTIONS else {"action_id =": action_id}
-        return {**self._database.events.dataset(self._query), **action, **within("occurred_at", window)}
-
-    def _recount(self, cursor: Any, robbed: Robbed) -> None:
-        """Tell the windows that lost events to this one how many they have left."""
-        if not robbed:
-            return
-        database = self._database
-        times = sorted(time for _, time in robbed)
-        where = {
-            **database.windows.dataset(self._query),
-            **overlapping(Window(times[0], times[-1] + 1)),
-        }
-        for action, *bounds in database.windows.select(
-            cursor, ["action_id", "window_start", "window_end"], where
-        ):
-            window = Window(*map(database.ms, bounds))
-            if any(
-                window.start <= time < window.end and action in (owner, ALL_ACTIONS) for owner, time in robbed
-            ):
-                row = {**where, "action_id =": action, "window_start =": window.start}
-                left = database.events.count(cursor, self._held(window, action))
-                database.windows.update(cursor, "events", left, row)
-
-    def _replace_quarantine(self, cursor: Any, proof: Proof) -> None:
+    def _replace_quarantine(self, cursor: Any, recorded: Recorded, pulled_at: int) -> None:
         database, window = self._database, self._query.window
-        database.quarantine.delete(cursor, {**self._recorded(), **within("near", window)})
+        database.quarantine.delete(cursor, recorded.set_aside_in(window))
         rows = [
             {
-                **self._identity(),
+                **recorded.identity,
                 **found,
                 "near": min(max(database.ms(found["near"]), window.start), window.end - 1),
-                "pulled_at": proof.pulled_at,
+                "pulled_at": pulled_at,
             }
             for found in self.spool.invalid()
         ]
         database.quarantine.insert_rows(cursor, rows)
-
-    def _is_superseded(self, cursor: Any, proof: Proof) -> bool:
-        """Whether what was pulled later covers the window, in one piece or in several."""
-        database, window = self._database, self._query.window
-        later = {**self._recorded(), **overlapping(window), "pulled_at >": proof.pulled_at}
-        covered = window.start
-        for row in sorted(database.windows.select(cursor, ["window_start", "window_end"], later)):
-            start, end = map(database.ms, row)
-            if start <= covered:
-                covered = max(covered, end)
-        return covered >= window.end
-
-    def _recorded(self) -> dict[str, Any]:
-        return {**self._database.windows.dataset(self._query), "action_id =": self._query.action_id}
-
-    def _cut_stored_windows(self, cursor: Any) -> None:
-        """Take the pulled window out of the recorded ones, so that these tile as events do."""
-        database, query = self._database, self._query
-        columns = ["window_start", "window_end", "pulled_at"]
-        where = {**self._recorded(), **overlapping(query.window)}
-        rest = []
-        for row in database.windows.select(cursor, columns, where):
-            start, end, pulled_at = map(database.ms, row)
-            for left, right in ((start, query.window.start), (query.window.end, end)):
-                if left < right:
-                    part = Window(left, right)
-                    invalid = {**self._recorded(), **within("near", part)}
-                    counts = (
-                        database.events.count(cursor, self._held(part)),
-                        database.quarantine.count(cursor, invalid),
-                    )
-                    rest.append(self._window_row(part, *counts, pulled_at))
-        database.windows.delete(cursor, where)
-        database.windows.insert_rows(cursor, rest)
-
-    def _identity(self) -> dict[str, Any]:
-        query = self._query
-        return {
-            "event_type": query.event_type,
-            "classification": query.classification,
-            "action_id": query.action_id,
-        }
-
-    def _window_row(self, window: Window, events: int, invalid: int, pulled_at: int) -> dict[str, Any]:
-        return {
-            **self._identity(),
-            "window_start": window.start,
-            "window_end": window.end,
-            "events": events,
-            "invalid": invalid,
-            "pulled_at": pulled_at,
-            "account": self._account,
-            "personal_data": "keep",
-            "version": VERSION,
-        }

@@ -1,0 +1,119 @@
+"""The windows that ``<table>_windows`` records of one dataset and action, in one transaction."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_np6.destinations.coverage import Held
+from airflow_provider_np6.destinations.database import overlapping, within
+from airflow_provider_np6.np6.query import ALL_ACTIONS, EventQuery
+from airflow_provider_np6.np6.window import Window
+
+if TYPE_CHECKING:
+    from airflow_provider_np6.destinations.database import Database
+    from airflow_provider_np6.destinations.dialects import Robbed
+    from airflow_provider_np6.destinations.tables import Condition
+
+_BOUNDS = ["window_start", "window_end"]
+
+
+class Recorded:
+    """Rows of the table of windows; they tile as events do."""
+
+    def __init__(self, database: Database, cursor: Any, query: EventQuery) -> None:
+        self._database = database
+        self._cursor = cursor
+        self._query = query
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What every row of this dataset and action begins with."""
+        query = self._query
+        return {
+            "event_type": query.event_type,
+            "classification": query.classification,
+            "action_id": query.action_id,
+        }
+
+    def events_in(self, window: Window, action_id: str | None = None) -> Condition:
+        """The events of a window."""
+        action_id = action_id or self._query.action_id
+        action = {} if action_id == ALL_ACTIONS else {"action_id =": action_id}
+        return {**self._database.events.dataset(self._query), **action, **within("occurred_at", window)}
+
+    def set_aside_in(self, window: Window) -> Condition:
+        """What was set aside near a window."""
+        return {**self._mine, **within("near", window)}
+
+    def held(self, window: Window) -> list[Held]:
+        """What is held of a window, counted anew, each recorded part clipped to it."""
+        found = sorted(
+            Window(*map(self._database.ms, row))
+            for row in self._database.windows.select(self._cursor, _BOUNDS, self._touching(window))
+        )
+        parts = [Window(max(one.start, window.start), min(one.end, window.end)) for one in found]
+        return [Held(part, *self._counts(part)) for part in parts]
+
+    def is_superseded(self, window: Window, pulled_at: int) -> bool:
+        """Whether what was pulled later covers the window, in one piece or in several."""
+        later = {**self._touching(window), "pulled_at >": pulled_at}
+        covered = window.start
+        for row in sorted(self._database.windows.select(self._cursor, _BOUNDS, later)):
+            start, end = map(self._database.ms, row)
+            if start <= covered:
+                covered = max(covered, end)
+        return covered >= window.end
+
+    def replace(self, window: Window, row: dict[str, Any]) -> None:
+        """Record a pull of a window, and take it out of the windows recorded before.
+
+        :param row: the new row's other columns.
+        """
+        windows = self._database.windows
+        touching = self._touching(window)
+        rows = [self._row(window, row)]
+        for start, end, pulled_at in (
+            map(self._database.ms, found)
+            for found in windows.select(self._cursor, [*_BOUNDS, "pulled_at"], touching)
+        ):
+            for left, right in ((start, window.start), (window.end, end)):
+                if left < right:
+                    part = Window(left, right)
+                    events, invalid = self._counts(part)
+                    older = {**row, "events": events, "invalid": invalid, "pulled_at": pulled_at}
+                    rows.append(self._row(part, older))
+        windows.delete(self._cursor, touching)
+        windows.insert_rows(self._cursor, rows)
+
+    def recount(self, robbed: Robbed) -> None:
+        """Tell the windows of this dataset that lost events how many they have left."""
+        if not robbed:
+            return
+        windows = self._database.windows
+        times = sorted(time for _, time in robbed)
+        where = {**windows.dataset(self._query), **overlapping(Window(times[0], times[-1] + 1))}
+        for action, *bounds in windows.select(self._cursor, ["action_id", *_BOUNDS], where):
+            window = Window(*map(self._database.ms, bounds))
+            if any(
+                window.start <= time < window.end and action in (owner, ALL_ACTIONS) for owner, time in robbed
+            ):
+                row = {**where, "action_id =": action, "window_start =": window.start}
+                left = self._database.events.count(self._cursor, self.events_in(window, action))
+                windows.update(self._cursor, "events", left, row)
+
+    @property
+    def _mine(self) -> Condition:
+        return {**self._database.windows.dataset(self._query), "action_id =": self._query.action_id}
+
+    def _touching(self, window: Window) -> Condition:
+        return {**self._mine, **overlapping(window)}
+
+    def _counts(self, window: Window) -> tuple[int, int]:
+        database, cursor = self._database, self._cursor
+        return (
+            database.events.count(cursor, self.events_in(window)),
+            database.quarantine.count(cursor, self.set_aside_in(window)),
+        )
+
+    def _row(self, window: Window, row: dict[str, Any]) -> dict[str, Any]:
+        return {**self.identity, "window_start": window.start, "window_end": window.end, **row}
