@@ -33,7 +33,7 @@ with DAG(
         """Ids of the account's actions."""
         from airflow_provider_np6.hooks.np6 import Np6Hook
 
-        return [action["id"] for action in Np6Hook().list_actions()]
+        return Np6Hook().list_action_ids()
 
     Np6EventsOperator.partial(
         task_id="pull",

@@ -87,7 +87,14 @@ class Manifest:
 
 
 def coverage(
-    path: str, event_type: str, action_id: str, start: object, end: object, *, conn_id: str | None = None
+    path: str,
+    event_type: str,
+    action_id: str,
+    start: object,
+    end: object,
+    *,
+    classification: str | None = None,
+    conn_id: str | None = None,
 ) -> Coverage:
     """What a tree of files holds of ``[start, end)``, by its manifests; no data file is opened.
 
@@ -95,10 +102,11 @@ def coverage(
     :param action_id: an action's id, or ``"*"`` for what was pulled for all of them.
     :param start: an aware datetime, a date, or a text with an offset; a date alone means midnight UTC.
     :param end: likewise; not in the span any more.
+    :param classification: the classes of robots whose hits were pulled.
     :raises Np6InputError: for arguments that cannot be used.
     :raises Np6DestinationError: if the tree or one of its manifests cannot be read.
     """
-    query = _query(event_type, action_id, start, end)
+    query = _query(event_type, action_id, start, end, classification)
     return coverage_of(query.window, held(store_at(path, conn_id), query))
 
 
@@ -110,18 +118,32 @@ def held(store: Store, query: EventQuery) -> Iterator[Held]:
 
 
 def manifests(
-    path: str, event_type: str, action_id: str, start: object, end: object, *, conn_id: str | None = None
+    path: str,
+    event_type: str,
+    action_id: str,
+    start: object,
+    end: object,
+    *,
+    classification: str | None = None,
+    conn_id: str | None = None,
 ) -> list[Manifest]:
     """The manifests of slices that ``[start, end)`` touches, in order of time; see :func:`coverage`."""
-    return list(_found(store_at(path, conn_id), _query(event_type, action_id, start, end)))
+    return list(_found(store_at(path, conn_id), _query(event_type, action_id, start, end, classification)))
 
 
 def data_files(
-    path: str, event_type: str, action_id: str, start: object, end: object, *, conn_id: str | None = None
+    path: str,
+    event_type: str,
+    action_id: str,
+    start: object,
+    end: object,
+    *,
+    classification: str | None = None,
+    conn_id: str | None = None,
 ) -> list[str]:
     """Paths of the data files that manifests vouch for, in order of time; empty slices have none."""
     store = store_at(path, conn_id)
-    found = _found(store, _query(event_type, action_id, start, end))
+    found = _found(store, _query(event_type, action_id, start, end, classification))
     return [store.path("", manifest.data) for manifest in found if manifest.data]
 
 
@@ -153,9 +175,11 @@ def _differs(manifest: Manifest, what: str) -> Np6DestinationError:
     return Np6DestinationError(f"the data file {manifest.data} {what}", cure="Pull its window again.")
 
 
-def _query(event_type: str, action_id: str, start: object, end: object) -> EventQuery:
+def _query(
+    event_type: str, action_id: str, start: object, end: object, classification: str | None
+) -> EventQuery:
     span = Window(parse_moment("start", start), parse_moment("end", end))
-    return EventQuery.checked(event_type, action_id, span)
+    return EventQuery.checked(event_type, action_id, span, classification)
 
 
 def _found(store: Store, query: EventQuery) -> Iterator[Manifest]:

@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 import json
-import threading
-import time
 from collections.abc import Collection, Iterator
-from contextlib import closing
 from datetime import date, datetime
+from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseHook
 
-from airflow_provider_np6.np6.errors import Np6Error, Np6InputError, Np6NotFoundError
+from airflow_provider_np6.np6.errors import Np6InputError
 from airflow_provider_np6.np6.window import Window, iso_seconds
-from airflow_provider_np6.provider_info import (
-    CONN_FIELDS,
-    CONNECTION_TYPE,
-    DEFAULT_CONN_ID,
-    FIELD_BEHAVIOUR,
-)
+from airflow_provider_np6.provider_info import CONNECTION_TYPE, DEFAULT_CONN_ID, FIELD_BEHAVIOUR
 
 if TYPE_CHECKING:
     import requests
 
     from airflow_provider_np6.np6.client import Np6Client
+    from airflow_provider_np6.np6.query import EventQuery
     from airflow_provider_np6.np6.settings import Np6Settings
 
 TEST_SECONDS = 15
@@ -51,27 +45,9 @@ class Np6Hook(BaseHook):
     @classmethod
     def get_connection_form_widgets(cls) -> dict[str, Any]:
         """The form's own fields for Airflow up to 3.1; later ones read the provider's metadata."""
-        from flask_appbuilder.fieldwidgets import (
-            BS3PasswordFieldWidget,
-            BS3TextFieldWidget,
-        )
-        from wtforms import BooleanField, PasswordField, StringField
-        from wtforms.validators import Optional
+        from airflow_provider_np6.hooks.form import widgets
 
-        widgets: dict[str, Any] = {}
-        for name, field in CONN_FIELDS.items():
-            label, description, schema = field["label"], field["description"], field["schema"]
-            if "boolean" in schema["type"]:
-                widgets[name] = BooleanField(label, default=schema["default"], description=description)
-                continue
-            secret = schema.get("format") == "password"
-            widgets[name] = (PasswordField if secret else StringField)(
-                label,
-                widget=(BS3PasswordFieldWidget if secret else BS3TextFieldWidget)(),
-                description=description,
-                validators=[Optional()],
-            )
-        return widgets
+        return widgets()
 
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
@@ -107,16 +83,9 @@ class Np6Hook(BaseHook):
 
         Takes :data:`TEST_SECONDS` at most.
         """
-        outcome = (False, f"No answer within {TEST_SECONDS} s: check the host and the way to it.")
+        from airflow_provider_np6.hooks.testing import outcome_within
 
-        def ask() -> None:
-            nonlocal outcome
-            outcome = self._tested()
-
-        asking = threading.Thread(target=ask, daemon=True)
-        asking.start()
-        asking.join(TEST_SECONDS - 0.5)
-        return outcome
+        return outcome_within(TEST_SECONDS, self._read_connection)
 
     def list_actions(
         self,
@@ -125,6 +94,7 @@ class Np6Hook(BaseHook):
         created_before: datetime | date | str | None = None,
         types: Collection[str] | None = None,
         states: Collection[int] | None = None,
+        names: str | None = None,
     ) -> list[dict[str, Any]]:
         """The account's actions in order of their ids, as ``GET /actions`` gives them.
 
@@ -135,6 +105,8 @@ class Np6Hook(BaseHook):
         :param created_before: first creation that is too late.
         :param types: types to keep, such as ``mailMessage``; None keeps all.
         :param states: states to keep, such as 50; None keeps all.
+        :param names: pattern that an action's ``name`` must match whole, with ``*`` and ``?``, whatever the
+            letters' case: ``"welcome*"``; None keeps all.
         :raises Np6Error: if NP6 cannot be asked; Np6NotFoundError if the endpoint is gone.
         """
         from airflow_provider_np6.np6.moments import parse_moment
@@ -149,19 +121,46 @@ class Np6Hook(BaseHook):
             for action in self.client.list_actions(parameters)
             if (types is None or action.get("type") in types)
             and (states is None or (action.get("informations") or {}).get("state") in states)
+            and (names is None or fnmatchcase(str(action.get("name") or "").casefold(), names.casefold()))
         ]
         return sorted(actions, key=lambda action: str(action["id"]))
+
+    def list_action_ids(self, **filters: Any) -> list[str]:
+        """Ids of the account's actions, ready for ``.expand(action_id=…)``.
+
+        :param filters: those of :meth:`list_actions`.
+        :raises Np6InputError: if there are more than Airflow maps a task over.
+        :raises Np6Error: if NP6 cannot be asked.
+        """
+        from airflow.providers.common.compat.sdk import conf
+
+        ids = [action["id"] for action in self.list_actions(**filters)]
+        most = conf.getint("core", "max_map_length", fallback=1_024)
+        if len(ids) > most:
+            raise Np6InputError(
+                f"there are {len(ids)} actions, and Airflow maps a task over {most} at most"
+                " ([core] max_map_length)",
+                cure="Pull them by one request, action_id='*'; or choose fewer by types, states, names or"
+                " creation; or raise that setting.",
+            )
+        return ids
+
+    def get_statistics(self, action_id: str) -> dict[str, Any] | None:
+        """The counters of one action over its whole life, as ``GET /actions/{id}/statistics`` gives them.
+
+        Known from older vendor material only, such as ``feedback.bounce.hard``; None where this account has
+        no such thing any more.
+
+        :raises Np6Error: if NP6 cannot be asked.
+        """
+        return self.client.get_statistics(_single(action_id))
 
     def get_action(self, action_id: str) -> dict[str, Any]:
         """One action with its settings and content, as ``GET /actions/{id}`` gives it (documented).
 
         :raises Np6Error: if NP6 cannot be asked; Np6NotFoundError if there is no such action.
         """
-        from airflow_provider_np6.np6.query import ALL_ACTIONS, check_action_id
-
-        if action_id == ALL_ACTIONS:
-            raise Np6InputError("'*' is no action", cure="Give one action's id.")
-        return self.client.get_action(check_action_id(action_id))
+        return self.client.get_action(_single(action_id))
 
     def iter_events(
         self,
@@ -181,21 +180,39 @@ class Np6Hook(BaseHook):
         :param action_id: the action's id, or ``"*"`` for all.
         :param start: first moment, aware, or text with an offset, or a date meaning midnight UTC.
         :param end: first moment beyond the window.
+        :param classification: classes of robots, for hits only.
         :raises Np6Error: if the answer broke or is not what was asked for.
         """
         import msgspec
 
-        from airflow_provider_np6.np6.moments import parse_moment
         from airflow_provider_np6.np6.pull import iter_proven
-        from airflow_provider_np6.np6.query import EventQuery
 
-        if classification:
-            raise Np6InputError(f"{event_type} take no classification", cure="It is for hits only.")
-        window = Window(parse_moment("start", start), parse_moment("end", end))
-        query = EventQuery.checked(event_type, action_id, window)
-        for events in iter_proven(self.client, query):
+        for events in iter_proven(self.client, _query(event_type, action_id, start, end, classification)):
             for item in events.items:
                 yield msgspec.json.decode(item)
+
+    def count_events(
+        self,
+        event_type: str,
+        action_id: str,
+        *,
+        start: datetime | date | str,
+        end: datetime | date | str,
+        classification: str | None = None,
+    ) -> int:
+        """How many events there are in ``[start, end)``, each once: streamed, proven complete as a pull is,
+        and not kept.
+
+        :param event_type: path of the event type, such as ``bounces``.
+        :param action_id: the action's id, or ``"*"`` for all.
+        :param start: first moment, aware, or text with an offset, or a date meaning midnight UTC.
+        :param end: first moment beyond the window.
+        :param classification: classes of robots, for hits only.
+        :raises Np6Error: if an answer broke for good or is not what was asked for.
+        """
+        from airflow_provider_np6.np6.counting import count
+
+        return count(self.client, _query(event_type, action_id, start, end, classification)).events
 
     def _read_connection(self) -> tuple[Np6Settings, dict[str, Any]]:
         from airflow.providers.common.compat.sdk import mask_secret
@@ -217,30 +234,27 @@ class Np6Hook(BaseHook):
         )
         return settings, extra
 
-    def _tested(self) -> tuple[bool, str]:
-        from airflow_provider_np6.np6.client import Np6Client, chunks
-        from airflow_provider_np6.np6.settings import unknown_extras
 
-        try:
-            settings, extra = self._read_connection()
-            unknown = unknown_extras(extra)
-            if unknown:
-                return False, f"The connection has an {'; an '.join(unknown)}."
-            now = iso_seconds(time.time_ns() // 1_000_000)
-            with (
-                closing(Np6Client(settings)) as client,
-                client.answer("/actions", {"creation_start": now}, timeout=(5, 8)) as response,
-            ):
-                start = next(chunks(response), b"").lstrip()[:1]
-            if start == b"[":
-                return True, f"{settings.base_url} accepts the API key."
-            return False, f"{settings.base_url} answered, but not as NP6 does: check the host."
-        except Np6NotFoundError:
-            return True, "NP6 answers, but has no list of actions for this account: key not verifiable."
-        except Np6Error as error:
-            return False, str(error)
-        except Exception as error:  # whatever else it is, its text may hold the key
-            return False, f"The test failed: {type(error).__name__}."
+def _single(action_id: str) -> str:
+    from airflow_provider_np6.np6.query import ALL_ACTIONS, check_action_id
+
+    if action_id == ALL_ACTIONS:
+        raise Np6InputError("'*' is no action", cure="Give one action's id.")
+    return check_action_id(action_id)
+
+
+def _query(
+    event_type: str,
+    action_id: str,
+    start: datetime | date | str,
+    end: datetime | date | str,
+    classification: str | None,
+) -> EventQuery:
+    from airflow_provider_np6.np6.moments import parse_moment
+    from airflow_provider_np6.np6.query import EventQuery
+
+    window = Window(parse_moment("start", start), parse_moment("end", end))
+    return EventQuery.checked(event_type, action_id, window, classification)
 
 
 def _object(conn_id: str, extra: str | None) -> dict[str, Any]:

@@ -119,6 +119,17 @@ class Np6Client:
             raise Np6AnswerError("the answer is not an action", where=path)
         return action
 
+    def get_statistics(self, action_id: str) -> dict[str, Any] | None:
+        """``GET /actions/{id}/statistics`` (older vendor material): counters, or None where it is gone."""
+        path = f"/actions/{action_id}/statistics"
+        try:
+            counters = self.get_json(path)
+        except Np6NotFoundError:
+            return None
+        if not isinstance(counters, dict):
+            raise Np6AnswerError("the answer is no set of counters", where=path)
+        return counters
+
 
 def chunks(response: requests.Response) -> Iterator[bytes]:
     """The body, unpacked, in pieces of at most :data:`CHUNK` bytes.

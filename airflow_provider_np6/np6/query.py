@@ -5,24 +5,20 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from difflib import get_close_matches
-from enum import StrEnum
 from urllib.parse import quote
 
+from airflow_provider_np6.np6.catalogue import CATALOGUE, EventType
 from airflow_provider_np6.np6.errors import Np6InputError
 from airflow_provider_np6.np6.window import Window, iso_seconds
+
+__all__ = ["ALL_ACTIONS", "EventQuery", "EventType", "check_action_id", "check_event_type"]
 
 ALL_ACTIONS = "*"
 
 _ACTION_ID = re.compile(r"(?!__)[A-Za-z0-9_-]+")
+_CLASS = re.compile(r"[A-Za-z0-9_-]+")
+_MAX_CLASSIFICATION = 100  # characters, as databases keep them
 _RAW_PATH = re.compile(r"(?:/[A-Za-z0-9_.-]+)+")
-
-
-class EventType(StrEnum):
-    """The event types with a name of their own: paths below ``/actions/{id}/events/`` (documented)."""
-
-    BOUNCES = "bounces"
-    CANCELLATIONS = "cancellations"
-    RESPONSES_STOP = "responses/stop"
 
 
 def _given(name: str, value: object) -> str:
@@ -69,6 +65,30 @@ def check_action_id(value: object) -> str:
     return action
 
 
+def check_classification(event_type: str, value: object) -> str:
+    """``value`` as the dataset's name has it: classes of robots, sorted, each once, with commas between.
+
+    Documented for hits: a comma list of ``genericrobot``, ``mpp`` (Apple's mail privacy proxy) and ``gsr``
+    (Google's security robot). Inferred: without it hits of robots are left out, with it only those of the
+    named classes come. A value that means "all" is not known; other names are passed on as they are.
+
+    :param event_type: checked already; of paths of one's own nothing is known, so that they may have it.
+    :param value: a text; None, "" and "None" mean none.
+    :raises Np6InputError: if it is no such list, or the event type takes none.
+    """
+    if value is None or (isinstance(value, str) and value.strip() in ("", "None")):
+        return ""
+    if not event_type.startswith("/") and not CATALOGUE[EventType(event_type)].classified:
+        raise Np6InputError(f"{event_type} take no classification", cure="It is for hits only.")
+    names = [name.strip() for name in value.split(",")] if isinstance(value, str) else []
+    if not names or len(str(value)) > _MAX_CLASSIFICATION or not all(map(_CLASS.fullmatch, names)):
+        raise Np6InputError(
+            f"classification {value!r} is no list of classes",
+            cure="Write the names with commas between, such as 'gsr,mpp'.",
+        )
+    return ",".join(sorted(set(names)))
+
+
 @dataclass(frozen=True)
 class EventQuery:
     """One event type of one action (or of all, ``"*"``) over one window."""
@@ -79,32 +99,41 @@ class EventQuery:
     classification: str = ""
 
     @classmethod
-    def checked(cls, event_type: object, action_id: object, window: Window) -> EventQuery:
+    def checked(
+        cls, event_type: object, action_id: object, window: Window, classification: object = None
+    ) -> EventQuery:
         """A query of arguments as users give them.
 
-        :raises Np6InputError: for an unknown event type, an empty id or one outside ``[A-Za-z0-9_-]``.
+        :raises Np6InputError: for an unknown event type, an empty id or one outside ``[A-Za-z0-9_-]``, or a
+            classification that the type does not take.
         """
-        return cls(check_event_type(event_type), check_action_id(action_id), window)
+        name = check_event_type(event_type)
+        return cls(name, check_action_id(action_id), window, check_classification(name, classification))
 
     @property
     def path(self) -> str:
         """``/actions/{id}/events/{type}``, or ``/actions/events/{type}`` for every action.
 
-        The first form is documented for the three named types, the second for cancellations and
-        inferred for the others.
+        Which of these are documented stands in the :mod:`~airflow_provider_np6.np6.catalogue`; the mixed
+        stream has no ``{type}``.
         """
         action = "" if self.action_id == ALL_ACTIONS else f"/{quote(self.action_id, safe='')}"
-        return f"/actions{action}/events/{self.event_type.removeprefix('/')}"
+        below = "" if self.event_type == EventType.EVENTS else f"/{self.event_type.removeprefix('/')}"
+        return f"/actions{action}/events{below}"
 
     def parameters(self, asked: Window, sort: str = "asc") -> dict[str, str]:
         """What is asked for a part of the window: ``start`` and ``end`` as ISO date-times in whole
         seconds, the form that NP6 documents, and the order: without ``sort`` it is undefined (documented).
         """
         whole = asked.in_whole_seconds()
-        return {"start": iso_seconds(whole.start), "end": iso_seconds(whole.end), "sort": sort}
+        found = {"start": iso_seconds(whole.start), "end": iso_seconds(whole.end), "sort": sort}
+        if self.classification:
+            found["classification"] = self.classification
+        return found
 
     @property
     def where(self) -> str:
         """The query in an error's or a log's words."""
         action = "all actions" if self.action_id == ALL_ACTIONS else f"action {self.action_id}"
-        return f"{self.event_type} of {action}, window {self.window}"
+        classes = f" by {self.classification}" if self.classification else ""
+        return f"{self.event_type}{classes} of {action}, window {self.window}"

@@ -38,7 +38,8 @@ class Np6EventsOperator(BaseOperator):
     .. seealso:: the example DAGs in ``dags/``.
 
     :param event_type: path of the event type below ``/actions/{id}/events/``: one of
-        :class:`~airflow_provider_np6.np6.query.EventType`, or any other as ``"/custom/path"``. (templated)
+        :class:`~airflow_provider_np6.np6.catalogue.EventType`, or any other as ``"/custom/path"``.
+        (templated)
     :param action_id: id of the action, such as ``000PE4``; ``"*"`` for all, by one request. (templated)
     :param destination: absolute path or URI of a tree of files, or a
         :class:`~airflow_provider_np6.destinations.FileDestination` or
@@ -48,7 +49,9 @@ class Np6EventsOperator(BaseOperator):
     :param window_end: first moment beyond the window. (templated)
     :param period: length of the window where the run's interval is empty, as with a cron string on
         Airflow 3: the window is that long before the logical date.
-    :param classification: classes of robots among hits; for hits only. (templated)
+    :param classification: for hits only: the classes of robots whose hits are wanted, a comma list of
+        ``genericrobot``, ``mpp`` and ``gsr``; they are a dataset of their own. Without it hits of robots
+        are left out, as far as is known. (templated)
     :param settle: how long ago a window must have ended before it is pulled; a younger one waits.
     :param on_invalid: what to do about an event that cannot be proven: ``fail``, or ``quarantine`` to set
         it aside with its reason, at most 1 % and 1,000.
@@ -143,7 +146,7 @@ class Np6EventsOperator(BaseOperator):
     def _execute(self, context: Context, window: Window | None) -> dict[str, Any]:
         self._check_modes()
         window = window or resolve_window(context, self.window_start, self.window_end, self.period)
-        query = EventQuery.checked(self.event_type, self.action_id, window)
+        query = EventQuery.checked(self.event_type, self.action_id, window, self.classification)
         destination = destination_of(self.destination)
         self._name_map_index(context, query)
         hook = Np6Hook(self.np6_conn_id)
@@ -213,8 +216,6 @@ class Np6EventsOperator(BaseOperator):
             raise Np6InputError(
                 f"personal_data is {self.personal_data!r}", cure="This version knows 'keep' only."
             )
-        if self.classification not in (None, "", "None"):
-            raise Np6InputError(f"{self.event_type} take no classification", cure="It is for hits only.")
 
     def _name_map_index(self, context: Any, query: EventQuery) -> None:
         """Name mapped instances, ``bounces · 000PE4``, unless the DAG names them itself."""

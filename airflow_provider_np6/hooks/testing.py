@@ -1,0 +1,59 @@
+"""The test of a connection: one cheap question, and its outcome in a sentence."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_np6.np6.errors import Np6Error, Np6NotFoundError
+from airflow_provider_np6.np6.window import iso_seconds
+
+if TYPE_CHECKING:
+    from airflow_provider_np6.np6.settings import Np6Settings
+
+Read = Callable[[], "tuple[Np6Settings, dict[str, Any]]"]
+"""Gives the connection's settings and its extras as they were written."""
+
+
+def outcome_within(seconds: float, read: Read) -> tuple[bool, str]:
+    """Whether the connection works, and a sentence on it; never the key."""
+    outcome = (False, f"No answer within {seconds} s: check the host and the way to it.")
+
+    def ask() -> None:
+        nonlocal outcome
+        outcome = _outcome(read)
+
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(seconds - 0.5)
+    return outcome
+
+
+def _outcome(read: Read) -> tuple[bool, str]:
+    """Ask for the actions created from now on."""
+    from airflow_provider_np6.np6.client import Np6Client, chunks
+    from airflow_provider_np6.np6.settings import unknown_extras
+
+    try:
+        settings, extra = read()
+        unknown = unknown_extras(extra)
+        if unknown:
+            return False, f"The connection has an {'; an '.join(unknown)}."
+        now = iso_seconds(time.time_ns() // 1_000_000)
+        with (
+            closing(Np6Client(settings)) as client,
+            client.answer("/actions", {"creation_start": now}, timeout=(5, 8)) as response,
+        ):
+            start = next(chunks(response), b"").lstrip()[:1]
+        if start == b"[":
+            return True, f"{settings.base_url} accepts the API key."
+        return False, f"{settings.base_url} answered, but not as NP6 does: check the host."
+    except Np6NotFoundError:
+        return True, "NP6 answers, but has no list of actions for this account: key not verifiable."
+    except Np6Error as error:
+        return False, str(error)
+    except Exception as error:  # whatever else it is, its text may hold the key
+        return False, f"The test failed: {type(error).__name__}."

@@ -1,0 +1,162 @@
+"""The event types that NP6 has, and what is known of each.
+
+A row of :data:`CATALOGUE` says where a type is asked for, whether NP6 documents that, and which columns its
+events fill. Types that are missing here, or come later, are asked for by their path: ``"/custom/path"``.
+Complaints are documented as a type, but nobody tells their path.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+Mark = Literal["documented", "inferred", "unknown"]
+
+
+class EventType(StrEnum):
+    """Paths below ``/actions/{id}/events/``, and below ``/actions/events/`` for all actions."""
+
+    EXECUTIONS = "executions"
+    """A send was requested; inferred from other families of the API."""
+    ACTIVATIONS = "activations"
+    """A message was handed over; documented."""
+    CANCELLATIONS = "cancellations"
+    """A message was not sent; documented."""
+    BOUNCES = "bounces"
+    """A message came back; documented."""
+    RESPONSES_STOP = "responses/stop"
+    """A STOP answer to an SMS; documented."""
+    RESPONSES_REPLY = "responses/reply"
+    """Another answer; undocumented, its shape is unknown."""
+    HITS = "hits"
+    """Every hit; inferred."""
+    HITS_OPEN = "hits/open"
+    """A message was opened; documented for contacts, inferred for actions."""
+    HITS_REDIRECTION = "hits/redirection"
+    """A link was followed; documented for contacts, inferred for actions."""
+    HITS_UNSUBSCRIBE = "hits/unsubscribe"
+    """The link to unsubscribe was followed; documented for contacts, inferred for actions."""
+    HITS_MIRROR = "hits/mirror"
+    """The mirror page was looked at; documented."""
+    HITS_FORM = "hits/form"
+    """A form was sent; documented for contacts, inferred for actions."""
+    EVENTS = "events"
+    """Everything in one stream: a dataset of its own, whose ``payload_type`` tells the events apart;
+    documented for all actions, inferred for one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CatalogueRow:
+    """What is known of one event type.
+
+    :param what: what its events say.
+    :param payload_type: the ``type`` in its events; None where several come, or none is known.
+    :param mark: whether ``/actions/{id}/events/…`` is documented.
+    :param all_actions: whether ``/actions/events/…`` is.
+    :param columns: columns that its events fill besides :data:`COMMON`; of "inferred" and "unknown" types
+        as their shape is inferred too.
+    :param classified: whether it takes the parameter ``classification`` (documented for hits).
+    """
+
+    event_type: EventType
+    what: str
+    payload_type: str | None
+    mark: Mark
+    all_actions: Mark
+    columns: tuple[str, ...]
+    classified: bool = False
+
+
+COMMON = ("event_id", "event_type", "classification", "action_id", "occurred_at", "channel", "agency",
+          "customer", "payload", "pulled_at")  # fmt: skip
+"""Columns that events of every type fill; ``action_id`` of "*" only where the event tells it."""
+
+_SEND = ("payload_type", "message_id", "thread_id", "sent_at")
+_ACTIVATION = (*_SEND, "recipient", "target_id")
+_EXECUTION = (*_SEND, "target_id", "target_unicity", "target_hash")
+_BOUNCE = ("bounce_verdict", "bounce_status", "bounce_code", "bounce_diagnostic", "bounce_mta",
+           "bounce_subject", "bounce_subject_detail")  # fmt: skip
+_CANCELLATION = ("cancellation_type", "cancellation_message")
+_HIT = (*_ACTIVATION, "hit_type")
+
+
+def _hits(event_type: EventType, what: str, mark: Mark = "inferred") -> CatalogueRow:
+    return CatalogueRow(
+        event_type=event_type,
+        what=what,
+        payload_type="hit",
+        mark=mark,
+        all_actions="inferred",
+        columns=_HIT,
+        classified=True,
+    )
+
+
+_ROWS = (
+    CatalogueRow(
+        event_type=EventType.EXECUTIONS,
+        what="send requested",
+        payload_type="execution",
+        mark="inferred",
+        all_actions="inferred",
+        columns=_EXECUTION,
+    ),
+    CatalogueRow(
+        event_type=EventType.ACTIVATIONS,
+        what="message handed over",
+        payload_type="activation",
+        mark="documented",
+        all_actions="inferred",
+        columns=(*_ACTIVATION, "target_unicity", "target_hash"),
+    ),
+    CatalogueRow(
+        event_type=EventType.CANCELLATIONS,
+        what="message not sent",
+        payload_type="cancellation",
+        mark="documented",
+        all_actions="documented",
+        columns=(*_EXECUTION, *_CANCELLATION),
+    ),
+    CatalogueRow(
+        event_type=EventType.BOUNCES,
+        what="message came back",
+        payload_type="bounce",
+        mark="documented",
+        all_actions="inferred",
+        columns=(*_ACTIVATION, *_BOUNCE),
+    ),
+    CatalogueRow(
+        event_type=EventType.RESPONSES_STOP,
+        what="STOP answer to an SMS",
+        payload_type=None,
+        mark="documented",
+        all_actions="inferred",
+        columns=(),
+    ),
+    CatalogueRow(
+        event_type=EventType.RESPONSES_REPLY,
+        what="other answer to an SMS",
+        payload_type="reply",
+        mark="unknown",
+        all_actions="unknown",
+        columns=("payload_type",),
+    ),
+    _hits(EventType.HITS, "every hit"),
+    _hits(EventType.HITS_OPEN, "message opened"),
+    _hits(EventType.HITS_REDIRECTION, "link followed"),
+    _hits(EventType.HITS_UNSUBSCRIBE, "link to unsubscribe followed"),
+    _hits(EventType.HITS_MIRROR, "mirror page looked at", "documented"),
+    _hits(EventType.HITS_FORM, "form sent"),
+    CatalogueRow(
+        event_type=EventType.EVENTS,
+        what="everything, mixed",
+        payload_type=None,
+        mark="inferred",
+        all_actions="documented",
+        columns=(*_ACTIVATION, "target_unicity", "target_hash", *_BOUNCE, *_CANCELLATION, "hit_type"),
+    ),
+)
+
+CATALOGUE = {row.event_type: row for row in _ROWS}
+"""Every event type with a known path."""
