@@ -57,6 +57,7 @@ def get_provider_info() -> dict[str, Any]:
         "operators": [
             {"integration-name": "NP6", "python-modules": ["airflow_provider_np6.operators.events"]}
         ],
+        "sensors": [{"integration-name": "NP6", "python-modules": ["airflow_provider_np6.sensors.events"]}],
         "triggers": [{"integration-name": "NP6", "python-modules": ["airflow_provider_np6.triggers.moment"]}],
         "connection-types": [
             {

@@ -28,9 +28,11 @@ from airflow_provider_np6.np6.errors import (
 )
 from airflow_provider_np6.np6.rate_limit import RateLimit, asked_delay
 from airflow_provider_np6.np6.retrying import Attempts, wait_for_limit
+from airflow_provider_np6.np6.scanning import SPACE
 from airflow_provider_np6.np6.session import Np6Session
 
 if TYPE_CHECKING:
+    from airflow_provider_np6.np6.query import EventQuery
     from airflow_provider_np6.np6.settings import Np6Settings
 
 CHUNK = 256 * 1024
@@ -94,6 +96,18 @@ class Np6Client:
             except msgspec.DecodeError:
                 raise Np6AnswerError("the answer is not JSON", where=path, **facts(response)) from None
 
+    def has_events(self, query: EventQuery) -> bool:
+        """Whether there is any event of ``query``: reads the first bytes of the answer and hangs up."""
+        asked = query.parameters(query.window)
+        del asked["sort"]  # order costs NP6 time, and means nothing here
+        attempts = Attempts(self.settings)
+        while True:
+            try:
+                with self.answer(query.path, asked) as response:
+                    return _begins_with_element(response)
+            except Np6Error as error:
+                attempts.wait_or_raise(error.at(query.where))
+
     def list_actions(self, parameters: Mapping[str, str]) -> list[dict[str, Any]]:
         """``GET /actions``: documented, yet marked deprecated without a replacement.
 
@@ -129,6 +143,18 @@ class Np6Client:
         if not isinstance(counters, dict):
             raise Np6AnswerError("the answer is no set of counters", where=path)
         return counters
+
+
+def _begins_with_element(response: requests.Response) -> bool:
+    begun = b""
+    for piece in chunks(response):
+        begun = (begun + piece).lstrip(SPACE)
+        if begun[:1] not in (b"", b"["):
+            raise Np6AnswerError("the answer is not the array that NP6 documents", **facts(response))
+        inside = begun[1:].lstrip(SPACE)
+        if inside:
+            return inside[:1] != b"]"
+    raise Np6TruncatedError("the answer ends before its first event", **facts(response))
 
 
 def chunks(response: requests.Response) -> Iterator[bytes]:

@@ -1,0 +1,21 @@
+"""Errors that another try cannot cure end the task for good."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from airflow.providers.common.compat.sdk import AirflowFailException
+
+from airflow_provider_np6.np6.errors import Np6Error
+
+
+@contextmanager
+def failing_for_good() -> Iterator[None]:
+    """Turn final errors into :class:`AirflowFailException`, and leave the others to Airflow's retries."""
+    try:
+        yield
+    except Np6Error as error:
+        if error.final:
+            raise AirflowFailException(str(error)) from None
+        raise
