@@ -49,12 +49,12 @@ class FileDestination(Destination):
         return self.path
 
     @contextmanager
-    def open(self, query: EventQuery, account: str) -> Iterator[Landing]:
+    def open(self, query: EventQuery, account: str, personal_data: str = "keep") -> Iterator[Landing]:
         path = text_field(self, "path")
         check_format(self.format)
         conn_id = None if self.conn_id in (None, "", "None") else self.conn_id
         with _failures_of(path, "cannot be used", Np6InputError):
-            tree = Tree(store_at(path, conn_id), query, account)
+            tree = Tree(store_at(path, conn_id), query, account, personal_data)
             tree.check_account()
             tree.check_slices()
         landing = _FileLanding(tree, self.format)
@@ -207,7 +207,7 @@ class _FileLanding:
             requests=proof.requests,
             pulled_at=iso(proof.pulled_at),
             account=self._tree.account,
-            personal_data="keep",
+            personal_data=self._tree.personal_data,
         )
 
     def _where(self) -> dict[str, Any]:

@@ -9,8 +9,8 @@ remembered without it. Whatever is not as documented is left to
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from operator import attrgetter
-from typing import Any, cast
+from operator import attrgetter, contains
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 from msgspec import UNSET, Raw
@@ -24,17 +24,21 @@ from airflow_provider_np6.privacy.documented import (
 )
 from airflow_provider_np6.privacy.events import is_plain
 from airflow_provider_np6.privacy.patterns import PHONE
-from airflow_provider_np6.privacy.policy import Policy
 from airflow_provider_np6.privacy.pseudonyms import folded
 from airflow_provider_np6.privacy.shape import EVENT, Shape
+
+if TYPE_CHECKING:
+    from airflow_provider_np6.privacy.policy import Policy
 
 MAX_KNOWN = 4_096
 """Codes, and parts of events of each kind, that are remembered."""
 
+MAX_PART = 4_096
+"""Bytes of a part that is remembered."""
+
 _MARK = b"\0"  # no JSON holds it unescaped
 _NEVER = "\n"  # nor this
 _AT, _AT_ESCAPED = "\1", b"\\u0001"
-_UNUSUAL = {b"", b"u"}  # after a backslash: what may be spelled in yet another way
 _TARGET = ("id", "value", "unicity", "hash")
 _PARTS = {
     "identity": EVENT["identity"],
@@ -60,7 +64,7 @@ class Documented:
         :param lines: one event a line, with a newline after each.
         :raises NotAsDocumentedError: if one of them is not as documented.
         """
-        if b"%" in lines or {escape[:1] for escape in lines.split(b"\\")[1:]} & _UNUSUAL:
+        if b"%" in lines or _is_escaped_oddly(lines):
             raise NotAsDocumentedError
         try:
             events: list[Event] = decode_lines(lines)
@@ -112,20 +116,24 @@ class Documented:
                 self._redact_parts(details, name, parts, own)
 
     def _redact_parts(self, details: list[Detail], name: str, parts: list[Any], own: _Own) -> None:
-        plain, others = self._plain[name], own.others
-        for at, (raw, address) in enumerate(zip(parts, own.addresses, strict=True)):
+        known, addresses = self._plain[name], own.addresses
+        texts = []
+        for at, raw in enumerate(parts):
             if raw is UNSET:
+                texts.append("")
                 continue
-            part = template = bytes(raw)
-            if address and b"@" in part:
-                template = part.replace(address.encode(), _MARK)
-            text = plain.get(template) or self._learned(name, template)
-            for values in others:
-                if values[at] in text:
+            part = bytes(raw)
+            if b"@" in part:
+                if not addresses[at]:
                     raise NotAsDocumentedError
-            if template is not part:
+                template = part.replace(addresses[at].encode(), _MARK)
                 token = own.address_tokens[at].encode().replace(_AT.encode(), _AT_ESCAPED)
                 setattr(details[at], name, Raw(template.replace(_MARK, token)))
+                part = template
+            texts.append(known.get(part) or self._learned(name, part))
+        for values in own.others:
+            if True in map(contains, texts, values):
+                raise NotAsDocumentedError
 
     def _learned(self, name: str, template: bytes) -> str:
         """A part that needs no second look, folded; it is remembered.
@@ -133,7 +141,11 @@ class Documented:
         :raises NotAsDocumentedError: for one that must be looked at string by string.
         """
         text = template.decode()
-        if b"@" in template or not is_plain(text, _PARTS[name], self._policy, _MARK.decode()):
+        if (
+            b"@" in template
+            or len(template) > MAX_PART
+            or not is_plain(text, _PARTS[name], self._policy, _MARK.decode())
+        ):
             raise NotAsDocumentedError
         plain = self._plain[name]
         if len(plain) >= MAX_KNOWN:
@@ -166,15 +178,16 @@ class _Own:
     def replace(self, objects: Sequence[Any], name: str) -> None:
         """Replace the member ``name`` of ``objects``, one an event, where it is there."""
         column: list[Text] = list(map(attrgetter(name), objects))
-        values = [value for value in column if value is not UNSET]
-        if not values:
+        missing = column.count(UNSET)
+        if missing == len(column):
             return
+        values = cast("list[str]", [value for value in column if value is not UNSET] if missing else column)
         if "" in values or values != list(map(str.strip, values)):
             raise NotAsDocumentedError
         tokens = self._policy.replacements(values)
         if self._policy.domains:
             tokens = [token.replace("@", _AT) for token in tokens]
-        if len(values) < len(column):
+        if missing:
             given = iter(tokens)
             tokens = ["" if value is UNSET else next(given) for value in column]
             column = ["" if value is UNSET else value for value in column]
@@ -208,6 +221,16 @@ class _Own:
             elif value:
                 raise NotAsDocumentedError
         self.others.append(others)
+
+
+def _is_escaped_oddly(lines: bytes) -> bool:
+    """Whether something may be spelled by a number, in JSON or in a text."""
+    at = lines.find(b"\\")
+    while at >= 0:
+        if lines[at + 1] in b"\\u":
+            return True
+        at = lines.find(b"\\", at + 2)
+    return False
 
 
 def _all_there(values: Iterable[Any]) -> list[Any]:

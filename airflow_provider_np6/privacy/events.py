@@ -6,14 +6,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from airflow_provider_np6.privacy.patterns import Span
-from airflow_provider_np6.privacy.policy import Policy
 from airflow_provider_np6.privacy.pseudonyms import folded, normalised
 from airflow_provider_np6.privacy.redaction import is_alone, redacted
 from airflow_provider_np6.privacy.shape import EVENT, Part, Shape, below, is_documented
 from airflow_provider_np6.privacy.spellings import read_json
+
+if TYPE_CHECKING:
+    from airflow_provider_np6.privacy.patterns import Span
+    from airflow_provider_np6.privacy.policy import Policy
 
 _TOKEN = re.compile(r'"((?:[^"\\]++|\\.)*+)"(\s*+:)?|[{}\[\]]|[^\s{}\[\],:"]++', re.DOTALL)
 _NUMBER = re.compile(r"-?[0-9]")
@@ -148,9 +150,7 @@ class _Walk:
         if not frame.is_object:
             return
         goes = frame.value is Part.DATA or (
-            self._removes_own
-            and frame.value is Part.OWN
-            and (not is_object or frame.place is Part.OWN)
+            self._removes_own and frame.value is Part.OWN and (not is_object or frame.place is Part.OWN)
         )
         if goes and frame.kept:
             self.removed.append((frame.end, end))

@@ -20,9 +20,9 @@ MIN_DIGITS = 8
 
 Span = tuple[int, int]
 
-_QUOTES = "«»„“”‟‘‛‹›"
+_QUOTES = "\u00ab\u00bb\u2018\u201b-\u201f\u2039\u203a"
 _LOCAL = re.compile(rf'[^\x00-\x20\x7f"(),:;<>@\[\\\]\s{_QUOTES}]*+')
-_LABEL = rf"[^\x00-\x2c./\x3a-\x40\x5b-\x5e`\x7b-\x7f\s{_QUOTES}’\ud800-\udfff]++"
+_LABEL = rf"[^\x00-\x2c./\x3a-\x40\x5b-\x5e`\x7b-\x7f\s{_QUOTES}\u2019\ud800-\udfff]++"
 _DOMAIN = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*+|\[[0-9A-Za-z.:]+\])")
 _SEPARATOR = r"[\s().\-/\u2010-\u2015\u2212]"
 PHONE = re.compile(rf"(?:\+{_SEPARATOR}{{0,3}})?\(?\+?\d(?:{_SEPARATOR}{{0,5}}\d){{{MIN_DIGITS - 1},}}")

@@ -42,14 +42,19 @@ class Policy:
         return self.replacements([text])[0]
 
 
+def check_mode(mode: object) -> None:
+    """:raises Np6InputError: for an unknown mode."""
+    if mode not in MODES:
+        raise Np6InputError(f"personal_data is {mode!r}", cure=f"Known are {', '.join(MODES)}.")
+
+
 def policy_of(mode: object, settings: Np6Settings, conn_id: str) -> Policy | None:
     """The policy that ``personal_data`` names; None for ``keep``.
 
     :raises Np6InputError: for an unknown mode, or where the connection's extra ``pseudonym_key`` is missing
         or too short.
     """
-    if mode not in MODES:
-        raise Np6InputError(f"personal_data is {mode!r}", cure=f"Known are {', '.join(MODES)}.")
+    check_mode(mode)
     if mode == "keep":
         return None
     if mode == "drop":

@@ -12,7 +12,6 @@ TOKEN = re.compile(r"[0-9a-f]{32}")
 """The shape of a token."""
 
 _DIGEST = 16  # bytes
-_LAST_DIGIT = re.compile(r"\d(?:\0|\Z)")
 _SEPARATORS = re.compile(r"\D+")
 
 
@@ -40,19 +39,20 @@ def normalised(text: str) -> str:
 
 
 def _all_normalised(texts: Sequence[str]) -> list[bytes]:
-    """Each of ``texts`` normalised, in UTF-8; at once where only the letter case of most must go."""
-    joined = "\0".join(texts)
-    plain = joined.casefold()
-    parts = plain.split("\0")
-    if len(plain) != len(joined) or len(parts) != len(texts) or len(plain.split()) > 1:
+    """Each of ``texts`` normalised, in UTF-8: many at once, where of most only the letter case must go."""
+    plain = list(map(str.casefold, texts))
+    joined = "\0".join(plain)
+    if (
+        len(joined) != len("\0".join(texts))  # there are characters without a single folded one
+        or len(joined.split()) > 1
+        or joined.count("\0") >= len(texts)
+    ):
         return [normalised(text).encode("utf-8", "surrogatepass") for text in texts]
-    if _LAST_DIGIT.search(plain):
-        parts = [
-            normalised(part) if part[-1:].isdigit() and (part.isdigit() or not part.isalnum()) else part
-            for part in parts
-        ]
-        plain = "\0".join(parts)
-    return plain.encode("utf-8", "surrogatepass").split(b"\0")
+    numbers = [part for part in plain if "@" not in part and (part.isdigit() or not part.isalnum())]
+    if numbers:  # or nearly, such as those of phones
+        known = {part: normalised(part) for part in numbers}
+        joined = "\0".join([known.get(part, part) for part in plain])
+    return joined.encode("utf-8", "surrogatepass").split(b"\0")
 
 
 class Pseudonyms:

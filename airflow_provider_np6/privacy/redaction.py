@@ -66,9 +66,7 @@ def _is_plain(text: str, own: Collection[str]) -> bool:
     return not any(value in text for value in own)
 
 
-def _split(
-    part: Part, find: Find, depth: int, replacement: Replacement, *, json: bool
-) -> Iterator[Part]:
+def _split(part: Part, find: Find, depth: int, replacement: Replacement, *, json: bool) -> Iterator[Part]:
     text, replaced = part
     found = [] if replaced else readings(text, json=json)
     if depth >= len(found):

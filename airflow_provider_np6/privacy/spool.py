@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from airflow_provider_np6.np6.proof import Spool
 from airflow_provider_np6.np6.verification import Events, Invalid, Item
 from airflow_provider_np6.privacy.batches import Documented, NotAsDocumentedError
 from airflow_provider_np6.privacy.events import redact
-from airflow_provider_np6.privacy.policy import Policy
+
+if TYPE_CHECKING:
+    from airflow_provider_np6.np6.proof import Spool
+    from airflow_provider_np6.privacy.policy import Policy
 
 
 class RedactingSpool:
