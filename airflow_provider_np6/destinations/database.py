@@ -137,8 +137,11 @@ def overlapping(window: Window) -> dict[str, Any]:
 
 
 def check_table(database: Database, cursor: Any, query: EventQuery, account: str, personal_data: str) -> None:
-    """:raises Np6ConflictError: if the table is another account's, holds personal data in another form, or the
-    same time pulled for all actions where this is a pull of one, or the other way round."""
+    """See what may not be added to the table.
+
+    :raises Np6ConflictError: if it is another account's, holds personal data in another form, or holds the
+        same time pulled for all actions where this is a pull of one, or the other way round.
+    """
     others = database.windows.select(cursor, ["account"], {"account <>": account})
     if others:
         raise Np6ConflictError(

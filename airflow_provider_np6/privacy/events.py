@@ -78,8 +78,9 @@ def is_plain(part: str, place: Shape | Part, policy: Policy, mark: str) -> bool:
         return False
     marks = [at for at, character in enumerate(part) if character == mark]
     free = [text for text in walk.texts if text.part is Part.FREE and text.kind != "number"]
+    filled = part.replace(mark, "x")  # two marks side by side are one word
     return all(
-        is_alone(part, at, at + 1) and any(text.start <= at < text.end for text in free) for at in marks
+        is_alone(filled, at, at + 1) and any(text.start <= at < text.end for text in free) for at in marks
     )
 
 

@@ -99,6 +99,6 @@ def _characters(escape: str) -> Iterator[tuple[str, int]]:
         units = bytes.fromhex(escape[2:6] + escape[8:])
         yield units.decode("utf-16-be"), 12
     elif len(escape) == 6:
-        yield chr(int(escape, 0)), 6
+        yield chr(int.from_bytes(bytes.fromhex(escape[2:]))), 6
     else:
         yield _SIMPLE.get(escape[1], escape[1]), 2
