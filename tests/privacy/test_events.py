@@ -122,7 +122,8 @@ def test_all_other_bytes_are_kept(
     def event(one: list[str]) -> str:
         t = [plain(text) for text in texts]
         return (
-            f'{{{space}{ENVELOPE},{space}"source":{{"detail":{{"activation"{space}:{{"recipient":"{one[0]}",'
+            f'{{{space}{ENVELOPE},{space}"source":{{"detail":'
+            f'{{"activation"{space}:{{"recipient":"{one[0]}",'
             f'"stamp":{{"id":"{t[0]}"}},"receiver":{{"type":"x"}}}},"{t[1]} {one[1]} ":[1e5,{space}"<{one[2]}>"'
             f',"{t[2]}",-0.0,true],"bounce":{{"{t[3]}":"{t[4]} {one[3]}; {one[4]}>"}}}}}}}}'
         )
@@ -306,7 +307,8 @@ def test_members_go_with_their_commas(members: str, left: str) -> None:
 
 
 def test_damaged_escapes_and_lone_surrogates_are_no_failure() -> None:
-    event = '{"source":{"detail":{"activation":{"recipient":"a\\ud83d@b.c"}}},"x":"\\ud83d \\u12 a\\ud83d@b.c \\q@b.c"}'
+    odd = '"\\ud83d \\u12 a\\ud83d@b.c \\q@b.c"'
+    event = f'{{"source":{{"detail":{{"activation":{{"recipient":"a\\ud83d@b.c"}}}}}},"x":{odd}}}'
     token = PSEUDONYMS.token("a\ud83d@b.c")
     found = redact(event, policy("pseudonymize"))
     assert found.count(token) == 2
