@@ -44,7 +44,7 @@ def _all_normalised(texts: Sequence[str]) -> list[bytes]:
     joined = "\0".join(plain)
     if (
         len(joined) != len("\0".join(texts))  # there are characters without a single folded one
-        or len(joined.split()) > 1
+        or joined.split() != [joined]  # white space
         or joined.count("\0") >= len(texts)
     ):
         return [normalised(text).encode("utf-8", "surrogatepass") for text in texts]

@@ -251,12 +251,12 @@ def test_another_mode_that_came_during_the_pull_is_refused_at_publication(
     destination = str(tmp_path / "lake") if kind == "files" else SqlDestination("np6_sql")
     between = False
 
-    def interfere(body: bytes) -> bytes:
+    def interfere(events: list[Stored]) -> list[Stored]:
         nonlocal between
         if not between:
             between = True
             pull(destination, "keep", event_type="responses/stop")
-        return body
+        return events
 
     sandbox.plan.add(Fault(change=interfere))
     with pytest.raises(AirflowFailException, match="personal_data 'keep'"):
