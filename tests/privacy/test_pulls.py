@@ -14,6 +14,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_np6.destinations import FileDestination, SqlDestination
+from airflow_provider_np6.destinations.tree import Tree
 from airflow_provider_np6.np6.errors import Np6AnswerError
 from airflow_provider_np6.operators.events import Np6EventsOperator
 from airflow_provider_np6.privacy.events import identities
@@ -262,6 +263,30 @@ def test_another_mode_that_came_during_the_pull_is_refused_at_publication(
     with pytest.raises(AirflowFailException, match="personal_data 'keep'"):
         pull(destination, "drop")
     assert between
+    if kind == "files":
+        (manifest,) = (tmp_path / "lake/_manifests").rglob("*.json")
+        assert json.loads(manifest.read_text())["event_type"] == "responses/stop"
+    else:
+        with closing(sqlite3.connect(sqlite_connection)) as database:
+            assert database.execute("SELECT DISTINCT event_type FROM np6_events").fetchall() == [
+                ("responses/stop",)
+            ]
+
+
+def test_a_form_that_is_claimed_at_the_same_time_withdraws_what_was_published(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store that cannot lock may take two first pulls at once: the one whose claim was replaced goes."""
+    record = Tree.record_account
+
+    def record_and_lose(tree: Tree) -> None:
+        record(tree)
+        (tmp_path / "_account.json").write_text('{"account": "np6_default", "personal_data": "keep"}')
+
+    monkeypatch.setattr(Tree, "record_account", record_and_lose)
+    with pytest.raises(AirflowFailException, match="personal_data 'keep'"):
+        pull(str(tmp_path), "drop")
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["_account.json"]
 
 
 def test_trees_and_tables_from_before_hold_what_was_kept(
