@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from airflow_provider_np6.np6.errors import Np6InputError
+from airflow_provider_np6.np6.errors import Np6ConflictError, Np6InputError
 
 if TYPE_CHECKING:
     from airflow_provider_np6.destinations.coverage import Held
@@ -53,9 +53,13 @@ class Destination:
         """Where it is, in one line for reports, without secrets."""
         raise NotImplementedError
 
-    def open(self, query: EventQuery, account: str) -> AbstractContextManager[Landing]:
+    def open(
+        self, query: EventQuery, account: str, personal_data: str = "keep"
+    ) -> AbstractContextManager[Landing]:
         """Check all that can be checked before a request is sent, and make ready to land.
 
+        :param personal_data: what is done with personal data, as it is recorded with the events: a mode,
+            and for tokens a colon and the fingerprint of their key.
         :raises Np6InputError: if the destination cannot be used.
         :raises Np6ConflictError: if it holds data that this pull must not replace.
         """
@@ -78,3 +82,26 @@ def text_field(destination: Destination, name: str) -> str:
     if not isinstance(value, str) or value.strip() in ("", "None"):
         raise Np6InputError(f"{name} of {type(destination).__name__} is {value!r}", cure=f"Give {name}.")
     return value
+
+
+def check_personal_data(what: str, stored: str, wanted: str, where: str) -> None:
+    """Refuse to mix events whose personal data is there in different forms.
+
+    :param stored: mode and key as the destination records them.
+    :param wanted: the pull's own.
+    :raises Np6ConflictError: if they differ.
+    """
+    if stored == wanted:
+        return
+    mode, _, key = wanted.partition(":")
+    if key and mode == stored.partition(":")[0]:
+        raise Np6ConflictError(
+            f"{what} holds tokens of another pseudonym_key: {stored!r}, not {wanted!r}",
+            cure="Give the connection the key that it was begun with, or begin another tree or table.",
+            where=where,
+        )
+    raise Np6ConflictError(
+        f"{what} was written with personal_data {stored!r}, and this pull's is {wanted!r}",
+        cure="Pull with the same personal_data, or into another tree or table.",
+        where=where,
+    )

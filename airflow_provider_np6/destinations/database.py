@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from airflow_provider_np6.destinations.base import check_personal_data
 from airflow_provider_np6.np6.errors import (
     Np6ConflictError,
     Np6DestinationError,
@@ -135,9 +136,12 @@ def overlapping(window: Window) -> dict[str, Any]:
     return {"window_start <": window.end, "window_end >": window.start}
 
 
-def check_table(database: Database, cursor: Any, query: EventQuery, account: str) -> None:
-    """:raises Np6ConflictError: if the table is another account's, or holds the same time pulled for all
-    actions where this is a pull of one, or the other way round."""
+def check_table(database: Database, cursor: Any, query: EventQuery, account: str, personal_data: str) -> None:
+    """See what may not be added to the table.
+
+    :raises Np6ConflictError: if it is another account's, holds personal data in another form, or holds the
+        same time pulled for all actions where this is a pull of one, or the other way round.
+    """
     others = database.windows.select(cursor, ["account"], {"account <>": account})
     if others:
         raise Np6ConflictError(
@@ -145,6 +149,9 @@ def check_table(database: Database, cursor: Any, query: EventQuery, account: str
             cure="Give each account a table of its own, or both connections the same extra account.",
             where=query.where,
         )
+    modes = "DISTINCT COALESCE(personal_data, 'keep')"  # a table from elsewhere may lack it
+    for (stored,) in database.windows.select(cursor, [modes], {}):
+        check_personal_data(f"table {database.events.name}", stored, personal_data, query.where)
     rival = "action_id <>" if query.action_id == ALL_ACTIONS else "action_id ="
     where = {**database.windows.dataset(query), rival: ALL_ACTIONS, **overlapping(query.window)}
     if database.windows.count(cursor, where):

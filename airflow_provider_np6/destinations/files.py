@@ -17,7 +17,7 @@ from airflow_provider_np6.destinations.manifest import Manifest
 from airflow_provider_np6.destinations.slices import Slice, Slices
 from airflow_provider_np6.destinations.store import store_at
 from airflow_provider_np6.destinations.tree import Tree
-from airflow_provider_np6.np6.errors import Np6DestinationError, Np6Error, Np6InputError
+from airflow_provider_np6.np6.errors import Np6ConflictError, Np6DestinationError, Np6Error, Np6InputError
 from airflow_provider_np6.np6.window import iso
 
 if TYPE_CHECKING:
@@ -51,10 +51,10 @@ class FileDestination(Destination):
         return self.path
 
     @contextmanager
-    def open(self, query: EventQuery, account: str) -> Iterator[Landing]:
+    def open(self, query: EventQuery, account: str, personal_data: str = "keep") -> Iterator[Landing]:
         check_format(self.format)
         with self._store() as store:
-            tree = Tree(store, query, account)
+            tree = Tree(store, query, account, personal_data)
             tree.check_account()
             tree.check_slices()
         landing = _FileLanding(tree, self.format)
@@ -175,16 +175,24 @@ class _FileLanding:
         size = slice_.data.size if slice_.data is not None and slice_.data_name else None
         claimed = tree.is_claimed(slice_.window)
         if not claimed and (size is None or store.size(slice_.folder, str(slice_.data_name)) == size):
-            tree.check_account()
+            try:
+                tree.check_account()
+            except Np6ConflictError:
+                self._withdraw(slice_, name)
+                raise
             return
-        store.remove(f"{layout.MANIFESTS}/{slice_.folder}", name)
-        if slice_.data_name:
-            store.remove(slice_.folder, slice_.data_name)
+        self._withdraw(slice_, name)
         raise Np6DestinationError(
             "another pull published events of this window at the same time",
             cure="What this one had published is withdrawn; the next try pulls it again.",
             where=tree.query.where,
         )
+
+    def _withdraw(self, slice_: Slice, name: str) -> None:
+        store = self._tree.store
+        store.remove(f"{layout.MANIFESTS}/{slice_.folder}", name)
+        if slice_.data_name:
+            store.remove(slice_.folder, slice_.data_name)
 
     def _is_superseded(self, manifests: str, name: str, proof: Proof) -> bool:
         if name not in self._tree.store.names(manifests):
@@ -217,7 +225,7 @@ class _FileLanding:
             requests=proof.requests,
             pulled_at=iso(proof.pulled_at),
             account=self._tree.account,
-            personal_data="keep",
+            personal_data=self._tree.personal_data,
         )
 
     def _where(self) -> dict[str, Any]:

@@ -14,13 +14,15 @@ if TYPE_CHECKING:
 
 def record(invalid: Invalid) -> dict[str, Any]:
     """``near`` (time of the last event before it), ``reason``, ``position`` (events before it),
-    ``sha256``, and ``event``: its text, or ``base64:…`` where it is no text."""
+    ``sha256``, and ``event``: its text, or ``base64:…`` where it is no text; missing where it must not be
+    kept."""
+    event = {} if invalid.item is None else {"event": _text(invalid.item)}
     return {
         "near": iso(invalid.near),
         "reason": invalid.reason,
         "position": invalid.position,
         "sha256": invalid.digest,
-        "event": _text(invalid.item),
+        **event,
     }
 
 

@@ -59,7 +59,7 @@ class SqlDestination(Destination):
         return f"{self.conn_id}: {schema}{self.table}"
 
     @contextmanager
-    def open(self, query: EventQuery, account: str) -> Iterator[Landing]:
+    def open(self, query: EventQuery, account: str, personal_data: str = "keep") -> Iterator[Landing]:
         database = self._database()
 
         def check() -> None:
@@ -68,11 +68,12 @@ class SqlDestination(Destination):
                     database, cursor, create=self.create, evolve=self.evolve
                 ):
                     cursor.execute(statement)
-                check_table(database, cursor, query, account)
+                check_table(database, cursor, query, account, personal_data)
 
         database.settle(check, "cannot be used", Np6InputError)
         with tempfile.TemporaryFile(prefix="np6-") as spool, tempfile.TemporaryFile(prefix="np6-") as aside:
-            yield _SqlLanding(database, query, account, _Spool(spool, aside, database.dialect, query))
+            landed = _Spool(spool, aside, database.dialect, query)
+            yield _SqlLanding(database, query, account, personal_data, landed)
 
     def held(self, query: EventQuery) -> list[Held]:
         database = self._database()
@@ -154,10 +155,13 @@ class _Spool:
 class _SqlLanding:
     """Replaces one window in one short transaction."""
 
-    def __init__(self, database: Database, query: EventQuery, account: str, spool: _Spool) -> None:
+    def __init__(
+        self, database: Database, query: EventQuery, account: str, personal_data: str, spool: _Spool
+    ) -> None:
         self._database = database
         self._query = query
         self._account = account
+        self._personal_data = personal_data
         self.spool = spool
 
     def publish(self, proof: Proof) -> dict[str, Any]:
@@ -184,7 +188,7 @@ class _SqlLanding:
         database, query = self._database, self._query
         load = database.dialect.take_over if take_over else database.dialect.load
         with database.transaction() as cursor:
-            check_table(database, cursor, query, self._account)
+            check_table(database, cursor, query, self._account, self._personal_data)
             recorded = Recorded(database, cursor, query)
             if recorded.is_superseded(query.window, proof.pulled_at):
                 return False
@@ -198,7 +202,7 @@ class _SqlLanding:
                 "invalid": proof.invalid,
                 "pulled_at": proof.pulled_at,
                 "account": self._account,
-                "personal_data": "keep",
+                "personal_data": self._personal_data,
                 "version": VERSION,
             }
             recorded.replace(query.window, row)
@@ -211,6 +215,7 @@ class _SqlLanding:
         rows = [
             {
                 **recorded.identity,
+                "event": None,
                 **found,
                 "near": min(max(database.ms(found["near"]), window.start), window.end - 1),
                 "pulled_at": pulled_at,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_provider_np6.destinations import layout
+from airflow_provider_np6.destinations.base import check_personal_data
 from airflow_provider_np6.np6.errors import Np6ConflictError
 from airflow_provider_np6.np6.query import ALL_ACTIONS, EventQuery
 from airflow_provider_np6.np6.window import Window
@@ -20,25 +21,34 @@ if TYPE_CHECKING:
 class Tree:
     """The slices of one query, known by their names; nothing is opened to find them."""
 
-    def __init__(self, store: Store, query: EventQuery, account: str) -> None:
+    def __init__(self, store: Store, query: EventQuery, account: str, personal_data: str) -> None:
         self.store = store
         self.query = query
         self.account = account
+        self.personal_data = personal_data
 
     def check_account(self) -> None:
+        """Refuse a tree of another account, or with personal data in another form.
+
+        :raises Np6ConflictError: then.
+        """
         if layout.ACCOUNT not in self.store.names(""):
             return
-        other = json.loads(self.store.read("", layout.ACCOUNT))["account"]
+        recorded = json.loads(self.store.read("", layout.ACCOUNT))
+        other = recorded["account"]
         if other != self.account:
             raise Np6ConflictError(
                 f"the tree holds events of account {other!r}, this connection's is {self.account!r}",
                 cure="Give each account a tree of its own, or both connections the same extra account.",
                 where=self.query.where,
             )
+        check_personal_data(
+            "the tree", recorded.get("personal_data", "keep"), self.personal_data, self.query.where
+        )
 
     def record_account(self) -> None:
         if layout.ACCOUNT not in self.store.names(""):
-            data = json.dumps({"account": self.account}).encode() + b"\n"
+            data = json.dumps({"account": self.account, "personal_data": self.personal_data}).encode() + b"\n"
             self.store.put(self.written("", layout.ACCOUNT, data), "", layout.ACCOUNT)
 
     def check_slices(self) -> None:

@@ -55,21 +55,18 @@ class Events:
 class Invalid:
     """Something in an answer that is no event of its window.
 
-    :param item: its bytes, as they came.
+    :param item: its bytes, as they came; None where they must not be kept.
     :param reason: what is wrong with it; never shows a part of it.
     :param position: how many events came before it.
     :param near: time in ms of the last event before it, or the window's start.
+    :param digest: its sha256, in hexadecimal.
     """
 
-    item: bytes
+    item: bytes | None
     reason: str
     position: int
     near: int
-
-    @property
-    def digest(self) -> str:
-        """Its sha256, in hexadecimal."""
-        return sha256(self.item).hexdigest()
+    digest: str
 
 
 def refuse(invalid: Invalid) -> None:
@@ -228,7 +225,7 @@ class Verifier:
             else:
                 moment = iso(time) if 0 <= time < 253_402_300_800_000 else f"{time} ms"
                 reason = f"has the time {moment}, outside of what was asked for"
-        invalid = Invalid(item, reason, self.events + before, near)
+        invalid = Invalid(item, reason, self.events + before, near, sha256(item).hexdigest())
         if invalid.digest not in self._digests:
             self._set_aside(invalid)
             self._digests.add(invalid.digest)

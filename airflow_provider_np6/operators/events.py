@@ -18,10 +18,13 @@ from airflow_provider_np6.np6.errors import Np6Error, Np6InputError, Np6Transien
 from airflow_provider_np6.np6.query import EventQuery
 from airflow_provider_np6.np6.window import Window, iso
 from airflow_provider_np6.operators.window import describe, resolve_window, wait_until
+from airflow_provider_np6.privacy.policy import check_mode, policy_of
 from airflow_provider_np6.provider_info import DEFAULT_CONN_ID
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_np6.privacy.policy import Policy
 
 
 class Np6EventsOperator(BaseOperator):
@@ -55,7 +58,9 @@ class Np6EventsOperator(BaseOperator):
     :param settle: how long ago a window must have ended before it is pulled; a younger one waits.
     :param on_invalid: what to do about an event that cannot be proven: ``fail``, or ``quarantine`` to set
         it aside with its reason, at most 1 % and 1,000.
-    :param personal_data: what to do with personal data: ``keep``.
+    :param personal_data: what to do with personal data: ``keep``; ``pseudonymize``, to replace it by keyed
+        tokens; ``pseudonymize+domain``, to leave an address's domain after its token; or ``drop``. Tokens
+        need the connection's extra ``pseudonym_key``.
     :param np6_conn_id: connection of type ``np6``. (templated)
     :param deferrable: wait in the triggerer instead of on a worker: for ``settle``, and where NP6 answers
         the first request with a wait longer than ``max_wait``.
@@ -150,13 +155,14 @@ class Np6EventsOperator(BaseOperator):
         destination = destination_of(self.destination)
         self._name_map_index(context, query)
         hook = Np6Hook(self.np6_conn_id)
+        policy = policy_of(self.personal_data, hook.settings, self.np6_conn_id)
         ready = wait_until(
             window, settle=self.settle, max_wait=hook.settings.max_wait, now=time.time_ns() // 1_000_000
         )
         if ready is not None:
             self._wait(window, ready, "The window settles")
         try:
-            report = self._pull(hook, query, destination)
+            report = self._pull(hook, query, destination, policy)
         except Np6TransientError as error:
             if self.deferrable and error.delay is not None and hook.client.requests <= 1:
                 self._wait(window, round((time.time() + error.delay) * 1_000), "NP6's rate limit is reset")
@@ -166,17 +172,21 @@ class Np6EventsOperator(BaseOperator):
                 context["outlet_events"][outlet].extra.update(report)
         return report
 
-    def _pull(self, hook: Np6Hook, query: EventQuery, destination: Destination) -> dict[str, Any]:
+    def _pull(
+        self, hook: Np6Hook, query: EventQuery, destination: Destination, policy: Policy | None
+    ) -> dict[str, Any]:
         from airflow_provider_np6.np6.pull import pull
+        from airflow_provider_np6.privacy.spool import RedactingSpool
 
+        recorded = "keep" if policy is None else policy.recorded
         begun = time.monotonic()
         self._pulling = True
         try:
-            with destination.open(query, hook.settings.account) as landing:
+            with destination.open(query, hook.settings.account, recorded) as landing:
                 proof = pull(
                     hook.client,
                     query,
-                    landing.spool,
+                    landing.spool if policy is None else RedactingSpool(landing.spool, policy),
                     settle=self.settle // timedelta(milliseconds=1),
                     quarantine=self.on_invalid == "quarantine",
                 )
@@ -209,13 +219,10 @@ class Np6EventsOperator(BaseOperator):
         return report
 
     def _check_modes(self) -> None:
-        """Refuse what this version does not do yet, before it does anything else."""
+        """Refuse what cannot be done before anything else is."""
         if self.on_invalid not in ("fail", "quarantine"):
             raise Np6InputError(f"on_invalid is {self.on_invalid!r}", cure="Give 'fail' or 'quarantine'.")
-        if self.personal_data != "keep":
-            raise Np6InputError(
-                f"personal_data is {self.personal_data!r}", cure="This version knows 'keep' only."
-            )
+        check_mode(self.personal_data)
 
     def _name_map_index(self, context: Any, query: EventQuery) -> None:
         """Name mapped instances, ``bounces · 000PE4``, unless the DAG names them itself."""

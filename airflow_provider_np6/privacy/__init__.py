@@ -1,0 +1,1 @@
+"""What becomes of personal data between NP6 and a destination."""
