@@ -149,7 +149,7 @@ class World:
 
 
 def _is_withheld(id_: str, share: float) -> bool:
-    """By the first digits of the id; ``_robot`` goes by the last, so that neither tells the other."""
+    """By the first digits of the id; by the last ones ``_robot`` goes."""
     return int(id_[:8], 16) < share * 16**8
 
 

@@ -112,6 +112,7 @@ def test_robots_are_asked_for_by_their_classes(sandbox: Sandbox, session: reques
     assert gsr
     assert ids("hits", classification="mpp,gsr") == mpp | gsr
     assert ids("hits", classification="") == ids("hits")
+    assert ids("hits", classification="mpp,") == mpp
     assert not ids("hits") & (mpp | gsr)
     assert ids("bounces", classification="mpp") == ids("bounces")
     mixed = set(answers(sandbox, session, "/actions/events", classification="mpp"))
