@@ -20,12 +20,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from airflow_provider_np6.sandbox.counters import statistics
 from airflow_provider_np6.sandbox.faults import Change, Fault, Plan
-from airflow_provider_np6.sandbox.world import EVENT_TYPES, HOUR, Stored, World
+from airflow_provider_np6.sandbox.world import ALL_EVENT_TYPES, HOUR, UNIONS, Stored, World
 
 _BLOCK = 64 * 1024
-_EVENTS = re.compile(r"/actions(?:/(?P<action>[^/]+))?/events/(?P<type>.+)")
-_ACTION = re.compile(r"/actions/(?P<action>[^/]+)")
+_EVENTS = re.compile(r"/actions(?:/(?P<action>[^/]+))?/events(?:/(?P<type>(?!events$).+))?")
+_ACTION = re.compile(r"/actions/(?P<action>[^/]+)(?P<statistics>/statistics)?")
 
 
 class _RefusedError(Exception):
@@ -132,12 +133,17 @@ class _Handler(BaseHTTPRequestHandler):
             found = [item for item in actions if start <= _moment(item["creationDate"]) < end]
             return iter([json.dumps(found).encode()])
         if match := _EVENTS.fullmatch(path):
-            if match["type"] not in EVENT_TYPES or match["action"] not in (None, *world.action_ids):
+            event_type, action = match["type"] or "events", match["action"]
+            known = event_type in (*ALL_EVENT_TYPES, *UNIONS) and (action is None or world.has(action))
+            if not known:
                 raise _RefusedError(404)
-            return self._events(match["type"], match["action"], parameters, change)
-        if (match := _ACTION.fullmatch(path)) and match["action"] in world.action_ids:
-            action = {**world.action(match["action"]), "description": "", "content": {"subject": "Bonjour"}}
-            return iter([json.dumps(action).encode()])
+            return self._events(event_type, action, parameters, change)
+        if (match := _ACTION.fullmatch(path)) and world.has(match["action"]):
+            if match["statistics"]:
+                counted = statistics(world, match["action"], round(time.time() * 1_000))
+                return iter([json.dumps(counted).encode()])
+            item = {**world.action(match["action"]), "description": "", "content": {"subject": "Bonjour"}}
+            return iter([json.dumps(item).encode()])
         raise _RefusedError(404)
 
     def _events(
@@ -147,13 +153,19 @@ class _Handler(BaseHTTPRequestHandler):
         order = parameters.get("sort")
         if order not in (None, "asc", "desc") or "start" not in parameters or "end" not in parameters:
             raise _RefusedError(400)
-        events = self._ordered(event_type, action, (start, end), order)
+        classes = frozenset(filter(None, parameters.get("classification", "").split(",")))
+        events = self._ordered(event_type, action, (start, end), order, classes)
         if change is not None:
             events = iter(change(list(events)))
         return _array(event.json for event in events)
 
     def _ordered(
-        self, event_type: str, action: str | None, bounds: tuple[int, int], order: str | None
+        self,
+        event_type: str,
+        action: str | None,
+        bounds: tuple[int, int],
+        order: str | None,
+        classes: frozenset[str],
     ) -> Iterator[Stored]:
         """Events hour by hour, so that any number of them fits into memory."""
         start, end = bounds
@@ -163,7 +175,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif order == "desc":
             hours.reverse()
         for hour in hours:
-            made = self.sandbox.world.hour(event_type, action, hour)
+            made = self.sandbox.world.hour(event_type, action, hour, classes)
             events = [event for event in made if start <= event.timestamp < end]
             if order is None:
                 random.shuffle(events)
