@@ -50,8 +50,8 @@ def example(request: pytest.FixtureRequest) -> Iterator[ModuleType]:
 def ids(
     sandbox: Sandbox, event_type: str, action: str, start: datetime = DAY, end: datetime = NEXT_DAY
 ) -> set[str]:
-    bounds = [round(moment.timestamp() * 1_000) for moment in (start, end)]
-    return {event.id for event in sandbox.world.events(event_type, action, *bounds)}
+    first, beyond = (round(moment.timestamp() * 1_000) for moment in (start, end))
+    return {event.id for event in sandbox.world.events(event_type, action, first, beyond)}
 
 
 def stored_ids(database: Path, event_type: str, action: str) -> set[str]:

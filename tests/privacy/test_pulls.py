@@ -6,6 +6,7 @@ import gzip
 import json
 import logging
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -35,11 +36,9 @@ PHONE = "+33 (0)6 12 34 56 78"
 class Strange(World):
     """Bounces with more than is documented, each person's address in every spelling."""
 
-    def _made(self, event_type: str, action_id: str, hour: int) -> list[Stored]:
-        made = super()._made(event_type, action_id, hour)
-        return (
-            [self._strange(event, at) for at, event in enumerate(made)] if event_type == "bounces" else made
-        )
+    def _made(self, event_type: str, action_id: str, hour: int) -> Iterator[Stored]:
+        for at, event in enumerate(super()._made(event_type, action_id, hour)):
+            yield self._strange(event, at) if event_type == "bounces" else event
 
     def _strange(self, event: Stored, at: int) -> Stored:
         address = json.loads(event.json)["source"]["detail"]["activation"]["recipient"]
