@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from airflow_provider_np6.destinations.coverage import Held
     from airflow_provider_np6.np6.proof import Proof, Spool
     from airflow_provider_np6.np6.query import EventQuery
+    from airflow_provider_np6.privacy.persons import Erased
+    from airflow_provider_np6.privacy.pseudonyms import Pseudonyms
 
 
 class Landing(Protocol):
@@ -24,6 +26,10 @@ class Landing(Protocol):
     @property
     def spool(self) -> Spool:
         """Where the pull writes to, on the worker's disk."""
+
+    @property
+    def erased(self) -> Erased | None:
+        """Persons whose events must not go into the spool."""
 
     def publish(self, proof: Proof) -> dict[str, Any]:
         """Replace what the destination holds for the window; returns the report's own entries.
@@ -63,6 +69,10 @@ class Destination:
         :raises Np6InputError: if the destination cannot be used.
         :raises Np6ConflictError: if it holds data that this pull must not replace.
         """
+        raise NotImplementedError
+
+    def erase(self, persons: Collection[str], pseudonyms: Pseudonyms, account: str) -> dict[str, int]:
+        """See :func:`airflow_provider_np6.erasure.erase`."""
         raise NotImplementedError
 
     def held(self, query: EventQuery) -> list[Held]:

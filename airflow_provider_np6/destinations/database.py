@@ -20,6 +20,7 @@ from airflow_provider_np6.np6.query import ALL_ACTIONS, EventQuery
 if TYPE_CHECKING:
     from airflow_provider_np6.destinations.tables import Table
     from airflow_provider_np6.np6.window import Window
+    from airflow_provider_np6.privacy.persons import Erased
 
 
 def hook_of(conn_id: str) -> Any:
@@ -58,11 +59,12 @@ T = TypeVar("T")
 
 
 class Database:
-    """The three tables, and transactions on them."""
+    """The tables, and transactions on them."""
 
     def __init__(self, hook: Any, schema: str | None, table: str) -> None:
         from airflow_provider_np6.destinations.dialects import dialect_of
         from airflow_provider_np6.destinations.tables import (
+            erased_table,
             events_table,
             quarantine_table,
             windows_table,
@@ -72,6 +74,7 @@ class Database:
         self.dialect = dialect_of(hook.dialect_name)
         self.events: Table = events_table(schema, table, self.dialect, hook.placeholder)
         self.windows: Table = windows_table(schema, table, self.dialect, hook.placeholder)
+        self.erased: Table = erased_table(schema, table, self.dialect, hook.placeholder)
         self.quarantine: Table = quarantine_table(schema, table, self.dialect, hook.placeholder)
 
     @contextmanager
@@ -136,19 +139,32 @@ def overlapping(window: Window) -> dict[str, Any]:
     return {"window_start <": window.end, "window_end >": window.start}
 
 
+def erased_in(database: Database, cursor: Any) -> Erased | None:
+    """The persons that the table keeps out."""
+    from airflow_provider_np6.privacy.persons import Erased
+
+    rows = database.erased.select(cursor, ["person", "fingerprint"], {})
+    return Erased(rows[0][1], frozenset(row[0] for row in rows)) if rows else None
+
+
+def check_account(database: Database, cursor: Any, account: str, where: str = "") -> None:
+    """:raises Np6ConflictError: if the table is another account's."""
+    others = database.windows.select(cursor, ["account"], {"account <>": account})
+    if others:
+        raise Np6ConflictError(
+            f"table {database.events.name} holds events of account {others[0][0]!r}, not {account!r}",
+            cure="Give each account a table of its own, or both connections the same extra account.",
+            where=where,
+        )
+
+
 def check_table(database: Database, cursor: Any, query: EventQuery, account: str, personal_data: str) -> None:
     """See what may not be added to the table.
 
     :raises Np6ConflictError: if it is another account's, holds personal data in another form, or holds the
         same time pulled for all actions where this is a pull of one, or the other way round.
     """
-    others = database.windows.select(cursor, ["account"], {"account <>": account})
-    if others:
-        raise Np6ConflictError(
-            f"table {database.events.name} holds events of account {others[0][0]!r}, not {account!r}",
-            cure="Give each account a table of its own, or both connections the same extra account.",
-            where=query.where,
-        )
+    check_account(database, cursor, account, query.where)
     modes = "DISTINCT COALESCE(personal_data, 'keep')"  # a table from elsewhere may lack it
     for (stored,) in database.windows.select(cursor, [modes], {}):
         check_personal_data(f"table {database.events.name}", stored, personal_data, query.where)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -17,15 +17,17 @@ from airflow_provider_np6.destinations.manifest import Manifest
 from airflow_provider_np6.destinations.slices import Slice, Slices
 from airflow_provider_np6.destinations.store import store_at
 from airflow_provider_np6.destinations.tree import Tree
-from airflow_provider_np6.np6.errors import Np6ConflictError, Np6DestinationError, Np6Error, Np6InputError
-from airflow_provider_np6.np6.window import iso
+from airflow_provider_np6.np6.errors import Np6DestinationError, Np6Error, Np6InputError
+from airflow_provider_np6.np6.query import ALL_ACTIONS, EventQuery
+from airflow_provider_np6.np6.window import Window, iso
 
 if TYPE_CHECKING:
     from airflow_provider_np6.destinations.coverage import Held
     from airflow_provider_np6.destinations.store import Store
     from airflow_provider_np6.np6.proof import Proof
-    from airflow_provider_np6.np6.query import EventQuery
     from airflow_provider_np6.np6.verification import Events, Invalid
+    from airflow_provider_np6.privacy.persons import Erased
+    from airflow_provider_np6.privacy.pseudonyms import Pseudonyms
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +69,14 @@ class FileDestination(Destination):
     def held(self, query: EventQuery) -> list[Held]:
         with self._store() as store:
             return list(manifest.held(store, query))
+
+    def erase(self, persons: Collection[str], pseudonyms: Pseudonyms, account: str) -> dict[str, int]:
+        from airflow_provider_np6.destinations.file_erasure import FileErasure
+
+        with self._store() as store, _failures_of(self.path, "could not be written"):
+            anything = EventQuery("", ALL_ACTIONS, Window(0, 1))
+            tree = Tree(store, anything, account, "keep")
+            return FileErasure(tree, persons, pseudonyms).run()
 
     @contextmanager
     def _store(self) -> Iterator[Store]:
@@ -115,6 +125,10 @@ class _FileLanding:
     def spool(self) -> _FileLanding:
         return self
 
+    @property
+    def erased(self) -> Erased | None:
+        return self._tree.erased
+
     def try_writing(self) -> None:
         """Make the first slice's temporary, to fail before any request where that cannot be."""
         with _failures_of(self._root, "cannot be written to", Np6InputError):
@@ -141,6 +155,7 @@ class _FileLanding:
             slices = self._slices.all()
             with tree.store.publication():
                 tree.check_account()
+                tree.check_erased()
                 tree.check_slices()
                 tree.record_account()
                 superseded = [self._publish(slice_, proof) for slice_ in slices].count(False)
@@ -177,7 +192,8 @@ class _FileLanding:
         if not claimed and (size is None or store.size(slice_.folder, str(slice_.data_name)) == size):
             try:
                 tree.check_account()
-            except Np6ConflictError:
+                tree.check_erased()
+            except Np6DestinationError:
                 self._withdraw(slice_, name)
                 raise
             return

@@ -14,6 +14,9 @@ ALL_ACTIONS_KEY = "__all__"
 MANIFESTS = "_manifests"
 QUARANTINE = "_quarantine"
 ACCOUNT = "_account.json"
+ERASED = "_erased.json"
+DEPTH = 3
+"""Levels of partitions: type, action, date."""
 
 
 def type_key(query: EventQuery) -> str:

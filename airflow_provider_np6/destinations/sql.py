@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_np6.destinations import quarantine
 from airflow_provider_np6.destinations.base import Destination, Landing, text_field
-from airflow_provider_np6.destinations.database import Database, check_table, hook_of
+from airflow_provider_np6.destinations.database import Database, check_table, erased_in, hook_of
 from airflow_provider_np6.destinations.recorded import Recorded
 from airflow_provider_np6.destinations.structure import completing_statements
 from airflow_provider_np6.destinations.views import view_statements
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from airflow_provider_np6.np6.proof import Proof
     from airflow_provider_np6.np6.query import EventQuery
     from airflow_provider_np6.np6.verification import Events, Invalid
+    from airflow_provider_np6.privacy.persons import Erased
+    from airflow_provider_np6.privacy.pseudonyms import Pseudonyms
 
 VERSION = 1
 """Of the rows of ``<table>_windows``."""
@@ -62,18 +64,43 @@ class SqlDestination(Destination):
     def open(self, query: EventQuery, account: str, personal_data: str = "keep") -> Iterator[Landing]:
         database = self._database()
 
-        def check() -> None:
+        def check() -> Erased | None:
             with database.transaction() as cursor:
                 for statement in completing_statements(
                     database, cursor, create=self.create, evolve=self.evolve
                 ):
                     cursor.execute(statement)
                 check_table(database, cursor, query, account, personal_data)
+                return erased_in(database, cursor)
 
-        database.settle(check, "cannot be used", Np6InputError)
+        erased = database.settle(check, "cannot be used", Np6InputError)
         with tempfile.TemporaryFile(prefix="np6-") as spool, tempfile.TemporaryFile(prefix="np6-") as aside:
             landed = _Spool(spool, aside, database.dialect, query)
-            yield _SqlLanding(database, query, account, personal_data, landed)
+            yield _SqlLanding(database, query, account, personal_data, landed, erased)
+
+    def erase(self, persons: Collection[str], pseudonyms: Pseudonyms, account: str) -> dict[str, int]:
+        from airflow_provider_np6.destinations.sql_erasure import erase_from_table
+
+        database = self._database()
+
+        def complete() -> None:
+            with database.transaction() as cursor:
+                if database.dialect.stored_types(cursor, database.windows) is None:
+                    raise Np6InputError(
+                        f"there is no table {database.events.name}_windows",
+                        cure="Check the table's name: nothing was ever pulled into it.",
+                    )
+                for statement in completing_statements(
+                    database, cursor, create=self.create, evolve=self.evolve
+                ):
+                    cursor.execute(statement)
+
+        def remove() -> dict[str, int]:
+            with database.transaction() as cursor:
+                return erase_from_table(database, cursor, persons, pseudonyms, account)
+
+        database.settle(complete, "cannot be used", Np6InputError)
+        return database.settle(remove, "could not be written")
 
     def held(self, query: EventQuery) -> list[Held]:
         database = self._database()
@@ -152,17 +179,16 @@ class _Spool:
         return [json.loads(line) for line in self._aside]
 
 
+@dataclass
 class _SqlLanding:
     """Replaces one window in one short transaction."""
 
-    def __init__(
-        self, database: Database, query: EventQuery, account: str, personal_data: str, spool: _Spool
-    ) -> None:
-        self._database = database
-        self._query = query
-        self._account = account
-        self._personal_data = personal_data
-        self.spool = spool
+    _database: Database
+    _query: EventQuery
+    _account: str
+    _personal_data: str
+    spool: _Spool
+    erased: Erased | None
 
     def publish(self, proof: Proof) -> dict[str, Any]:
         report: dict[str, Any] = {"table": self._database.events.name}
@@ -189,6 +215,12 @@ class _SqlLanding:
         load = database.dialect.take_over if take_over else database.dialect.load
         with database.transaction() as cursor:
             check_table(database, cursor, query, self._account, self._personal_data)
+            if erased_in(database, cursor) != self.erased:
+                raise Np6DestinationError(
+                    f"persons were erased from table {database.events.name} while this pull was under way",
+                    cure="The next try keeps them out.",
+                    where=query.where,
+                )
             recorded = Recorded(database, cursor, query)
             if recorded.is_superseded(query.window, proof.pulled_at):
                 return False

@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
 
 def completing_statements(database: Database, cursor: Any, *, create: bool, evolve: bool) -> list[str]:
-    """Look at the three tables; the statements that would complete them, if they may be completed.
+    """Look at the four tables; the statements that would complete them, if they may be completed.
 
     :raises Np6InputError: if a table is missing or incomplete and may not be changed, or if a column or the
         key is of another kind; with the statements that cure it.
     """
     found = []
-    for table in (database.events, database.windows, database.quarantine):
+    for table in (database.events, database.windows, database.quarantine, database.erased):
         stored = database.dialect.stored_types(cursor, table)
         if stored is None:
             if not create:

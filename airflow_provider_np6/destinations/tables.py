@@ -40,6 +40,8 @@ QUARANTINE_COLUMNS = (
 )
 QUARANTINE_KEY = ("event_type", "classification", "action_id", "near", "sha256")
 
+ERASED_COLUMNS = (Column("person", "key"), Column("fingerprint", "key"), Column("erased_at", "moment"))
+
 Condition = Mapping[str, Any]
 """``{"column operator": value}``, joined by AND; moments in ms since the epoch, and for IN a list of values
 or a query."""
@@ -104,9 +106,25 @@ class Table:
         """Rows of the same event type and classification."""
         return {"event_type =": query.event_type, "classification =": query.classification}
 
-    def select(self, cursor: Any, columns: Sequence[str], where: Condition) -> list[tuple[Any, ...]]:
-        """Rows of ``columns``, which may be expressions; moments come as the driver gives them."""
+    def select(
+        self,
+        cursor: Any,
+        columns: Sequence[str],
+        where: Condition,
+        *,
+        matching: tuple[Sequence[str], Sequence[str]] | None = None,
+    ) -> list[tuple[Any, ...]]:
+        """Rows of ``columns``, which may be expressions; moments come as the driver gives them.
+
+        :param matching: columns or expressions, and patterns of LIKE in lower case; one of these must fit
+            one of those.
+        """
         clause, values = self._where(where)
+        if matching is not None:
+            texts, patterns = matching
+            like = " OR ".join(f"LOWER({text}) LIKE {self.placeholder}" for text in texts for _ in patterns)
+            clause += f" {'AND' if clause else 'WHERE'} ({like})"
+            values += [pattern for _ in texts for pattern in patterns]
         cursor.execute(f"SELECT {', '.join(columns)} FROM {self.quoted}{clause}", values)
         return [self.plain(row) for row in cursor.fetchall()]
 
@@ -171,6 +189,10 @@ def events_table(schema: str | None, table: str, dialect: Dialect, placeholder: 
 
 def quarantine_table(schema: str | None, table: str, dialect: Dialect, placeholder: str) -> Table:
     return Table(schema, f"{table}_quarantine", QUARANTINE_COLUMNS, QUARANTINE_KEY, (), dialect, placeholder)
+
+
+def erased_table(schema: str | None, table: str, dialect: Dialect, placeholder: str) -> Table:
+    return Table(schema, f"{table}_erased", ERASED_COLUMNS, ("person",), (), dialect, placeholder)
 
 
 def windows_table(schema: str | None, table: str, dialect: Dialect, placeholder: str) -> Table:

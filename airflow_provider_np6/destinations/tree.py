@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_np6.destinations import layout
 from airflow_provider_np6.destinations.base import check_personal_data
-from airflow_provider_np6.np6.errors import Np6ConflictError
+from airflow_provider_np6.np6.errors import Np6ConflictError, Np6DestinationError
 from airflow_provider_np6.np6.query import ALL_ACTIONS, EventQuery
 from airflow_provider_np6.np6.window import Window
 
 if TYPE_CHECKING:
     from airflow_provider_np6.destinations.store import Store
+    from airflow_provider_np6.privacy.persons import Erased
 
 
 class Tree:
@@ -26,6 +27,30 @@ class Tree:
         self.query = query
         self.account = account
         self.personal_data = personal_data
+        self.erased = self.read_erased()
+
+    def read_erased(self) -> Erased | None:
+        """The persons that the tree keeps out, as its list says now."""
+        if layout.ERASED not in self.store.names(""):
+            return None
+        from airflow_provider_np6.privacy.persons import Erased
+
+        return Erased.decode(self.store.read("", layout.ERASED))
+
+    def check_erased(self) -> None:
+        """:raises Np6DestinationError: if somebody was erased since the pull began."""
+        if self.read_erased() != self.erased:
+            raise Np6DestinationError(
+                "persons were erased from the tree while this pull was under way",
+                cure="The next try keeps them out.",
+                where=self.query.where,
+            )
+
+    def recorded_personal_data(self) -> str | None:
+        """In which form the tree holds personal data; None if nothing was ever pulled into it."""
+        if layout.ACCOUNT not in self.store.names(""):
+            return None
+        return str(json.loads(self.store.read("", layout.ACCOUNT)).get("personal_data", "keep"))
 
     def check_account(self) -> None:
         """Refuse a tree of another account, or with personal data in another form.

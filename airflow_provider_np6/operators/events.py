@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -35,8 +36,9 @@ class Np6EventsOperator(BaseOperator):
     mapped: ``Np6EventsOperator.partial(…).expand(action_id=[…], event_type=[…])``.
 
     Returns a report, never events: ``event_type, action_id, classification, window_start, window_end,
-    pulled_at, events, duplicates, invalid, bytes_read, requests, seconds, destination``, and ``manifest``
-    or ``table``; times are ISO UTC with ms. Each asset among the ``outlets`` gets it as its event's extra.
+    pulled_at, events, duplicates, invalid, erased, bytes_read, requests, seconds, destination``, and
+    ``manifest`` or ``table``; times are ISO UTC with ms. Each asset among the ``outlets`` gets it as its
+    event's extra.
 
     .. seealso:: the example DAGs in ``dags/``.
 
@@ -176,6 +178,7 @@ class Np6EventsOperator(BaseOperator):
         self, hook: Np6Hook, query: EventQuery, destination: Destination, policy: Policy | None
     ) -> dict[str, Any]:
         from airflow_provider_np6.np6.pull import pull
+        from airflow_provider_np6.privacy.keeping_out import KeepingOut
         from airflow_provider_np6.privacy.spool import RedactingSpool
 
         recorded = "keep" if policy is None else policy.recorded
@@ -183,13 +186,20 @@ class Np6EventsOperator(BaseOperator):
         self._pulling = True
         try:
             with destination.open(query, hook.settings.account, recorded) as landing:
+                spool = KeepingOut(
+                    landing.spool if policy is None else RedactingSpool(landing.spool, policy),
+                    landing.erased,
+                    hook.settings,
+                    self.np6_conn_id,
+                )
                 proof = pull(
                     hook.client,
                     query,
-                    landing.spool if policy is None else RedactingSpool(landing.spool, policy),
+                    spool,
                     settle=self.settle // timedelta(milliseconds=1),
                     quarantine=self.on_invalid == "quarantine",
                 )
+                proof = replace(proof, events=proof.events - spool.kept_out)
                 landed = landing.publish(proof)
         finally:
             self._pulling = False
@@ -204,6 +214,7 @@ class Np6EventsOperator(BaseOperator):
             "events": proof.events,
             "duplicates": proof.duplicates,
             "invalid": proof.invalid,
+            "erased": spool.kept_out,
             "bytes_read": proof.bytes_read,
             "requests": proof.requests,
             "seconds": round(time.monotonic() - begun, 3),

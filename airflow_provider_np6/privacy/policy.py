@@ -59,14 +59,7 @@ def policy_of(mode: object, settings: Np6Settings, conn_id: str) -> Policy | Non
         return None
     if mode == "drop":
         return Policy("drop", lambda texts: [DROPPED] * len(texts), removes=True)
-    key = settings.pseudonym_key
-    if key is None or len(key) < MIN_KEY:
-        what = "is not set" if key is None else f"has fewer than {MIN_KEY} characters"
-        raise Np6InputError(
-            f"personal_data is {mode!r}, and the extra 'pseudonym_key' of connection {conn_id!r} {what}",
-            cure="Set it to a secret made at random, such as the output of: openssl rand -hex 32",
-        )
-    pseudonyms = Pseudonyms(key)
+    pseudonyms = pseudonyms_of(settings, conn_id, f"personal_data is {mode!r}")
     recorded = f"{mode}:{pseudonyms.fingerprint}"
     if mode == "pseudonymize":
         return Policy(recorded, pseudonyms.tokens)
@@ -79,3 +72,19 @@ def policy_of(mode: object, settings: Np6Settings, conn_id: str) -> Policy | Non
         ]
 
     return Policy(recorded, with_domains, domains=True)
+
+
+def pseudonyms_of(settings: Np6Settings, conn_id: str, why: str) -> Pseudonyms:
+    """The pseudonyms of a connection's key.
+
+    :param why: what they are needed for, as the beginning of an error.
+    :raises Np6InputError: if its extra ``pseudonym_key`` is missing or too short.
+    """
+    key = settings.pseudonym_key
+    if key is None or len(key) < MIN_KEY:
+        what = "is not set" if key is None else f"has fewer than {MIN_KEY} characters"
+        raise Np6InputError(
+            f"{why}, and the extra 'pseudonym_key' of connection {conn_id!r} {what}",
+            cure="Set it to a secret made at random, such as the output of: openssl rand -hex 32",
+        )
+    return Pseudonyms(key)

@@ -100,6 +100,10 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     _clock = 0.0
 
+    def finish(self) -> None:
+        with suppress(ConnectionError):  # the client has seen enough
+            super().finish()
+
     def log_message(self, *_: object) -> None:
         """Stay silent: paths hold ids."""
 

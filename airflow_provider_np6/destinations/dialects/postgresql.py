@@ -35,6 +35,7 @@ class Postgresql(BulkDialect):
         "payload": "json|text|character varying",  # jsonb would lose order, spacing and doubled keys
     }
     day: ClassVar[str] = "CAST({} AT TIME ZONE 'UTC' AS DATE)"
+    payload_text: ClassVar[str] = "CAST({} AS TEXT)"
     position: ClassVar[str] = "STRPOS({}, '{}')"
 
     def text(self, value: Any) -> Any:

@@ -1,0 +1,173 @@
+"""Whom events are about, many at a time, and whom a destination keeps out for good."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from airflow_provider_np6.np6.errors import Np6DestinationError, Np6InputError
+from airflow_provider_np6.privacy.events import identities
+from airflow_provider_np6.privacy.policy import pseudonyms_of
+from airflow_provider_np6.privacy.pseudonyms import TOKEN, Pseudonyms, normalised
+
+if TYPE_CHECKING:
+    from airflow_provider_np6.np6.settings import Np6Settings
+    from airflow_provider_np6.np6.verification import Item
+
+VERSION = 1
+"""Of the list beside a tree's data."""
+
+_RUN = re.compile(r"[a-z0-9]+")
+
+Text = str | int | None
+
+
+class _Target(msgspec.Struct, gc=False):
+    id: Text = None
+    value: Text = None
+    unicity: Text = None
+    hash: Text = None
+
+
+class _Send(msgspec.Struct, gc=False):
+    receiver: _Target | None = None
+    recipient: str | _Target | None = None
+
+
+class _Detail(msgspec.Struct, gc=False):
+    activation: _Send | None = None
+    execution: _Send | None = None
+
+
+class _Source(msgspec.Struct, gc=False):
+    detail: _Detail | None = None
+
+
+class _Event(msgspec.Struct, gc=False):
+    source: _Source | None = None
+
+
+_decode = msgspec.json.Decoder(_Event).decode
+
+
+def persons_of(item: Item) -> frozenset[str]:
+    """The :func:`normalised` values by which an event tells whom it is about: its recipient, and the id,
+    value, unicity and hash of its target.
+
+    They are read where the documented samples have them; where nothing stands there, or the event has
+    another shape, every place is looked at that may hold them.
+    """
+    try:
+        event = _decode(item)
+    except (msgspec.DecodeError, RecursionError):
+        return identities(bytes(item))
+    detail = event.source and event.source.detail
+    found: set[str] = set()
+    for send in (detail.activation, detail.execution) if detail else ():
+        for part in (send.receiver, send.recipient) if send else ():
+            values = (part.id, part.value, part.unicity, part.hash) if isinstance(part, _Target) else (part,)
+            found.update(normalised(str(value)) for value in values if value is not None)
+    found.discard("")
+    return frozenset(found) or identities(bytes(item))
+
+
+@dataclass(frozen=True)
+class Erased:
+    """Persons whose events a destination keeps out: tokens, never names.
+
+    :param fingerprint: of the key that the tokens were made with.
+    """
+
+    fingerprint: str
+    tokens: frozenset[str]
+
+    def encode(self) -> bytes:
+        """As JSON."""
+        told = {"version": VERSION, "key": self.fingerprint, "persons": sorted(self.tokens)}
+        return json.dumps(told, indent=1).encode() + b"\n"
+
+    @classmethod
+    def decode(cls, data: bytes) -> Erased:
+        """:raises Np6DestinationError: if it is no such list."""
+        try:
+            told = json.loads(data)
+            return cls(told["key"], frozenset(told["persons"]))
+        except (ValueError, TypeError, KeyError):
+            raise Np6DestinationError("the list of erased persons cannot be read") from None
+
+    def checked(self, pseudonyms: Pseudonyms) -> Erased:
+        """Itself, if ``pseudonyms`` are of its key.
+
+        :raises Np6InputError: if they are not.
+        """
+        if pseudonyms.fingerprint != self.fingerprint:
+            raise Np6InputError(
+                "the destination keeps erased persons out by another key than the connection's extra"
+                " 'pseudonym_key'",
+                cure="Set the key that they were erased with.",
+            )
+        return self
+
+    def keeper(self, settings: Np6Settings, conn_id: str) -> Pseudonyms:
+        """What finds the list's persons in events.
+
+        :raises Np6InputError: if the connection has another key, or none: they would come back unseen.
+        """
+        pseudonyms = pseudonyms_of(settings, conn_id, "the destination keeps erased persons out")
+        self.checked(pseudonyms)
+        return pseudonyms
+
+
+class Person:
+    """One person, to be found in events that are stored.
+
+    :param given: an address, unicity, id or hash, or under pseudonymize its token; whatever its case.
+    :param recorded: in which form the destination holds personal data, see :class:`Policy`.
+    :raises Np6InputError: if it says nothing, or nobody can be found in that form.
+    """
+
+    def __init__(self, given: str, recorded: str, pseudonyms: Pseudonyms) -> None:
+        plain = normalised(given)
+        if not plain:
+            raise Np6InputError("a person to erase is empty", cure="Give an address, or another identity.")
+        if recorded == "drop":
+            raise Np6InputError(
+                "the destination holds no identities: personal_data is 'drop', so nobody can be found in it",
+                cure="There is nothing to erase; what stands in free texts was dropped too.",
+            )
+        token = pseudonyms.token(plain)
+        self._pseudonymous = recorded != "keep"
+        is_token = self._pseudonymous and TOKEN.fullmatch(plain)
+        self.tokens = frozenset({token, plain} if is_token else {token})
+        """What keeps the person out."""
+        self.spelled = self.tokens if self._pseudonymous else frozenset({plain})
+        """How the person is named in the destination."""
+
+    def parts(self, spelled: str) -> list[str]:
+        """The runs of ASCII letters and digits in one of ``spelled``: what no escape of a text changes."""
+        return _RUN.findall(spelled.lower())
+
+    def is_in(self, persons: Iterable[str]) -> bool:
+        """Whether these values, normalised, name the person."""
+        if self._pseudonymous:
+            return any(value.split("@", 1)[0] in self.spelled for value in persons)
+        return not self.spelled.isdisjoint(persons)
+
+
+def may_name(text: str, person: Person) -> bool:
+    """Whether a text of any kind may name a person, however it is spelled."""
+    text = text.lower()
+    return any(
+        re.search(".{0,12}".join(person.parts(spelled)), text, re.DOTALL) for spelled in person.spelled
+    )
+
+
+def concerned(items: Sequence[Item], persons: Collection[Person]) -> list[bool]:
+    """Which of the stored events are about one of ``persons``."""
+    found = map(persons_of, items)
+    return [any(person.is_in(values) for person in persons) for values in found]
