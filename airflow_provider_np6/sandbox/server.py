@@ -179,7 +179,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif order == "desc":
             hours.reverse()
         for hour in hours:
-            made = self.sandbox.world.hour(event_type, action, hour, classes)
+            made = self.sandbox.world.hour(event_type, action, hour, classification=classes)
             events = [event for event in made if start <= event.timestamp < end]
             if order is None:
                 random.shuffle(events)

@@ -93,11 +93,12 @@ class World:
         action_id: str | None,
         start: int,
         end: int,
+        *,
         classification: frozenset[str] = frozenset(),
     ) -> Iterator[Stored]:
         """Events of ``[start, end)`` (ms) in order of time, of one action or (None) of all."""
         for hour in range(start // HOUR, -(-end // HOUR)):
-            for event in self.hour(event_type, action_id, hour, classification):
+            for event in self.hour(event_type, action_id, hour, classification=classification):
                 if start <= event.timestamp < end:
                     yield event
 
@@ -106,6 +107,7 @@ class World:
         event_type: str,
         action_id: str | None,
         hour: int,
+        *,
         classification: frozenset[str] = frozenset(),
     ) -> list[Stored]:
         """Events of one hour since the epoch, in order of time.

@@ -61,9 +61,9 @@ def test_unions_are_their_parts(union: str, action: str | None, classes: frozens
     parts = [
         event
         for part in UNIONS[union]
-        for event in WORLD.events(part, action, START, START + 3 * HOUR, shown)
+        for event in WORLD.events(part, action, START, START + 3 * HOUR, classification=shown)
     ]
-    whole = list(WORLD.events(union, action, START, START + 3 * HOUR, classes))
+    whole = list(WORLD.events(union, action, START, START + 3 * HOUR, classification=classes))
     assert sorted(whole, key=by_id) == sorted(parts, key=by_id)
     assert len({event.id for event in whole}) == len(whole) > 0
     assert [event.timestamp for event in whole] == sorted(event.timestamp for event in whole)
@@ -75,7 +75,7 @@ def by_id(event: Stored) -> str:
 
 def test_hits_are_by_people_or_by_one_class_of_robots() -> None:
     def hits(*classes: str, event_type: str = "hits") -> list[Stored]:
-        return list(WORLD.events(event_type, None, START, DAY_END, frozenset(classes)))
+        return list(WORLD.events(event_type, None, START, DAY_END, classification=frozenset(classes)))
 
     people, robots = hits(), hits(*ROBOTS)
     assert sorted(robots, key=by_id) == sorted((hit for robot in ROBOTS for hit in hits(robot)), key=by_id)
@@ -96,10 +96,13 @@ def test_withheld_events_come_later_as_they_are() -> None:
     some, fewer, none = (set(day(share)) for share in (0.1, 0.5, 1.0))
     assert set(everything) > some > fewer > none == set()
     assert 0.88 < len(some) / len(everything) < 0.92
-    types = [set(WORLD.events(each, None, START, DAY_END, frozenset(ROBOTS))) for each in ALL_EVENT_TYPES]
+    types = [
+        set(WORLD.events(each, None, START, DAY_END, classification=frozenset(ROBOTS)))
+        for each in ALL_EVENT_TYPES
+    ]
     late = World(events_per_day=240, withheld=0.1)
     for each, all_of_it in zip(ALL_EVENT_TYPES, types, strict=True):
-        assert set(late.events(each, None, START, DAY_END, frozenset(ROBOTS))) < all_of_it
+        assert set(late.events(each, None, START, DAY_END, classification=frozenset(ROBOTS))) < all_of_it
 
 
 def test_thousands_of_actions() -> None:
