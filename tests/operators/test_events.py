@@ -72,6 +72,7 @@ def test_a_run_pulls_its_interval_and_reports(sandbox: Sandbox, tmp_path: Path) 
         "events": counted(sandbox),
         "duplicates": 0,
         "invalid": 0,
+        "erased": 0,
         "bytes_read": report["bytes_read"],
         "requests": 1,
         "seconds": report["seconds"],
