@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_np6.destinations import quarantine
-from airflow_provider_np6.destinations.base import Destination, Landing, text_field
+from airflow_provider_np6.destinations.base import Destination, Landing, given, text_field
 from airflow_provider_np6.destinations.database import (
     Database,
     check_table,
     hook_of,
     overlapping,
+    table_uri,
     within,
 )
 from airflow_provider_np6.destinations.structure import completing_statements
@@ -63,6 +64,13 @@ class SqlDestination(Destination):
         schema = f"{self.schema}." if self.schema else ""
         return f"{self.conn_id}: {schema}{self.table}"
 
+    @property
+    def asset_uri(self) -> str | None:
+        """``postgres://host:port/database/schema/table``, ``mysql://host:port/database/table``, as Airflow's
+        providers have it; for tasks, for it looks the connection up. A schema that only the server knows is
+        called ``default``, as there."""
+        return table_uri(text_field(self, "conn_id"), given(self.schema), text_field(self, "table"))
+
     @contextmanager
     def open(self, query: EventQuery, account: str) -> Iterator[Landing]:
         database = self._database()
@@ -77,7 +85,8 @@ class SqlDestination(Destination):
 
         database.settle(check, "cannot be used", Np6InputError)
         with tempfile.TemporaryFile(prefix="np6-") as spool, tempfile.TemporaryFile(prefix="np6-") as aside:
-            yield _SqlLanding(database, query, account, _Spool(spool, aside, database.dialect, query))
+            spooled = _Spool(spool, aside, database.dialect, query)
+            yield _SqlLanding(database, query, account, spooled, self.asset_uri)
 
     def create_views(self) -> list[str]:
         """Create ``<table>_bounces_by_day`` (day, action_id, verdict, bounces) and ``<table>_deliverability``
@@ -99,7 +108,7 @@ class SqlDestination(Destination):
         return list(views)
 
     def _database(self) -> Database:
-        schema = None if self.schema in (None, "", "None") else self.schema
+        schema = given(self.schema)
         for name in (text_field(self, "table"), schema):
             if name is not None and not _NAME.fullmatch(name):
                 raise Np6InputError(
@@ -148,15 +157,20 @@ class _Spool:
 class _SqlLanding:
     """Replaces one window in one short transaction."""
 
-    def __init__(self, database: Database, query: EventQuery, account: str, spool: _Spool) -> None:
+    def __init__(
+        self, database: Database, query: EventQuery, account: str, spool: _Spool, uri: str | None
+    ) -> None:
         self._database = database
         self._query = query
         self._account = account
+        self._uri = uri
         self.spool = spool
+        self.published: list[str] = []
 
     def publish(self, proof: Proof) -> dict[str, Any]:
         report: dict[str, Any] = {"table": self._database.events.name}
         published = self._database.settle(lambda: self._replaced(proof), "could not be written")
+        self.published = [self._uri] if published and self._uri else []
         return report if published else {**report, "superseded": 1}
 
     def _replaced(self, proof: Proof) -> bool:
