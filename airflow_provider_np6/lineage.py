@@ -70,12 +70,13 @@ def openlineage(
     except ImportError:
         return None
     from airflow.providers.common.compat.openlineage.facet import InputDataset
+    from airflow.providers.common.compat.sdk import AirflowException
 
     try:
         query = EventQuery.checked(event_type, action_id, _ANY_TIME)
         goal = destination_of(destination)
         read, written = source(Np6Hook(np6_conn_id), query), sink(goal)
-    except Np6Error:
+    except (Np6Error, AirflowException):
         return None  # the task itself fails with it, and says why
     return OperatorLineage(
         inputs=[InputDataset(namespace=read.namespace, name=read.name)],
