@@ -199,6 +199,12 @@ def test_bounces_are_summed_up_by_what_the_event_tells(
     }
 
 
+@pytest.mark.parametrize("example", ["np6_bounces_summary"], indirect=True)
+def test_a_summary_by_hand_has_nothing_to_sum_up(example: ModuleType, tmp_path: Path) -> None:
+    run = run_dag(example.dag, DAY, {"summaries": str(tmp_path / "summaries")})
+    assert (run.state, run.returned) == ("success", {"sum_up": []})
+
+
 def test_the_summary_is_scheduled_on_what_the_daily_pulls_update() -> None:
     daily, summary = (load(EXAMPLES / f"{name}.py") for name in ("np6_events_daily", "np6_bounces_summary"))
     assert daily.EVENTS == summary.EVENTS
