@@ -43,7 +43,7 @@ with DAG(
         triggering_asset_events: Any = None,
         triggering_dataset_events: Any = None,  # their name on Airflow 2
     ) -> list[str]:
-        """Paths of the files written: one for each event that started this run, none if it was started by hand."""
+        """Paths of the files written: one for each event that started this run, none for one by hand."""
         told = triggering_asset_events or triggering_dataset_events or {}
         folder = Path((params or {})["summaries"])
         return [write(folder, event.extra) for events in told.values() for event in events]
