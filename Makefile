@@ -55,6 +55,10 @@ $(MATRIX:%=core-%): core-%: .venv-%/ready
 	@$(call get-mysql,.venv-$*,$*)
 	NP6_LARGE=5000 NP6_ROUNDS=3 NP6_KILLS=10 .venv-$*/bin/python -m pytest --numprocesses 2 -m core
 
+.PHONY: warehouses
+warehouses: .venv-warehouses/ready ## the DAGs that load warehouses, with the providers that these need: 1.5 GB
+	NP6_WAREHOUSES=1 .venv-warehouses/bin/python -m pytest tests/test_warehouses.py
+
 .PHONY: airflow
 airflow: export AIRFLOW_HOME := $(CURDIR)/.airflow
 airflow: export AIRFLOW__API__HOST := 127.0.0.1
@@ -100,6 +104,12 @@ $(UV):
 .venv-%/ready: constraints/%.txt pyproject.toml | $(UV)
 	$(UV) venv --quiet --clear --python .venv .venv-$*
 	$(INSTALL) --constraint $< --python .venv-$*
+	@touch $@
+
+# Without constraints: the providers of Google and Snowflake need versions other than those that are tested.
+.venv-warehouses/ready: pyproject.toml | $(UV)
+	$(UV) venv --quiet --clear --python .venv .venv-warehouses
+	$(INSTALL) --group warehouses "apache-airflow==$(NEWEST)" --python .venv-warehouses
 	@touch $@
 
 # docker-compose reads docker-compose.yaml without a Docker engine, MariaDB is a server that tests start, and

@@ -39,6 +39,14 @@ FIELD_BEHAVIOUR: dict[str, Any] = {
     },
 }
 
+ASSET_URIS = [
+    {
+        "schemes": ["np6"],
+        "handler": "airflow_provider_np6.assets.sanitize_uri",
+        "to_openlineage_converter": "airflow_provider_np6.assets.convert_asset_to_openlineage",
+    }
+]
+
 
 def get_provider_info() -> dict[str, Any]:
     """What Airflow wants to know of the provider, in the shape of its ``provider_info.schema.json``."""
@@ -59,6 +67,8 @@ def get_provider_info() -> dict[str, Any]:
         ],
         "sensors": [{"integration-name": "NP6", "python-modules": ["airflow_provider_np6.sensors.events"]}],
         "triggers": [{"integration-name": "NP6", "python-modules": ["airflow_provider_np6.triggers.moment"]}],
+        "asset-uris": ASSET_URIS,
+        "dataset-uris": ASSET_URIS,  # their name on Airflow 2
         "connection-types": [
             {
                 "connection-type": CONNECTION_TYPE,

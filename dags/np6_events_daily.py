@@ -1,6 +1,8 @@
 """Every day, every action of the account, three event types, into files.
 
-The actions are listed when the run starts; each (action, event type) pair is a task of its own.
+The actions are listed when the run starts; each (action, event type) pair is a task of its own, and one that
+fails costs no other. The closing task names those that failed; if none did, it updates the asset that
+``np6_bounces_summary`` is scheduled on.
 """
 
 # Create the pool once, or the tasks are never scheduled: airflow pools set np6_api 4 "Requests to NP6"
@@ -8,12 +10,18 @@ The actions are listed when the run starts; each (action, event type) pair is a 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
 import pendulum
-from airflow.providers.common.compat.sdk import DAG, Param, task
+from airflow.providers.common.compat.sdk import DAG, Asset, Param, task
 from airflow.timetables.interval import CronDataIntervalTimetable
 
+from airflow_provider_np6.destinations import FileDestination
 from airflow_provider_np6.operators.events import Np6EventsOperator
+
+FILES = "/tmp/np6"
+EVENTS = Asset(FileDestination(FILES).asset_uri)  # file:///tmp/np6
+TYPES = ["bounces", "cancellations", "responses/stop"]
 
 with DAG(
     "np6_events_daily",
@@ -23,7 +31,7 @@ with DAG(
     start_date=datetime(2026, 1, 1, tzinfo=pendulum.UTC),
     catchup=False,
     params={
-        "files": Param("/tmp/np6", type="string", description="Root of the files: a path or a URI, s3://…"),
+        "files": Param(FILES, type="string", description="Root of the files: a path or a URI, s3://…"),
     },
     tags=["np6"],
 ) as dag:
@@ -35,7 +43,7 @@ with DAG(
 
         return Np6Hook().list_action_ids()
 
-    Np6EventsOperator.partial(
+    pull = Np6EventsOperator.partial(
         task_id="pull",
         destination="{{ params.files }}",
         pool="np6_api",
@@ -45,6 +53,17 @@ with DAG(
         retry_exponential_backoff=True,
         execution_timeout=timedelta(hours=2),
     ).expand(
-        action_id=list_action_ids(),
-        event_type=["bounces", "cancellations", "responses/stop"],
+        action_id=(action_ids := list_action_ids()),
+        event_type=TYPES,
     )
+
+    @task(trigger_rule="all_done", outlets=[EVENTS])
+    def close(reports: Any, action_ids: Any, outlet_events: Any = None) -> dict[str, Any]:
+        """The sum of all pulls, also in the asset's event; fails with the names of those that failed."""
+        from airflow_provider_np6.reports import summed
+
+        report = summed(reports, action_ids, TYPES)
+        outlet_events[EVENTS].extra.update(report)
+        return report
+
+    close(pull.output, action_ids)

@@ -11,17 +11,17 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from itertools import product
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
 from airflow_provider_np6.destinations import FileDestination
 from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.query import EventQuery
-from airflow_provider_np6.np6.window import Window, to_ms
+from airflow_provider_np6.np6.window import Window, iso, to_ms
 from airflow_provider_np6.sandbox import Fault, Sandbox
 from airflow_provider_np6.sandbox.world import EVENT_TYPES
-from tests.airflow_runs import DAGS_FOLDER, load, run_dag
+from tests.airflow_runs import DAGS_FOLDER, asset_events, load, run_dag
 from tests.destinations.landing import HOUR as HOUR_MS
 from tests.destinations.landing import land
 from tests.postgres import Postgres
@@ -101,13 +101,115 @@ def test_daily_into_files_twice(example: ModuleType, sandbox: Sandbox, tmp_path:
 
 
 @pytest.mark.parametrize("example", ["np6_events_daily"], indirect=True)
-def test_one_failing_action_costs_no_other(example: ModuleType, sandbox: Sandbox, tmp_path: Path) -> None:
+def test_one_failing_action_costs_no_other_and_is_named(
+    example: ModuleType,
+    sandbox: Sandbox,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
     sandbox.plan.add(Fault(path="/000PEB/", status=404, framing="length"), times=3)
     run = run_dag(example.dag, NEXT_DAY, {"files": str(tmp_path / "np6")})
     assert run.state == "failed"
     pulls = {name: state for name, state in run.states.items() if name.startswith("pull")}
     assert sorted(pulls.values()) == ["failed"] * 3 + ["success"] * 9
     assert {report["action_id"] for report in run.reports()} == {"000PE4", "000PEI", "000PEP"}
+    assert run.states["close"] == "failed"
+    named = "3 of 12 pulls failed: bounces · 000PEB, cancellations · 000PEB, responses/stop · 000PEB."
+    assert named in caplog.text + capfd.readouterr().out
+
+
+@pytest.mark.parametrize("example", ["np6_events_daily"], indirect=True)
+def test_without_a_list_of_actions_the_run_fails(
+    example: ModuleType, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    sandbox.plan.add(Fault(status=404, framing="length"))
+    run = run_dag(example.dag, NEXT_DAY, {"files": str(tmp_path / "np6")})
+    assert (run.state, run.states["close"]) == ("failed", "failed")
+
+
+@pytest.mark.parametrize("example", ["np6_events_daily"], indirect=True)
+def test_the_closing_tasks_event_tells_the_sum(example: ModuleType, sandbox: Sandbox, tmp_path: Path) -> None:
+    before = asset_events(example.EVENTS.uri)
+    run = run_dag(example.dag, NEXT_DAY, {"files": str(tmp_path / "np6")})
+    (told,) = asset_events(example.EVENTS.uri)[len(before) :]
+    reports = run.reports()
+    assert told == run.returned["close"]
+    assert told == {
+        "event_types": sorted(EVENT_TYPES),
+        "actions": len(sandbox.world.action_ids),
+        "window_start": "2026-11-01T00:00:00.000Z",
+        "window_end": "2026-11-02T00:00:00.000Z",
+        "pulled_at": min(report["pulled_at"] for report in reports),
+        "events": sum(
+            len(ids(sandbox, event_type, action))
+            for event_type, action in product(EVENT_TYPES, sandbox.world.action_ids)
+        ),
+        "duplicates": 0,
+        "invalid": 0,
+        "bytes_read": sum(report["bytes_read"] for report in reports),
+        "bytes_written": sum(path.stat().st_size for path in (tmp_path / "np6").rglob("*.jsonl.gz")),
+        "requests": sum(report["requests"] for report in reports),
+        "slices": 12,
+        "destination": str(tmp_path / "np6"),
+        "manifests": str(tmp_path / "np6/_manifests"),
+    }
+
+
+@pytest.mark.parametrize("example", ["np6_events_daily"], indirect=True)
+def test_a_failed_pull_leaves_the_asset_as_it_was(
+    example: ModuleType, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    sandbox.plan.add(Fault(path="/000PEB/", status=404, framing="length"))
+    before = asset_events(example.EVENTS.uri)
+    run_dag(example.dag, NEXT_DAY, {"files": str(tmp_path / "np6")})
+    assert asset_events(example.EVENTS.uri) == before
+
+
+@pytest.mark.parametrize("example", ["np6_bounces_summary"], indirect=True)
+def test_bounces_are_summed_up_by_what_the_event_tells(
+    example: ModuleType, client: Np6Client, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """Its run by an asset's event is shown under a real scheduler: tests/test_standalone.py."""
+    root, summaries = tmp_path / "np6", tmp_path / "summaries"
+    window = Window(to_ms(DAY), to_ms(NEXT_DAY))
+    for action in sandbox.world.action_ids:
+        land(client, FileDestination(str(root)), EventQuery.checked("bounces", action, window))
+    debris = root / "type=bounces/action=000PE4/date=2026-11-01/20261101T000000Z_20261101T010000Z.jsonl.gz"
+    debris.write_bytes(next(debris.parent.iterdir()).read_bytes())
+
+    def summed_up(start: datetime) -> list[list[str]]:
+        window = {"window_start": iso(to_ms(start)), "window_end": iso(to_ms(start + timedelta(days=1)))}
+        event = SimpleNamespace(extra={"destination": str(root), **window})
+        (path,) = example.dag.get_task("sum_up").python_callable(
+            params={"summaries": str(summaries)}, triggering_asset_events={example.EVENTS.uri: [event]}
+        )
+        return [line.split(",") for line in Path(path).read_text().splitlines()]
+
+    head, *rows = summed_up(DAY)
+    assert head == ["action", "verdict", "bounces"]
+    for action in sandbox.world.action_ids:
+        counts = {verdict: int(count) for id_, verdict, count in rows if id_ == action}
+        assert set(counts) == {"hard", "soft"}
+        assert sum(counts.values()) == len(ids(sandbox, "bounces", action))
+    assert summed_up(NEXT_DAY) == [head]
+    assert {path.name for path in summaries.iterdir()} == {
+        "bounces_2026-11-01_2026-11-02.csv",
+        "bounces_2026-11-02_2026-11-03.csv",
+    }
+
+
+@pytest.mark.parametrize("example", ["np6_bounces_summary"], indirect=True)
+def test_a_summary_by_hand_has_nothing_to_sum_up(example: ModuleType, tmp_path: Path) -> None:
+    run = run_dag(example.dag, DAY, {"summaries": str(tmp_path / "summaries")})
+    assert (run.state, run.returned) == ("success", {"sum_up": []})
+
+
+def test_the_summary_is_scheduled_on_what_the_daily_pulls_update() -> None:
+    daily, summary = (load(EXAMPLES / f"{name}.py") for name in ("np6_events_daily", "np6_bounces_summary"))
+    assert daily.EVENTS == summary.EVENTS
+    assert daily.dag.get_task("close").outlets == [daily.EVENTS]
+    assert daily.EVENTS.uri == "file:///tmp/np6"
 
 
 @pytest.mark.parametrize("example", ["np6_coverage"], indirect=True)

@@ -37,6 +37,10 @@ class Landing(Protocol):
         :raises Np6DestinationError: if that failed; what was there is there still.
         """
 
+    @property
+    def published(self) -> list[str]:
+        """URIs of what was published, as assets: data files, or the table; for lineage."""
+
 
 @dataclass
 class Destination:
@@ -57,6 +61,12 @@ class Destination:
     @property
     def uri(self) -> str:
         """Where it is, in one line for reports, without secrets."""
+        raise NotImplementedError
+
+    @property
+    def asset_uri(self) -> str | None:
+        """Its URI as an Airflow asset: without a connection's id, so that tasks with other credentials name
+        the same asset; None where Airflow has no convention for it."""
         raise NotImplementedError
 
     def open(
@@ -92,6 +102,11 @@ def text_field(destination: Destination, name: str) -> str:
     if not isinstance(value, str) or value.strip() in ("", "None"):
         raise Np6InputError(f"{name} of {type(destination).__name__} is {value!r}", cure=f"Give {name}.")
     return value
+
+
+def given(value: str | None) -> str | None:
+    """A rendered field that may be left out; failed templates render to "" and "None"."""
+    return None if value in (None, "", "None") else value
 
 
 def check_personal_data(what: str, stored: str, wanted: str, where: str) -> None:

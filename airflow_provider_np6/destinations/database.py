@@ -49,6 +49,22 @@ def hook_of(conn_id: str) -> Any:
     return hook
 
 
+_PORTS = {"postgres": 5432, "mysql": 3306}
+
+
+def table_uri(conn_id: str, schema: str | None, table: str) -> str | None:
+    """The table as an asset, by the conventions of Airflow's providers; see ``SqlDestination.asset_uri``."""
+    from airflow.providers.common.compat.sdk import BaseHook
+
+    connection = BaseHook.get_connection(conn_id)
+    if connection.conn_type not in _PORTS or not connection.host or not connection.schema:
+        return None
+    server = f"{connection.conn_type}://{connection.host}:{connection.port or _PORTS[connection.conn_type]}"
+    if connection.conn_type == "mysql":  # where a schema is a database
+        return f"{server}/{schema or connection.schema}/{table}"
+    return f"{server}/{connection.schema}/{schema or 'default'}/{table}"
+
+
 TRIES = 5
 """Transactions tried before a failure that may pass is left to Airflow's retries."""
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_np6.destinations import layout, manifest
-from airflow_provider_np6.destinations.base import Destination, Landing, text_field
+from airflow_provider_np6.destinations.base import Destination, Landing, given, text_field
 from airflow_provider_np6.destinations.formats import check_format
 from airflow_provider_np6.destinations.manifest import Manifest
 from airflow_provider_np6.destinations.slices import Slice, Slices
-from airflow_provider_np6.destinations.store import store_at
+from airflow_provider_np6.destinations.store import asset_uri, store_at
 from airflow_provider_np6.destinations.tree import Tree
 from airflow_provider_np6.np6.errors import Np6DestinationError, Np6Error, Np6InputError
 from airflow_provider_np6.np6.query import ALL_ACTIONS, EventQuery
@@ -52,6 +52,12 @@ class FileDestination(Destination):
     def uri(self) -> str:
         return self.path
 
+    @property
+    def asset_uri(self) -> str:
+        """``s3://bucket/key`` of ``s3://conn_id@bucket/key``, ``file:///data/np6`` of ``/data/np6``; for DAG
+        files too, if the path is no template: ``Asset(FileDestination("/data/np6").asset_uri)``."""
+        return asset_uri(self.path)
+
     @contextmanager
     def open(self, query: EventQuery, account: str, personal_data: str = "keep") -> Iterator[Landing]:
         check_format(self.format)
@@ -82,7 +88,7 @@ class FileDestination(Destination):
     def _store(self) -> Iterator[Store]:
         path = text_field(self, "path")
         with _failures_of(path, "cannot be used", Np6InputError):
-            yield store_at(path, None if self.conn_id in (None, "", "None") else self.conn_id)
+            yield store_at(path, given(self.conn_id))
 
 
 _FOR_GOOD = {
@@ -120,6 +126,8 @@ class _FileLanding:
         self._format = format_
         self._root = tree.store.path("").rstrip("/")
         self._slices = Slices(tree.store, tree.query, format_)
+        self._bytes = 0
+        self.published: list[str] = []
 
     @property
     def spool(self) -> _FileLanding:
@@ -159,7 +167,8 @@ class _FileLanding:
                 tree.check_slices()
                 tree.record_account()
                 superseded = [self._publish(slice_, proof) for slice_ in slices].count(False)
-        return {**self._where(), **({"superseded": superseded} if superseded else {})}
+        report = {**self._where(), "bytes_written": self._bytes}
+        return {**report, **({"superseded": superseded} if superseded else {})}
 
     def _publish(self, slice_: Slice, proof: Proof) -> bool:
         """Data, manifest, then removal of what the slice replaces; False if a later pull stands there."""
@@ -175,6 +184,9 @@ class _FileLanding:
         store.put(proven, manifests, name)
         tree.remove_replaced(slice_.window, {name, slice_.data_name, slice_.aside_name})
         self._confirm(slice_, name)
+        if slice_.data is not None and slice_.data_name:
+            self.published.append(asset_uri(store.path(slice_.folder, slice_.data_name)))
+            self._bytes += slice_.data.size
         return True
 
     def _confirm(self, slice_: Slice, name: str) -> None:

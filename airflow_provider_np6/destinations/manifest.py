@@ -21,7 +21,7 @@ from airflow_provider_np6.destinations.coverage import Coverage, Held, coverage_
 from airflow_provider_np6.destinations.store import Store, store_at
 from airflow_provider_np6.np6.errors import Np6DestinationError
 from airflow_provider_np6.np6.moments import parse_moment
-from airflow_provider_np6.np6.query import EventQuery
+from airflow_provider_np6.np6.query import ALL_ACTIONS, EventQuery
 from airflow_provider_np6.np6.window import Window
 
 VERSION = 1
@@ -145,6 +145,14 @@ def data_files(
     store = store_at(path, conn_id)
     found = _found(store, _query(event_type, action_id, start, end, classification))
     return [store.path("", manifest.data) for manifest in found if manifest.data]
+
+
+def actions(path: str, event_type: str, *, conn_id: str | None = None) -> list[str]:
+    """Ids of the actions that a tree has manifests of, ``"*"`` among them if all were pulled at once."""
+    query = EventQuery.checked(event_type, ALL_ACTIONS, Window(0, 1))
+    names = store_at(path, conn_id).names(f"{layout.MANIFESTS}/{layout.type_key(query)}")
+    keys = sorted(name.removeprefix("action=") for name in names if name.startswith("action="))
+    return [ALL_ACTIONS if key == layout.ALL_ACTIONS_KEY else key for key in keys]
 
 
 def verify(path: str, manifest: Manifest, *, conn_id: str | None = None) -> None:

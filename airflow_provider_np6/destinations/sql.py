@@ -7,12 +7,18 @@ import re
 import tempfile
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_np6.destinations import quarantine
-from airflow_provider_np6.destinations.base import Destination, Landing, text_field
-from airflow_provider_np6.destinations.database import Database, check_table, erased_in, hook_of
+from airflow_provider_np6.destinations.base import Destination, Landing, given, text_field
+from airflow_provider_np6.destinations.database import (
+    Database,
+    check_table,
+    erased_in,
+    hook_of,
+    table_uri,
+)
 from airflow_provider_np6.destinations.recorded import Recorded
 from airflow_provider_np6.destinations.structure import completing_statements
 from airflow_provider_np6.destinations.views import view_statements
@@ -60,6 +66,13 @@ class SqlDestination(Destination):
         schema = f"{self.schema}." if self.schema else ""
         return f"{self.conn_id}: {schema}{self.table}"
 
+    @property
+    def asset_uri(self) -> str | None:
+        """``postgres://host:port/database/schema/table``, ``mysql://host:port/database/table``, as Airflow's
+        providers have it; for tasks, for it looks the connection up. A schema that only the server knows is
+        called ``default``, as there."""
+        return table_uri(text_field(self, "conn_id"), given(self.schema), text_field(self, "table"))
+
     @contextmanager
     def open(self, query: EventQuery, account: str, personal_data: str = "keep") -> Iterator[Landing]:
         database = self._database()
@@ -76,7 +89,7 @@ class SqlDestination(Destination):
         erased = database.settle(check, "cannot be used", Np6InputError)
         with tempfile.TemporaryFile(prefix="np6-") as spool, tempfile.TemporaryFile(prefix="np6-") as aside:
             landed = _Spool(spool, aside, database.dialect, query)
-            yield _SqlLanding(database, query, account, personal_data, landed, erased)
+            yield _SqlLanding(database, query, account, personal_data, self.asset_uri, landed, erased)
 
     def erase(self, persons: Collection[str], pseudonyms: Pseudonyms, account: str) -> dict[str, int]:
         from airflow_provider_np6.destinations.sql_erasure import erase_from_table
@@ -133,7 +146,7 @@ class SqlDestination(Destination):
         return list(views)
 
     def _database(self) -> Database:
-        schema = None if self.schema in (None, "", "None") else self.schema
+        schema = given(self.schema)
         for name in (text_field(self, "table"), schema):
             if name is not None and not _NAME.fullmatch(name):
                 raise Np6InputError(
@@ -187,12 +200,15 @@ class _SqlLanding:
     _query: EventQuery
     _account: str
     _personal_data: str
+    _uri: str | None
     spool: _Spool
     erased: Erased | None
+    published: list[str] = field(default_factory=list)
 
     def publish(self, proof: Proof) -> dict[str, Any]:
         report: dict[str, Any] = {"table": self._database.events.name}
         published = self._database.settle(lambda: self._replaced(proof), "could not be written")
+        self.published = [self._uri] if published and self._uri else []
         return report if published else {**report, "superseded": 1}
 
     def _replaced(self, proof: Proof) -> bool:

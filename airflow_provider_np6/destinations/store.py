@@ -81,6 +81,14 @@ def store_at(path: str, conn_id: str | None) -> Store:
     return ObjectStore(path, conn_id)
 
 
+def asset_uri(path: str) -> str:
+    """A path or URI without a connection's id, with a scheme, and without a slash at its end."""
+    url = urlsplit(path)
+    if url.scheme in ("", "file", "local"):
+        return f"file://{path.split('://', 1)[-1].rstrip('/')}"
+    return f"{url.scheme}://{url.netloc.rpartition('@')[2]}{url.path.rstrip('/')}"
+
+
 class LocalStore:
     """A folder on a local or mounted disk: temporaries stand beside their goal and are renamed.
 

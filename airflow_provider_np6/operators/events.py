@@ -15,6 +15,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException, Asset, Bas
 from airflow_provider_np6.destinations import destination_of
 from airflow_provider_np6.destinations.base import Destination
 from airflow_provider_np6.hooks.np6 import Np6Hook
+from airflow_provider_np6.lineage import hook_lineage, openlineage
 from airflow_provider_np6.np6.errors import Np6Error, Np6InputError, Np6TransientError
 from airflow_provider_np6.np6.query import EventQuery
 from airflow_provider_np6.np6.window import Window, iso
@@ -24,6 +25,7 @@ from airflow_provider_np6.provider_info import DEFAULT_CONN_ID
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
+    from airflow.providers.openlineage.extractors import OperatorLineage
 
     from airflow_provider_np6.privacy.policy import Policy
 
@@ -37,8 +39,8 @@ class Np6EventsOperator(BaseOperator):
 
     Returns a report, never events: ``event_type, action_id, classification, window_start, window_end,
     pulled_at, events, duplicates, invalid, erased, bytes_read, requests, seconds, destination``, and
-    ``manifest`` or ``table``; times are ISO UTC with ms. Each asset among the ``outlets`` gets it as its
-    event's extra.
+    ``manifest`` and ``bytes_written``, or ``table``; times are ISO UTC with ms. Each asset among the
+    ``outlets`` gets it as its event's extra.
 
     .. seealso:: the example DAGs in ``dags/``.
 
@@ -113,6 +115,7 @@ class Np6EventsOperator(BaseOperator):
         self.np6_conn_id = np6_conn_id
         self.deferrable = deferrable
         self._pulling = False
+        self._report: dict[str, Any] | None = None
         if getattr(self, "retry_policy", None) is None:
             self._install_retry_policy()
 
@@ -142,6 +145,21 @@ class Np6EventsOperator(BaseOperator):
         if self._pulling:
             raise _task_terminated()("the task was told to stop")
 
+    def get_openlineage_facets_on_start(self) -> OperatorLineage[Any, Any] | None:
+        """Where the task reads and writes; see :mod:`airflow_provider_np6.lineage`."""
+        return self._lineage()
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any] | None:
+        """The same, with rows and bytes."""
+        return self._lineage(self._report)
+
+    def get_openlineage_facets_on_failure(self, task_instance: Any) -> OperatorLineage[Any, Any] | None:
+        """The same as on start: nothing was written."""
+        return self._lineage()
+
+    def _lineage(self, report: dict[str, Any] | None = None) -> OperatorLineage[Any, Any] | None:
+        return openlineage(self.np6_conn_id, self.event_type, self.action_id, self.destination, report)
+
     def _failing_for_good(self, context: Context, window: Window | None) -> dict[str, Any]:
         try:
             return self._execute(context, window)
@@ -169,6 +187,7 @@ class Np6EventsOperator(BaseOperator):
             if self.deferrable and error.delay is not None and hook.client.requests <= 1:
                 self._wait(window, round((time.time() + error.delay) * 1_000), "NP6's rate limit is reset")
             raise
+        self._report = report
         for outlet in self.outlets:
             if isinstance(outlet, Asset):
                 context["outlet_events"][outlet].extra.update(report)
@@ -204,6 +223,7 @@ class Np6EventsOperator(BaseOperator):
         finally:
             self._pulling = False
             hook.client.close()
+        hook_lineage(hook, query, landing.published)
         report = {
             "event_type": query.event_type,
             "action_id": query.action_id,

@@ -77,7 +77,12 @@ def test_layout_and_bytes(client: Np6Client, sandbox: Sandbox, root: Path, forma
         f"_manifests/{folder}/{name}.json",
     }
     assert lines(root / folder / f"{name}.{format_}") == held(sandbox, query)
-    assert report == {"manifest": f"{root}/_manifests/{folder}/{name}.json", "slices": 1}
+    size = (root / folder / f"{name}.{format_}").stat().st_size
+    assert report == {
+        "manifest": f"{root}/_manifests/{folder}/{name}.json",
+        "slices": 1,
+        "bytes_written": size,
+    }
 
 
 def test_the_manifest_proves_the_file(client: Np6Client, sandbox: Sandbox, root: Path) -> None:
@@ -131,7 +136,9 @@ def test_a_window_over_several_days_is_cut_at_midnight(
         "2024-10-06T00",
     ]
     assert all_lines(root) == held(sandbox, query)
-    assert report == {"manifest": f"{root}/_manifests/type=bounces/action=000PE4", "slices": 3}
+    written = sum(manifest["bytes"] for manifest in manifests(root))
+    folder = f"{root}/_manifests/type=bounces/action=000PE4"
+    assert report == {"manifest": folder, "slices": 3, "bytes_written": written}
 
 
 def test_an_unordered_answer_is_cut_at_midnight_too(client: Np6Client, sandbox: Sandbox, root: Path) -> None:

@@ -15,7 +15,14 @@ import pytest
 
 from airflow_provider_np6.destinations import FileDestination
 from airflow_provider_np6.destinations.formats import FORMATS
-from airflow_provider_np6.destinations.manifest import Manifest, coverage, data_files, manifests, verify
+from airflow_provider_np6.destinations.manifest import (
+    Manifest,
+    actions,
+    coverage,
+    data_files,
+    manifests,
+    verify,
+)
 from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.errors import Np6ConflictError, Np6DestinationError, Np6InputError
 from airflow_provider_np6.np6.window import DAY, Window
@@ -177,3 +184,12 @@ def test_duckdb_and_pyarrow_read_the_whole_tree(
         assert table.num_rows == events
         assert set(table["type"].to_pylist()) == {"bounces", "responses/stop"}
         assert table.schema.field("action").type == table.schema.field("date").type == pa.string()
+
+
+def test_a_tree_tells_its_actions(client: Np6Client, sandbox: Sandbox, tmp_path: Path) -> None:
+    assert actions(str(tmp_path), "bounces") == []
+    for action in ("000PEB", "000PE4"):
+        land(client, FileDestination(str(tmp_path)), query_of(sandbox, action=action))
+    land(client, FileDestination(str(tmp_path)), query_of(sandbox, event_type="responses/stop", action="*"))
+    assert actions(str(tmp_path), "bounces") == ["000PE4", "000PEB"]
+    assert actions(str(tmp_path), "responses/stop") == ["*"]

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import sqlite3
 import time
@@ -22,7 +21,7 @@ from airflow_provider_np6.np6.errors import (
 from airflow_provider_np6.operators.events import Np6EventsOperator, _task_terminated
 from airflow_provider_np6.sandbox import Fault, Sandbox, World, faults
 from airflow_provider_np6.triggers.moment import MomentTrigger
-from tests.airflow_runs import AIRFLOW_3, run_source
+from tests.airflow_runs import AIRFLOW_3, asset_events, run_source
 
 pytestmark = [pytest.mark.core, pytest.mark.usefixtures("airflow_db", "np6_connection")]
 
@@ -79,6 +78,7 @@ def test_a_run_pulls_its_interval_and_reports(sandbox: Sandbox, tmp_path: Path) 
         "destination": root,
         "manifest": f"{root}/{folder}/20241004T000000Z_20241005T000000Z.json",
         "slices": 1,
+        "bytes_written": sum(path.stat().st_size for path in Path(root).rglob("*.jsonl.gz")),
     }
     assert json.loads(Path(report["manifest"]).read_text())["pulled_at"] == report["pulled_at"]
 
@@ -421,22 +421,9 @@ with DAG(DAG_ID, schedule=DAILY, start_date=START, catchup=False) as dag:
         task_id="pull", destination="{tmp_path}", event_type="bounces", outlets=[Asset("{uri}")]
     ).expand(action_id=["000PE4", "000PEB"])
 """
-    if not AIRFLOW_3:  # there, the scheduler makes a dataset known, and not dag.test()
-        with closing(sqlite3.connect(Path(os.environ["AIRFLOW_HOME"]) / "airflow.db")) as database, database:
-            database.execute(
-                "INSERT INTO dataset (uri, extra, created_at, updated_at, is_orphaned)"
-                " VALUES (?, '{}', '2024-01-01 00:00:00.000000', '2024-01-01 00:00:00.000000', 0)",
-                (uri,),
-            )
+    before = asset_events(uri)
     run = run_source(source, DAY_AFTER)
     assert run.state == "success"
-    asset = "asset" if AIRFLOW_3 else "dataset"
-    with closing(sqlite3.connect(Path(os.environ["AIRFLOW_HOME"]) / "airflow.db")) as database:
-        told = database.execute(
-            f"SELECT {asset}_event.extra FROM {asset}_event JOIN {asset} ON {asset}.id = {asset}_id"
-            " WHERE uri = ?",
-            (uri,),
-        ).fetchall()
-    extras = [json.loads(extra) for (extra,) in told]
+    extras = asset_events(uri)[len(before) :]
     assert sorted(extras, key=str) == sorted(run.reports(), key=str)
     assert {extra["action_id"] for extra in extras} == {"000PE4", "000PEB"}
