@@ -51,7 +51,7 @@ with DAG("waits", schedule=None):
 class Standalone:
     """An Airflow of its own: api-server, scheduler, dag-processor and triggerer."""
 
-    def __init__(self, home: Path, connection: dict[str, Any]) -> None:
+    def __init__(self, home: Path, connection: dict[str, Any], **environment: str) -> None:
         self.home = home
         port = free_port()
         self.health = f"http://127.0.0.1:{port}/api/v2/monitor/health"
@@ -69,6 +69,7 @@ class Standalone:
             "AIRFLOW_CONN_NP6_DEFAULT": json.dumps(connection),
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "PYTHONWARNINGS": "ignore",
+            **environment,
         }
 
     def __enter__(self) -> Standalone:
