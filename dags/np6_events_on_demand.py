@@ -11,7 +11,7 @@ import pendulum
 from airflow.providers.common.compat.sdk import DAG, Param, task
 
 from airflow_provider_np6.destinations import SqlDestination
-from airflow_provider_np6.np6.query import EventType
+from airflow_provider_np6.np6.catalogue import EventType
 from airflow_provider_np6.operators.events import Np6EventsOperator
 
 TYPES = [str(event_type) for event_type in EventType]
@@ -23,7 +23,12 @@ with DAG(
     start_date=datetime(2026, 1, 1, tzinfo=pendulum.UTC),
     params={
         "actions": Param(["000PE4"], type="array", description="Ids of the actions, one a line"),
-        "event_types": Param(TYPES, type="array", items={"type": "string", "enum": TYPES}, examples=TYPES),
+        "event_types": Param(
+            ["bounces", "cancellations", "responses/stop"],
+            type="array",
+            items={"type": "string", "enum": TYPES},
+            examples=TYPES,
+        ),
         "start": Param("2026-11-01T00:00:00Z", type="string", format="date-time", description="First moment"),
         "end": Param(
             "2026-11-02T00:00:00Z", type="string", format="date-time", description="First one beyond"

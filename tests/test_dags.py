@@ -16,11 +16,12 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 from airflow_provider_np6.destinations import FileDestination
+from airflow_provider_np6.destinations.manifest import data_files
 from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.query import EventQuery
 from airflow_provider_np6.np6.window import Window, iso, to_ms
 from airflow_provider_np6.sandbox import Fault, Sandbox
-from airflow_provider_np6.sandbox.world import EVENT_TYPES
+from airflow_provider_np6.sandbox.world import ALL_EVENT_TYPES, EVENT_TYPES
 from tests.airflow_runs import DAGS_FOLDER, asset_events, load, run_dag
 from tests.destinations.landing import HOUR as HOUR_MS
 from tests.destinations.landing import land
@@ -48,7 +49,7 @@ def example(request: pytest.FixtureRequest) -> Iterator[ModuleType]:
 
 
 def ids(
-    sandbox: Sandbox, event_type: str, action: str, start: datetime = DAY, end: datetime = NEXT_DAY
+    sandbox: Sandbox, event_type: str, action: str | None, start: datetime = DAY, end: datetime = NEXT_DAY
 ) -> set[str]:
     first, beyond = (round(moment.timestamp() * 1_000) for moment in (start, end))
     return {event.id for event in sandbox.world.events(event_type, action, first, beyond)}
@@ -147,6 +148,7 @@ def test_the_closing_tasks_event_tells_the_sum(example: ModuleType, sandbox: San
         ),
         "duplicates": 0,
         "invalid": 0,
+        "erased": 0,
         "bytes_read": sum(report["bytes_read"] for report in reports),
         "bytes_written": sum(path.stat().st_size for path in (tmp_path / "np6").rglob("*.jsonl.gz")),
         "requests": sum(report["requests"] for report in reports),
@@ -212,6 +214,22 @@ def test_the_summary_is_scheduled_on_what_the_daily_pulls_update() -> None:
     assert daily.EVENTS.uri == "file:///tmp/np6"
 
 
+@pytest.mark.parametrize("example", ["np6_account_daily"], indirect=True)
+def test_a_whole_account_takes_one_request_a_type(
+    example: ModuleType, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    run = run_dag(example.dag, NEXT_DAY, {"files": str(tmp_path)})
+    assert run.state == "success"
+    assert sorted(request.path for request in sandbox.asked) == sorted(
+        f"/actions/events/{event_type}" for event_type in ALL_EVENT_TYPES
+    )
+    for event_type in ALL_EVENT_TYPES:
+        (path,) = data_files(str(tmp_path), event_type, "*", DAY, NEXT_DAY)
+        lines = gzip.decompress(Path(path).read_bytes()).splitlines()
+        assert {json.loads(line)["id"] for line in lines} == ids(sandbox, event_type, None)
+    assert set(run.names.values()) == {f"{event_type} · *" for event_type in ALL_EVENT_TYPES}
+
+
 @pytest.mark.parametrize("example", ["np6_coverage"], indirect=True)
 def test_coverage_fails_with_the_windows_that_are_missing(
     example: ModuleType,
@@ -267,13 +285,13 @@ def test_hourly_into_sql_with_checks_and_summary(
 def test_on_demand(example: ModuleType, sandbox: Sandbox, sqlite_connection: Path) -> None:
     conf = {
         "actions": ["000PEI", "000PEP"],
-        "event_types": ["bounces", "responses/stop"],
+        "event_types": ["bounces", "responses/stop", "hits/open"],
         "start": "2026-11-01T06:00:00+01:00",
         "end": "2026-11-01T12:00:00Z",
     }
     assert run_dag(example.dag, NEXT_DAY, conf).state == "success"
     start, end = DAY + 5 * HOUR, DAY + 12 * HOUR
-    for action, event_type in product(sandbox.world.action_ids, EVENT_TYPES):
+    for action, event_type in product(sandbox.world.action_ids, ALL_EVENT_TYPES):
         wanted = action in conf["actions"] and event_type in conf["event_types"]
         expected = ids(sandbox, event_type, action, start, end) if wanted else set()
         assert stored_ids(sqlite_connection, event_type, action) == expected

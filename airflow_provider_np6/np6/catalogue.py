@@ -73,12 +73,13 @@ COMMON = ("event_id", "event_type", "classification", "action_id", "occurred_at"
 """Columns that events of every type fill; ``action_id`` of "*" only where the event tells it."""
 
 _SEND = ("payload_type", "message_id", "thread_id", "sent_at")
+_FOOTPRINT = ("target_unicity", "target_hash")
 _ACTIVATION = (*_SEND, "recipient", "target_id")
-_EXECUTION = (*_SEND, "target_id", "target_unicity", "target_hash")
+_EXECUTION = (*_SEND, "target_id", *_FOOTPRINT)
 _BOUNCE = ("bounce_verdict", "bounce_status", "bounce_code", "bounce_diagnostic", "bounce_mta",
            "bounce_subject", "bounce_subject_detail")  # fmt: skip
 _CANCELLATION = ("cancellation_type", "cancellation_message")
-_HIT = (*_ACTIVATION, "hit_type")
+_HIT = (*_ACTIVATION, *_FOOTPRINT, "hit_type")
 
 
 def _hits(event_type: EventType, what: str, mark: Mark = "inferred") -> CatalogueRow:
@@ -108,7 +109,7 @@ _ROWS = (
         payload_type="activation",
         mark="documented",
         all_actions="inferred",
-        columns=(*_ACTIVATION, "target_unicity", "target_hash"),
+        columns=(*_ACTIVATION, *_FOOTPRINT),
     ),
     CatalogueRow(
         event_type=EventType.CANCELLATIONS,
@@ -154,7 +155,7 @@ _ROWS = (
         payload_type=None,
         mark="inferred",
         all_actions="documented",
-        columns=(*_ACTIVATION, "target_unicity", "target_hash", *_BOUNCE, *_CANCELLATION, "hit_type"),
+        columns=(*_ACTIVATION, *_FOOTPRINT, *_BOUNCE, *_CANCELLATION, "hit_type"),
     ),
 )
 

@@ -43,7 +43,8 @@ def check_event_type(value: object) -> str:
         return name
     if _RAW_PATH.fullmatch(name) and not {".", ".."} & set(name.split("/")):
         return name
-    near = get_close_matches(name, list(EventType), n=1)
+    named = {key: each for each in EventType for key in (each.rpartition("/")[2], each)}
+    near = [named[key] for key in get_close_matches(name, named, n=1)]
     raise Np6InputError(
         f"unknown event type {name!r}",
         cure=(f"Did you mean '{near[0]}'? " if near else "")

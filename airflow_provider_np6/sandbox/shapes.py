@@ -131,7 +131,8 @@ def _stop(_rng: Random, _action: str, timestamp: int, id_: str) -> dict[str, Any
 def _reply(rng: Random, _action: str, timestamp: int, id_: str) -> dict[str, Any]:
     phone = f"+336{rng.randrange(10**8):08d}"
     text = rng.choice((f"Rappelez-moi au {phone}", f"write to {_address(rng)}, not here", "oui 👍", ""))
-    return _envelope(timestamp, id_, {"type": "sms", "detail": {"reply": {"from": phone, "text": text}}})
+    source = {"type": "sms", "detail": {"reply": {"from": phone, "text": text}}}
+    return {"type": "reply", **_envelope(timestamp, id_, source)}
 
 
 SHAPES: dict[str, Shape] = {

@@ -57,9 +57,11 @@ class _Dated:
 def held(sandbox: Sandbox, query: EventQuery) -> list[bytes]:
     """The events that the sandbox holds for a query, in order."""
     action = None if query.action_id == "*" else query.action_id
+    bounds = (query.window.start, query.window.end)
+    classes = frozenset(filter(None, query.classification.split(",")))
     return [
         event.json
-        for event in sandbox.world.events(query.event_type, action, query.window.start, query.window.end)
+        for event in sandbox.world.events(query.event_type, action, *bounds, classification=classes)
     ]
 
 

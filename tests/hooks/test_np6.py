@@ -10,10 +10,17 @@ import pytest
 
 from airflow_provider_np6.hooks import np6
 from airflow_provider_np6.hooks.np6 import Np6Hook
-from airflow_provider_np6.np6.errors import Np6InputError, Np6NotFoundError
+from airflow_provider_np6.np6.errors import (
+    Np6AnswerError,
+    Np6InputError,
+    Np6NotFoundError,
+    Np6PermissionError,
+)
+from airflow_provider_np6.np6.query import EventQuery
 from airflow_provider_np6.np6.window import DAY, Window
-from airflow_provider_np6.sandbox import Fault, Sandbox
+from airflow_provider_np6.sandbox import Fault, Sandbox, World, faults
 from tests.conftest import KEY
+from tests.destinations.landing import TODAY, held
 from tests.postgres import free_port
 
 pytestmark = pytest.mark.core
@@ -200,3 +207,92 @@ def test_one_failure_before_the_first_event_does_not_end_an_iteration(
 ) -> None:
     sandbox.plan.add(Fault(status=503))
     assert len(list(connect().iter_events("bounces", "000PE4", start="2024-10-04", end="2024-10-05"))) == 96
+
+
+def test_actions_are_chosen_by_their_names(connect: Connect, sandbox: Sandbox) -> None:
+    hook = connect()
+
+    def named(names: str) -> list[str]:
+        return [action["name"] for action in hook.list_actions(names=names)]
+
+    assert named("*") == [action["name"] for action in hook.list_actions()]
+    assert named("MAIL*") == ["mailMessage n° 1", "mailCampaign n° 2", "mailMessage n° 4"]
+    assert named("mailMessage n° ?") == ["mailMessage n° 1", "mailMessage n° 4"]
+    assert named("mail") == named("000PE4") == []
+    assert hook.list_action_ids(names="sms*") == hook.list_action_ids(types=["smsMessage"]) == ["000PEI"]
+
+
+@pytest.mark.parametrize("body", [b'[{"id": "b", "name": null}, {"id": "a"}]'])
+def test_an_action_without_a_name_has_none_to_match(connect: Connect, sandbox: Sandbox, body: bytes) -> None:
+    sandbox.plan.add(Fault(body=body), times=2)
+    assert connect().list_action_ids() == ["a", "b"]
+    assert connect().list_action_ids(names="?*") == []
+
+
+def test_ids_that_airflow_cannot_map_over_are_refused(
+    connect: Connect, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sandbox.world = World(actions=6)
+    monkeypatch.setenv("AIRFLOW__CORE__MAX_MAP_LENGTH", "5")
+    with pytest.raises(
+        Np6InputError, match=r"6 actions, .* 5 at most .\[core\] max_map_length.*action_id='\*'"
+    ):
+        connect().list_action_ids()
+    assert len(connect().list_action_ids(types=["mailMessage", "mailCampaign"])) == 4
+    assert len(connect().list_actions()) == 6
+    monkeypatch.setenv("AIRFLOW__CORE__MAX_MAP_LENGTH", "6")
+    assert connect().list_action_ids() == sorted(sandbox.world.action_ids)
+
+
+def test_a_listing_that_is_gone_says_what_to_do(connect: Connect, sandbox: Sandbox) -> None:
+    for status in (404, 410):
+        sandbox.plan.add(Fault(status=status, framing="length"))
+        with pytest.raises(Np6NotFoundError, match=r"give the ids of your actions by hand, or '\*'"):
+            connect().list_action_ids()
+
+
+@pytest.mark.parametrize(
+    ("event_type", "action_id", "classification"),
+    [("bounces", "000PE4", None), ("events", "*", ""), ("hits", "000PE4", "mpp,gsr")],
+)
+def test_events_are_counted_and_not_kept(
+    connect: Connect, sandbox: Sandbox, event_type: str, action_id: str, classification: str | None
+) -> None:
+    days: dict[str, Any] = {"start": "2024-10-04", "end": "2024-10-05", "classification": classification}
+    query = EventQuery.checked(event_type, action_id, TODAY, classification)
+    # It breaks in the middle, and is gone on with.
+    sandbox.plan.add(Fault(cut=20_000))
+    counted = connect().count_events(event_type, action_id, **days)
+    assert counted == len(held(sandbox, query)) > 0
+    assert len(sandbox.asked) > 1
+    assert len(list(connect().iter_events(event_type, action_id, **days))) == counted
+
+
+def test_a_count_is_proven_complete(connect: Connect, sandbox: Sandbox) -> None:
+    days: dict[str, Any] = {"start": "2024-10-04", "end": "2024-10-05"}
+    sandbox.world = World(events_per_day=240)
+    sandbox.plan.add(Fault(change=faults.capped(100)))
+    assert connect().count_events("bounces", "000PE4", **days) == 240
+    sandbox.plan.add(Fault(body=b'[{"id": "a"}]'))
+    with pytest.raises(Np6AnswerError, match="lacks its documented envelope"):
+        connect().count_events("bounces", "000PE4", **days)
+
+
+def test_statistics_are_there_or_not(connect: Connect, sandbox: Sandbox) -> None:
+    found = connect().get_statistics("000PE4")
+    assert found is not None
+    assert found["feedback"]["bounce"].keys() == {"soft", "hard", "spam"}
+    for status in (404, 410):
+        sandbox.plan.add(Fault(path="/statistics", status=status, framing="length"))
+        assert connect().get_statistics("000PE4") is None
+    sandbox.plan.add(Fault(path="/statistics", body=b"[]"))
+    with pytest.raises(Np6AnswerError, match="no set of counters"):
+        connect().get_statistics("000PE4")
+    sandbox.plan.add(Fault(path="/statistics", status=403, framing="length"))
+    with pytest.raises(Np6PermissionError):
+        connect().get_statistics("000PE4")
+    asked = len(sandbox.asked)
+    for bad in ("*", "", "a/b"):
+        with pytest.raises(Np6InputError):
+            connect().get_statistics(bad)
+    assert len(sandbox.asked) == asked

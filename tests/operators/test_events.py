@@ -93,6 +93,20 @@ def test_a_run_into_sql(sandbox: Sandbox, sqlite_connection: Path) -> None:
     )
 
 
+def test_classes_of_hits_are_datasets_of_their_own(sandbox: Sandbox, tmp_path: Path) -> None:
+    task = f'event_type="hits/open", action_id="*", destination="{tmp_path}"'
+    source = one_task(task + ", classification=\"{{ dag_run.conf['classes'] }}\"")
+    reports = []
+    for classes in ("mpp, gsr", "None", ""):
+        run = run_source(source, DAY_AFTER, {"classes": classes})
+        assert run.state == "success"
+        reports += run.reports()
+    assert [report["classification"] for report in reports] == ["gsr,mpp", "", ""]
+    assert [request.parameters.get("classification") for request in sandbox.asked] == ["gsr,mpp", None, None]
+    assert 0 < reports[0]["events"] < reports[1]["events"] == reports[2]["events"]
+    assert {path.name for path in tmp_path.glob("type=*")} == {"type=hits%2Fopen~gsr~mpp", "type=hits%2Fopen"}
+
+
 def test_a_report_stays_small_whatever_was_pulled(sandbox: Sandbox, tmp_path: Path) -> None:
     bounds = 'window_start="2024-01-01", window_end="2025-01-01"'
     run = run_source(
@@ -156,6 +170,7 @@ def test_a_run_without_a_logical_date_fails_or_takes_its_bounds(sandbox: Sandbox
         'event_type="bounces", action_id="000PE4", destination=None',
         'event_type="bounces", action_id="000PE4", destination="PLACE", np6_conn_id="nowhere"',
         'event_type="bounces", action_id="000PE4", destination="PLACE", classification="gsr"',
+        'event_type="hits", action_id="000PE4", destination="PLACE", classification="gsr;mpp"',
         'event_type="bounces", action_id="000PE4", destination="PLACE", on_invalid="skip"',
         'event_type="bounces", action_id="000PE4", destination="PLACE", personal_data="hide"',
         'event_type="bounces", action_id="000PE4", destination="PLACE", settle=60',

@@ -19,7 +19,7 @@ PAYLOAD_TYPES = {
     "bounces": "bounce",
     **dict.fromkeys(UNIONS["hits"], "hit"),
     "responses/stop": None,
-    "responses/reply": None,
+    "responses/reply": "reply",
 }
 
 

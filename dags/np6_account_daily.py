@@ -1,0 +1,50 @@
+"""Every day, every event type of a whole account, into files: one request a type, whatever the actions.
+
+``action_id="*"`` asks NP6 for all actions at once: 200 actions take 11 requests a day, not 2,200, need no
+listing of actions, and may be more than Airflow maps a task over (``[core] max_map_length``, 1,024).
+
+A fan-out as in ``np6_events_daily``, a task for each action and type, is the better choice where some actions
+are enough, where the key's user may not read them all, where one that fails must cost no other, or where one
+answer for all would be too large: a pull begins again from where it broke, but its task has one time-out.
+"""
+
+# Create the pool once, or the tasks are never scheduled: airflow pools set np6_api 4 "Requests to NP6"
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import pendulum
+from airflow.providers.common.compat.sdk import DAG, Param
+from airflow.timetables.interval import CronDataIntervalTimetable
+
+from airflow_provider_np6.np6.catalogue import EventType
+from airflow_provider_np6.operators.events import Np6EventsOperator
+
+# "hits" and "events" show again what the others hold. Take out what your account does not have: not all of
+# them are documented, see docs/event-types.md.
+TYPES = [str(each) for each in EventType if each not in (EventType.HITS, EventType.EVENTS)]
+
+with DAG(
+    "np6_account_daily",
+    description="Every event type of all actions at once, into files",
+    schedule=CronDataIntervalTimetable("0 0 * * *", timezone="UTC"),
+    start_date=datetime(2026, 1, 1, tzinfo=pendulum.UTC),
+    catchup=False,
+    params={
+        # A tree of its own: pulls of single actions and of all are refused where they would overlap.
+        "files": Param("/tmp/np6_account", type="string", description="Root of the files: a path or a URI"),
+    },
+    tags=["np6"],
+) as dag:
+    Np6EventsOperator.partial(
+        task_id="pull",
+        action_id="*",
+        destination="{{ params.files }}",
+        pool="np6_api",
+        max_active_tis_per_dagrun=4,
+        retries=5,
+        retry_delay=timedelta(minutes=2),
+        retry_exponential_backoff=True,
+        execution_timeout=timedelta(hours=6),
+    ).expand(event_type=TYPES)
