@@ -63,7 +63,13 @@ def get_provider_info() -> dict[str, Any]:
         ],
         "hooks": [{"integration-name": "NP6", "python-modules": ["airflow_provider_np6.hooks.np6"]}],
         "operators": [
-            {"integration-name": "NP6", "python-modules": ["airflow_provider_np6.operators.events"]}
+            {
+                "integration-name": "NP6",
+                "python-modules": [
+                    "airflow_provider_np6.operators.events",
+                    "airflow_provider_np6.operators.reconcile",
+                ],
+            }
         ],
         "sensors": [{"integration-name": "NP6", "python-modules": ["airflow_provider_np6.sensors.events"]}],
         "triggers": [{"integration-name": "NP6", "python-modules": ["airflow_provider_np6.triggers.moment"]}],

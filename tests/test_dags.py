@@ -17,10 +17,11 @@ import pytest
 
 from airflow_provider_np6.destinations import FileDestination
 from airflow_provider_np6.destinations.manifest import data_files
+from airflow_provider_np6.hooks.np6 import Np6Hook
 from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.query import EventQuery
 from airflow_provider_np6.np6.window import Window, iso, to_ms
-from airflow_provider_np6.sandbox import Fault, Sandbox
+from airflow_provider_np6.sandbox import Fault, Sandbox, World
 from airflow_provider_np6.sandbox.world import ALL_EVENT_TYPES, EVENT_TYPES
 from tests.airflow_runs import DAGS_FOLDER, asset_events, load, run_dag
 from tests.destinations.landing import HOUR as HOUR_MS
@@ -61,7 +62,7 @@ def stored_ids(database: Path, event_type: str, action: str) -> set[str]:
         return {row[0] for row in connection.execute(statement, (event_type, action))}
 
 
-PULLING = [path for path in sorted(EXAMPLES.glob("*.py")) if "Np6EventsOperator" in path.read_text()]
+PULLING = [path for path in sorted(EXAMPLES.glob("*.py")) if "provider_np6.operators" in path.read_text()]
 
 
 @pytest.mark.parametrize("path", PULLING, ids=lambda path: path.stem)
@@ -72,7 +73,7 @@ def test_each_example_tells_how_to_create_its_pool_first(path: Path) -> None:
 
 @pytest.mark.parametrize("path", PULLING, ids=lambda path: path.stem)
 def test_each_example_bounds_its_pulls(path: Path) -> None:
-    (pull,) = (task for task in load(path).dag.tasks if task.task_id == "pull")
+    (pull,) = (task for task in load(path).dag.tasks if task.task_id in ("pull", "reconcile"))
     given = pull.partial_kwargs
     assert given["pool"] == "np6_api"
     assert given["max_active_tis_per_dagrun"] == 4
@@ -251,6 +252,104 @@ def test_coverage_fails_with_the_windows_that_are_missing(
     assert "[2026-11-02T00:00:00.000Z, 2026-11-03T00:00:00.000Z)" in caplog.text + capfd.readouterr().out
     land(client, destination, EventQuery.checked("bounces", "000PE4", days[1]))
     assert checked() == "success"
+
+
+DAYS = [Window(to_ms(DAY) + n * 24 * HOUR_MS, to_ms(DAY) + (n + 1) * 24 * HOUR_MS) for n in range(3)]
+NIGHT = DAY + timedelta(days=3, hours=3)
+CHOSEN = ["000PE4", "000PEB"]
+
+
+def landed(root: Path) -> dict[tuple[str, str, str], list[str]]:
+    """Ids that files hold, by event type, action and day."""
+    manifests = [json.loads(path.read_text()) for path in (root / "_manifests").rglob("*.json")]
+    return {
+        (manifest["event_type"], manifest["action_id"], manifest["window_start"]): [
+            json.loads(line)["id"]
+            for line in gzip.decompress((root / manifest["data"]).read_bytes()).splitlines()
+        ]
+        for manifest in manifests
+    }
+
+
+def published(world: World) -> dict[tuple[str, str, str], list[str]]:
+    """What there is to be landed of the chosen actions."""
+    return {
+        (event_type, action, iso(day.start)): [
+            event.id for event in world.events(event_type, action, day.start, day.end)
+        ]
+        for event_type, action, day in product(EVENT_TYPES, CHOSEN, DAYS)
+    }
+
+
+@pytest.mark.parametrize("example", ["np6_nightly_reconcile"], indirect=True)
+@pytest.mark.parametrize("world", [World(events_per_day=24, withheld=0.05)], ids=["late"])
+def test_late_events_are_found_and_landed_by_night(
+    example: ModuleType,
+    sandbox: Sandbox,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    client = Np6Hook().client
+    for event_type, action, day in product(EVENT_TYPES, CHOSEN, DAYS[:2]):
+        query = EventQuery.checked(event_type, action, day)
+        land(client, FileDestination(str(tmp_path)), query, account="np6_default")
+    first = published(sandbox.world)
+
+    sandbox.world = World(events_per_day=24)
+    sandbox.asked.clear()
+    run = run_dag(example.dag, NIGHT, {"files": str(tmp_path)})
+    assert run.state == "success"
+    now = published(sandbox.world)
+    assert landed(tmp_path) == now
+
+    missing = {key for key in now if key[2] == iso(DAYS[2].start)}
+    grown = {key for key in now if first[key] != now[key]} - missing
+    equal = set(now) - grown - missing
+    assert equal
+    assert grown
+    assert run.returned["close"] == {
+        "equal": len(equal),
+        "grown": len(grown),
+        "shrunk": 0,
+        "missing": len(missing),
+    }
+    told = caplog.text + capfd.readouterr().out
+    for key in now:
+        event_type, action, start = key
+        line = (
+            f"{event_type} of {action} on {start[:10]} grew:"
+            f" {len(first[key])} events were held, {len(now[key])} are there now."
+        )
+        assert (line in told) == (key in grown)
+    assert sum("/events/" in one.path for one in sandbox.asked) == len(now) + len(grown)
+    assert set(run.names.values()) == {
+        f"{start[:10]} · {event_type} · {action}" for event_type, action, start in now
+    }
+
+
+@pytest.mark.parametrize("example", ["np6_nightly_reconcile"], indirect=True)
+def test_a_window_that_cannot_be_reconciled_is_named_by_night(
+    example: ModuleType,
+    sandbox: Sandbox,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    sandbox.plan.add(Fault(path="/000PEB/", status=404, framing="length"))
+    run = run_dag(example.dag, NIGHT, {"files": str(tmp_path), "event_types": ["bounces"], "days": 1})
+    assert (run.state, len(run.reports("reconcile"))) == ("failed", 1)
+    named = "1 windows could not be reconciled: 2026-11-03 · bounces · 000PEB"
+    assert named in caplog.text + capfd.readouterr().out
+
+
+@pytest.mark.parametrize("example", ["np6_nightly_reconcile"], indirect=True)
+def test_more_windows_than_tasks_fail_early_by_night(
+    example: ModuleType, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    run = run_dag(example.dag, NIGHT, {"files": str(tmp_path), "days": 171})
+    assert (run.states["list_windows"], run.state) == ("failed", "failed")
+    assert sandbox.asked == []
 
 
 @pytest.mark.parametrize("example", ["np6_bounces_hourly"], indirect=True)

@@ -7,6 +7,7 @@ import socket
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -80,15 +81,18 @@ class Np6Client:
         finally:
             response.close()
 
-    def get_json(self, path: str, parameters: Mapping[str, str] | None = None, *, timeout: Any = None) -> Any:
+    def get_json(
+        self, path: str, parameters: Mapping[str, str] | None = None, *, tries: int | None = None
+    ) -> Any:
         """The whole, decoded answer to one GET, tried again while failures may pass.
 
+        :param tries: how often at most; None leaves it to the settings.
         :raises Np6Error: of the class that the outcome stands for.
         """
-        attempts = Attempts(self.settings)
+        attempts = Attempts(self.settings if tries is None else replace(self.settings, max_attempts=tries))
         while True:
             try:
-                with self.answer(path, parameters, timeout=timeout) as response:
+                with self.answer(path, parameters) as response:
                     body = b"".join(chunks(response))
                     return msgspec.json.decode(body)
             except Np6Error as error:
@@ -133,11 +137,11 @@ class Np6Client:
             raise Np6AnswerError("the answer is not an action", where=path)
         return action
 
-    def get_statistics(self, action_id: str) -> dict[str, Any] | None:
+    def get_statistics(self, action_id: str, *, tries: int | None = None) -> dict[str, Any] | None:
         """``GET /actions/{id}/statistics`` (older vendor material): counters, or None where it is gone."""
         path = f"/actions/{action_id}/statistics"
         try:
-            counters = self.get_json(path)
+            counters = self.get_json(path, tries=tries)
         except Np6NotFoundError:
             return None
         if not isinstance(counters, dict):

@@ -16,6 +16,7 @@
     │   ├── Np6TruncatedError        an answer that broke off before its closing bracket
     │   └── Np6UnsettledError        by NP6's clock the window is open still, or what it shows of it changes
     ├── Np6AnswerError           a whole answer that is not a list of events of this window
+    ├── Np6DifferenceError       a destination holds another number of events of a window than NP6 has
     └── Np6DestinationError      the destination could not take the events
         └── Np6ConflictError         it holds data that this pull must not replace
 
@@ -134,6 +135,12 @@ class Np6UnsettledError(Np6TransientError):
 
 class Np6AnswerError(Np6Error):
     """The answer is whole, but is not a list of events of the window that was asked for."""
+
+
+class Np6DifferenceError(Np6Error):
+    """What a destination holds of a window is not what NP6 has of it now, and nothing was to be done."""
+
+    final = True
 
 
 class Np6DestinationError(Np6Error):

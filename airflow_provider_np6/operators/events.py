@@ -5,20 +5,21 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowFailException, Asset, BaseOperator, conf
+from airflow.providers.common.compat.sdk import Asset, BaseOperator, conf
 
 from airflow_provider_np6.destinations import destination_of
 from airflow_provider_np6.destinations.base import Destination
 from airflow_provider_np6.hooks.np6 import Np6Hook
-from airflow_provider_np6.lineage import hook_lineage, openlineage
-from airflow_provider_np6.np6.errors import Np6Error, Np6InputError, Np6TransientError
+from airflow_provider_np6.lineage import openlineage
+from airflow_provider_np6.np6.errors import Np6InputError, Np6TransientError
 from airflow_provider_np6.np6.query import EventQuery
-from airflow_provider_np6.np6.window import Window, iso
+from airflow_provider_np6.np6.window import Window
+from airflow_provider_np6.operators.failing import failing_for_good
+from airflow_provider_np6.operators.pulling import Pulling
 from airflow_provider_np6.operators.window import describe, resolve_window, wait_until
 from airflow_provider_np6.privacy.policy import check_mode, policy_of
 from airflow_provider_np6.provider_info import DEFAULT_CONN_ID
@@ -26,8 +27,6 @@ from airflow_provider_np6.provider_info import DEFAULT_CONN_ID
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
     from airflow.providers.openlineage.extractors import OperatorLineage
-
-    from airflow_provider_np6.privacy.policy import Policy
 
 
 class Np6EventsOperator(BaseOperator):
@@ -128,7 +127,8 @@ class Np6EventsOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Pull the window; see the class."""
-        return self._failing_for_good(context, None)
+        with failing_for_good():
+            return self._execute(context, None)
 
     def execute_complete(
         self, context: Context, event: Any = None, *, start: int | None = None, end: int | None = None
@@ -138,7 +138,8 @@ class Np6EventsOperator(BaseOperator):
         :param start: the window's, in ms: templates may render to another one by now.
         :param end: likewise.
         """
-        return self._failing_for_good(context, None if start is None or end is None else Window(start, end))
+        with failing_for_good():
+            return self._execute(context, None if start is None or end is None else Window(start, end))
 
     def on_kill(self) -> None:
         """End the pull: Airflow 3 calls this from its signal handler, and else lets the task go on."""
@@ -160,14 +161,6 @@ class Np6EventsOperator(BaseOperator):
     def _lineage(self, report: dict[str, Any] | None = None) -> OperatorLineage[Any, Any] | None:
         return openlineage(self.np6_conn_id, self.event_type, self.action_id, self.destination, report)
 
-    def _failing_for_good(self, context: Context, window: Window | None) -> dict[str, Any]:
-        try:
-            return self._execute(context, window)
-        except Np6Error as error:
-            if error.final:
-                raise AirflowFailException(str(error)) from None
-            raise
-
     def _execute(self, context: Context, window: Window | None) -> dict[str, Any]:
         self._check_modes()
         window = window or resolve_window(context, self.window_start, self.window_end, self.period)
@@ -176,78 +169,32 @@ class Np6EventsOperator(BaseOperator):
         self._name_map_index(context, query)
         hook = Np6Hook(self.np6_conn_id)
         policy = policy_of(self.personal_data, hook.settings, self.np6_conn_id)
+        quarantine = self.on_invalid == "quarantine"
+        pulling = Pulling(hook, query, destination, policy, self.settle, quarantine)
         ready = wait_until(
             window, settle=self.settle, max_wait=hook.settings.max_wait, now=time.time_ns() // 1_000_000
         )
         if ready is not None:
             self._wait(window, ready, "The window settles")
+        self._pulling = True
         try:
-            report = self._pull(hook, query, destination, policy)
+            report = self._work(pulling)
         except Np6TransientError as error:
             if self.deferrable and error.delay is not None and hook.client.requests <= 1:
                 self._wait(window, round((time.time() + error.delay) * 1_000), "NP6's rate limit is reset")
             raise
+        finally:
+            self._pulling = False
+            hook.client.close()
         self._report = report
         for outlet in self.outlets:
             if isinstance(outlet, Asset):
                 context["outlet_events"][outlet].extra.update(report)
         return report
 
-    def _pull(
-        self, hook: Np6Hook, query: EventQuery, destination: Destination, policy: Policy | None
-    ) -> dict[str, Any]:
-        from airflow_provider_np6.np6.pull import pull
-        from airflow_provider_np6.privacy.keeping_out import KeepingOut
-        from airflow_provider_np6.privacy.spool import RedactingSpool
-
-        recorded = "keep" if policy is None else policy.recorded
-        begun = time.monotonic()
-        self._pulling = True
-        try:
-            with destination.open(query, hook.settings.account, recorded) as landing:
-                spool = KeepingOut(
-                    landing.spool if policy is None else RedactingSpool(landing.spool, policy),
-                    landing.erased,
-                    hook.settings,
-                    self.np6_conn_id,
-                )
-                proof = pull(
-                    hook.client,
-                    query,
-                    spool,
-                    settle=self.settle // timedelta(milliseconds=1),
-                    quarantine=self.on_invalid == "quarantine",
-                )
-                proof = replace(proof, events=proof.events - spool.kept_out)
-                landed = landing.publish(proof)
-        finally:
-            self._pulling = False
-            hook.client.close()
-        hook_lineage(hook, query, landing.published)
-        report = {
-            "event_type": query.event_type,
-            "action_id": query.action_id,
-            "classification": query.classification,
-            "window_start": iso(query.window.start),
-            "window_end": iso(query.window.end),
-            "pulled_at": iso(proof.pulled_at),
-            "events": proof.events,
-            "duplicates": proof.duplicates,
-            "invalid": proof.invalid,
-            "erased": spool.kept_out,
-            "bytes_read": proof.bytes_read,
-            "requests": proof.requests,
-            "seconds": round(time.monotonic() - begun, 3),
-            "destination": destination.uri,
-            **landed,
-        }
-        self.log.info(
-            "Pulled %s: %d events (%d duplicates dropped, %d invalid set aside), %d bytes, %d requests,"
-            " %.1f s, into %s",
-            *(query.where, proof.events, proof.duplicates, proof.invalid, proof.bytes_read, proof.requests),
-            *(report["seconds"], report["destination"]),
-        )
-        return report
+    def _work(self, pulling: Pulling) -> dict[str, Any]:
+        """What is done with the window once it has settled; returns the report."""
+        return pulling.pull()
 
     def _check_modes(self) -> None:
         """Refuse what cannot be done before anything else is."""

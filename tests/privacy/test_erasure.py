@@ -18,6 +18,7 @@ from airflow_provider_np6.destinations.formats import FORMATS, events
 from airflow_provider_np6.destinations.manifest import Manifest, manifests, verify
 from airflow_provider_np6.erasure import erase
 from airflow_provider_np6.np6.errors import Np6DestinationError, Np6InputError
+from airflow_provider_np6.operators.reconcile import Np6ReconcileOperator
 from airflow_provider_np6.privacy.events import identities
 from airflow_provider_np6.privacy.keeping_out import KeepingOut
 from airflow_provider_np6.privacy.persons import persons_of
@@ -266,6 +267,15 @@ def test_an_erasure_that_broke_off_is_ended_by_the_next(
     monkeypatch.setattr(FileErasure, "_publish", published)
     erase(root, PERSON)
     assert in_files(root)() == kept
+
+
+def test_erased_persons_are_no_difference(tmp_path: Path) -> None:
+    given = {"event_type": "bounces", "action_id": "000PE4", "destination": str(tmp_path), **SPAN}
+    pull(str(tmp_path), "keep", **SPAN)
+    erased = erase(str(tmp_path), PERSON)["events"]
+    report = Np6ReconcileOperator(task_id="reconcile", **given).execute({})
+    assert (report["outcome"], report["erased"]) == ("equal", erased)
+    assert report["held"] == report["fresh"] > 0
 
 
 def test_persons_are_read_alike_fast_and_slow(sandbox: Sandbox) -> None:
