@@ -100,6 +100,7 @@ def test_equal_is_counted_and_left(sandbox: Sandbox, destination: Destination) -
         "seconds": report["seconds"],
         "duplicates": 0,
         "invalid": 0,
+        "erased": 0,
         "requests": 1,
         "held": count,
         "fresh": count,
