@@ -126,7 +126,7 @@ IMPORTED = """
 import sys
 from airflow.providers.common.compat.sdk import BaseOperator, conf, BaseHook
 before = set(sys.modules)
-import airflow_provider_np6.operators.events, airflow_provider_np6.destinations
+import airflow_provider_np6.operators.reconcile, airflow_provider_np6.destinations
 new = set(sys.modules) - before
 heavy = {"requests", "urllib3", "msgspec", "pyarrow", "sqlite3", "psycopg", "psycopg2", "fsspec"}
 print("HEAVY", sorted(heavy & {name.split(".")[0] for name in new}))

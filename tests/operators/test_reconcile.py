@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from airflow_provider_np6.destinations import FileDestination, SqlDestination
 from airflow_provider_np6.destinations.base import Destination
 from airflow_provider_np6.np6.errors import Np6RateLimitError, Np6TruncatedError
 from airflow_provider_np6.np6.window import DAY
-from airflow_provider_np6.operators.events import Np6EventsOperator
+from airflow_provider_np6.operators.events import Np6EventsOperator, _task_terminated
 from airflow_provider_np6.operators.reconcile import Np6ReconcileOperator, _number
 from airflow_provider_np6.sandbox import Fault, Sandbox, World, faults
 from tests.airflow_runs import run_source
@@ -346,6 +347,20 @@ def test_a_long_limit_before_the_count_defers_and_later_ends_the_try(
     sandbox.plan.add(limit, times=2)
     with pytest.raises(Np6RateLimitError):
         reconcile(files, deferrable=True)
+
+
+def test_a_count_that_is_told_to_stop_ends(sandbox: Sandbox, files: FileDestination) -> None:
+    pull(files)
+    sandbox.plan.add(Fault(cut=30_000, ending="stall", stall=10))
+    stalled = Np6ReconcileOperator(task_id="reconcile", **ARGUMENTS, destination=files)
+    previous = signal.signal(signal.SIGALRM, lambda *_: stalled.on_kill())
+    signal.setitimer(signal.ITIMER_REAL, 0.3)
+    try:
+        with pytest.raises(_task_terminated()):
+            stalled.execute({})
+    finally:
+        signal.signal(signal.SIGALRM, previous)
+    assert asked(sandbox) == 2
 
 
 def test_invalid_events_count_as_in_pulls(sandbox: Sandbox, files: FileDestination) -> None:
