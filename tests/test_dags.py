@@ -222,13 +222,14 @@ def test_a_whole_account_takes_one_request_a_type(
     run = run_dag(example.dag, NEXT_DAY, {"files": str(tmp_path)})
     assert run.state == "success"
     assert sorted(request.path for request in sandbox.asked) == sorted(
-        f"/actions/events/{event_type}" for event_type in ALL_EVENT_TYPES
+        f"/actions/events/{event_type}" for event_type in example.TYPES
     )
-    for event_type in ALL_EVENT_TYPES:
+    assert len(example.TYPES) == 8
+    for event_type in example.TYPES:
         (path,) = data_files(str(tmp_path), event_type, "*", DAY, NEXT_DAY)
         lines = gzip.decompress(Path(path).read_bytes()).splitlines()
         assert {json.loads(line)["id"] for line in lines} == ids(sandbox, event_type, None)
-    assert set(run.names.values()) == {f"{event_type} · *" for event_type in ALL_EVENT_TYPES}
+    assert set(run.names.values()) == {f"{event_type} · *" for event_type in example.TYPES}
 
 
 @pytest.mark.parametrize("example", ["np6_coverage"], indirect=True)

@@ -62,7 +62,7 @@ def test_all_that_the_metadata_names_is_there() -> None:
     import importlib
 
     info = get_provider_info()
-    for section in ("hooks", "operators", "triggers"):
+    for section in ("hooks", "operators", "sensors", "triggers"):
         for entry in info[section]:
             for module in entry["python-modules"]:
                 importlib.import_module(module)
@@ -127,6 +127,7 @@ import sys
 from airflow.providers.common.compat.sdk import BaseOperator, conf, BaseHook
 before = set(sys.modules)
 import airflow_provider_np6.operators.reconcile, airflow_provider_np6.destinations
+import airflow_provider_np6.sensors.events
 new = set(sys.modules) - before
 heavy = {"requests", "urllib3", "msgspec", "pyarrow", "sqlite3", "psycopg", "psycopg2", "fsspec"}
 print("HEAVY", sorted(heavy & {name.split(".")[0] for name in new}))

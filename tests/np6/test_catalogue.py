@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from random import Random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from airflow_provider_np6.destinations.columns import COLUMNS
 from airflow_provider_np6.np6.catalogue import CATALOGUE, COMMON, EventType
@@ -46,7 +49,7 @@ def test_hits_alone_are_classified() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "kept"),
+    ("value", "kept"),
     [
         (None, ""),
         ("", ""),
@@ -57,18 +60,30 @@ def test_hits_alone_are_classified() -> None:
     ],
 )
 @pytest.mark.parametrize("event_type", ["hits", "hits/open", "/hits/open"])
-def test_a_classification_is_sorted_and_sent(event_type: str, given: object, kept: str) -> None:
-    query = EventQuery.checked(event_type, "000PE4", WINDOW, given)
+def test_a_classification_is_sorted_and_sent(event_type: str, value: object, kept: str) -> None:
+    query = EventQuery.checked(event_type, "000PE4", WINDOW, value)
     assert query.classification == kept
     assert query.parameters(WINDOW).get("classification") == (kept or None)
 
 
+@given(st.lists(st.from_regex(r"[a-z]{1,6}", fullmatch=True), min_size=1, max_size=5), st.randoms())
+def test_one_set_of_classes_is_one_dataset(classes: list[str], chance: Random) -> None:
+    def kept(names: list[str], comma: str) -> str:
+        return EventQuery.checked("hits", "*", WINDOW, comma.join(names)).classification
+
+    once = kept(classes, ",")
+    again = classes * 2
+    chance.shuffle(again)
+    assert kept(again, " , ") == kept(once.split(","), ",") == once
+    assert once.split(",") == sorted(set(classes))
+
+
 @pytest.mark.parametrize(
-    "given", ["gsr,", ",", "g sr", "gsr;mpp", ["gsr"], 5, "x" * 101, "a/b", "gsr&x=1", "é"]
+    "value", ["gsr,", ",", "g sr", "gsr;mpp", ["gsr"], 5, "x" * 101, "a/b", "gsr&x=1", "é"]
 )
-def test_what_is_no_classification_is_refused(given: object) -> None:
+def test_what_is_no_classification_is_refused(value: object) -> None:
     with pytest.raises(Np6InputError, match="is no list of classes"):
-        EventQuery.checked("hits", "000PE4", WINDOW, given)
+        EventQuery.checked("hits", "000PE4", WINDOW, value)
 
 
 @pytest.mark.parametrize("event_type", ["bounces", "events", "responses/reply"])
@@ -78,7 +93,7 @@ def test_a_type_without_classes_refuses_them(event_type: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "near"),
+    ("value", "near"),
     [
         ("hit", "hits"),
         ("activation", "activations"),
@@ -87,9 +102,9 @@ def test_a_type_without_classes_refuses_them(event_type: str) -> None:
         ("hit/redirection", "hits/redirection"),
     ],
 )
-def test_a_near_miss_is_told(given: str, near: str) -> None:
+def test_a_near_miss_is_told(value: str, near: str) -> None:
     with pytest.raises(Np6InputError, match=f"Did you mean '{near}'"):
-        EventQuery.checked(given, "000PE4", WINDOW)
+        EventQuery.checked(value, "000PE4", WINDOW)
 
 
 def test_the_page_shows_the_catalogue() -> None:

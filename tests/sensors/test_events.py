@@ -11,6 +11,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow_provider_np6.np6.errors import Np6ServerError, Np6TruncatedError
 from airflow_provider_np6.sandbox import Fault, Sandbox, World
 from airflow_provider_np6.sensors.events import Np6EventsSensor
+from tests.airflow_runs import run_source
 
 pytestmark = [pytest.mark.core, pytest.mark.usefixtures("np6_connection")]
 
@@ -102,3 +103,43 @@ def test_it_holds_no_slot_and_renders_its_fields() -> None:
     assert sensor.mode == "reschedule"
     sensor.render_template_fields(context)
     assert sensor.event_type == "bounces"
+
+
+SOURCE = """
+from datetime import datetime, timezone
+from airflow.providers.common.compat.sdk import DAG
+from airflow.timetables.interval import CronDataIntervalTimetable
+from airflow_provider_np6.sensors.events import Np6EventsSensor
+
+with DAG(
+    DAG_ID,
+    schedule=CronDataIntervalTimetable("0 0 * * *", timezone="UTC"),
+    start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),
+    catchup=False,
+) as dag:
+    Np6EventsSensor(
+        task_id="wait",
+        event_type="{{ dag_run.conf['event_type'] }}",
+        action_id="*",
+        classification="{{ dag_run.conf.get('classification') }}",
+        poke_interval=0.1,
+        timeout=60,
+    )
+"""
+
+
+@pytest.mark.usefixtures("airflow_db")
+def test_a_run_waits_from_its_interval_on_and_tells_nothing(sandbox: Sandbox) -> None:
+    sandbox.plan.add(Fault(body=b"[]"), times=2)
+    run = run_source(SOURCE, DAY + timedelta(days=1), {"event_type": "hits/open"})
+    assert (run.state, run.returned) == ("success", {})
+    assert [request.path for request in sandbox.asked] == ["/actions/events/hits/open"] * 3
+    assert {request.parameters["start"] for request in sandbox.asked} == {"2026-11-01T00:00:00Z"}
+    assert all("classification" not in request.parameters for request in sandbox.asked)
+
+
+@pytest.mark.usefixtures("airflow_db")
+def test_a_run_with_bad_arguments_fails_at_once(sandbox: Sandbox) -> None:
+    conf = {"event_type": "bounces", "classification": "gsr"}
+    assert run_source(SOURCE, DAY + timedelta(days=1), conf).state == "failed"
+    assert sandbox.asked == []
