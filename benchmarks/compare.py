@@ -61,6 +61,12 @@ def compare(place: Place, rounds: int, only: list[str]) -> dict[tuple[str, str],
     """Medians by module and name; what takes long runs in every other round."""
     turns = [("floors", "curl"), ("floors", "curl | zstd -1"), ("by_hand", "jsonl")]
     turns += [("ours", name) for name in only]
+    turns += [
+        ("ours", f"{name}, {mode}")
+        for name in only
+        for mode in ("pseudonymize", "drop")
+        if name in ("jsonl", "jsonl.gz")
+    ]
     turns += [("by_hand", name) for name in only if name in ("jsonl.gz", "jsonl.zst", "postgres")]
     turns += [("floors", "copy")] if "postgres" in only else []
     runs: dict[tuple[str, str], list[Figures]] = {turn: [] for turn in turns}

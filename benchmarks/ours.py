@@ -25,13 +25,17 @@ def _client(place: Place) -> Any:
     from airflow_provider_np6.np6.client import Np6Client
     from airflow_provider_np6.np6.settings import Np6Settings
 
-    return Np6Client(Np6Settings(base_url=place.url, api_key="key", account="bench"))
+    return Np6Client(
+        Np6Settings(base_url=place.url, api_key="key", account="bench", pseudonym_key="bench" * 8)
+    )
 
 
-def files(format_: str, place: Place) -> Iterator[Any]:
+def files(format_: str, place: Place, *, mode: str = "keep") -> Iterator[Any]:
     """Data file and manifest, as a task would write them."""
     from airflow_provider_np6.destinations import FileDestination
     from airflow_provider_np6.np6.pull import pull
+    from airflow_provider_np6.privacy.policy import policy_of
+    from airflow_provider_np6.privacy.spool import RedactingSpool
 
     if format_ in ("parquet", "jsonl.zst"):
         import airflow_provider_np6.destinations.parquet  # noqa: F401 - loaded with the worker
@@ -40,9 +44,10 @@ def files(format_: str, place: Place) -> Iterator[Any]:
         _client(place),
         _query(),
     )
+    policy = policy_of(mode, client.settings, "bench")
     yield
-    with destination.open(query, "bench") as landing:
-        proof = pull(client, query, landing.spool)
+    with destination.open(query, "bench", "keep" if policy is None else policy.recorded) as landing:
+        proof = pull(client, query, RedactingSpool(landing.spool, policy) if policy else landing.spool)
         landing.publish(proof)
     yield {"events": proof.events}
 
@@ -73,5 +78,10 @@ def postgres(place: Place) -> Iterator[Any]:
 
 CONTENDERS: Mapping[str, Contender] = {
     **{name: partial(files, name) for name in ("jsonl", "jsonl.gz", "jsonl.zst", "parquet")},
+    **{
+        f"{name}, {mode}": partial(files, name, mode=mode)
+        for name in ("jsonl", "jsonl.gz")
+        for mode in ("pseudonymize", "drop")
+    },
     "postgres": postgres,
 }
