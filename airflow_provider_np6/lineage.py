@@ -63,7 +63,8 @@ def openlineage(
 ) -> Lineage[Any, Any] | None:
     """A pull's lineage; None without the OpenLineage provider, and for arguments that name nothing.
 
-    :param report: what the pull returned; without one, nothing is said of rows and bytes.
+    :param report: what the task returned; without one, or where nothing was pulled, nothing is said of rows
+        and bytes.
     """
     try:
         from airflow.providers.openlineage.extractors import OperatorLineage
@@ -144,7 +145,7 @@ def _output(written: DatasetName, destination: Destination, report: Mapping[str,
 
     fields = [SchemaDatasetFacetFields(name=name, type=type_) for name, type_ in _columns(destination)]
     statistics: dict[str, Any] = {}
-    if report is not None and "superseded" not in report:
+    if report is not None and "events" in report and "superseded" not in report:
         statistics["outputStatistics"] = OutputStatisticsOutputDatasetFacet(
             rowCount=report["events"], size=report.get("bytes_written")
         )

@@ -46,7 +46,7 @@ class Np6ReconcileOperator(Np6EventsOperator):
     - ``outcome``: ``equal``; ``grown``, NP6 has more events than are held; ``shrunk``, it has fewer; or
       ``missing``, a part of the window was never pulled, or its data is gone;
     - ``held``: events that were held;
-    - ``fresh``: events that NP6 has;
+    - ``fresh``: events that NP6 has, but those of erased persons;
     - ``statistics``: the action's own counter of ``bounces``, ``hits/open``, ``hits/redirection`` or
       ``hits/unsubscribe``, where NP6 gives it. It spans the action's whole life, so it is reported and
       nothing is done about it.
