@@ -29,8 +29,8 @@ _COUNTERS: Mapping[str, tuple[str, ...]] = {
 
 
 class Np6ReconcileOperator(Np6EventsOperator):
-    """Compare what a destination holds of a window with a fresh count, and pull the window again if they
-    differ.
+    """Compare what a destination holds of a window with a fresh count, and pull the window again if it
+    grew.
 
     NP6 may show an event late, at the time that it had all along: a window that was whole when it was
     pulled is not any more. The count is streamed and proven as a pull is, and not kept. Whatever a pull
@@ -54,9 +54,9 @@ class Np6ReconcileOperator(Np6EventsOperator):
     If nothing was pulled, ``counted_at`` stands in the place of ``pulled_at``, and there are neither
     ``events`` nor ``manifest`` or ``table``.
 
-    :param on_difference: what to do if the outcome is not ``equal``: ``pull``, ``report``, which does
-        nothing more, or ``fail``. To ``pull`` a window that has shrunk takes the place of what was held:
-        choose another for windows older than what NP6 keeps.
+    :param on_difference: what to do if the outcome is not ``equal``: ``pull`` what has grown or is missing,
+        ``report``, which does nothing more, or ``fail``. A window that has shrunk is told and left as it is
+        with ``pull`` too: how long NP6 keeps events is unknown, and what is held may be all that is left.
     :raises AirflowFailException: for ``fail``, with the numbers; and as the other operator does.
     :raises Np6Error: as the other operator does.
     """
@@ -103,7 +103,7 @@ class Np6ReconcileOperator(Np6EventsOperator):
                 cure="Pull the window again, or look at what happened to it.",
                 where=query.where,
             )
-        if outcome != "equal" and self.on_difference == "pull" and not filling:
+        if outcome == "grown" and self.on_difference == "pull":
             report = pulling.pull()
         return {**report, **compared}
 

@@ -126,15 +126,17 @@ def test_grown_is_pulled_again(sandbox: Sandbox, destination: Destination) -> No
     assert reconcile(destination)["outcome"] == "equal"
 
 
-def test_shrunk_is_pulled_again(sandbox: Sandbox, destination: Destination) -> None:
+def test_shrunk_is_told_and_left(sandbox: Sandbox, destination: Destination) -> None:
     pull(destination)
-    before = len(there(sandbox))
+    held = there(sandbox)
+    before = len(held)
     sandbox.world = World(events_per_day=96, withheld=0.1)
     report = reconcile(destination)
     now = len(there(sandbox))
     assert before > now
     assert (report["outcome"], report["held"], report["fresh"]) == ("shrunk", before, now)
-    assert stored(destination) == there(sandbox)
+    assert "counted_at" in report
+    assert stored(destination) == held
 
 
 def test_missing_is_pulled_by_one_request(sandbox: Sandbox, destination: Destination) -> None:
