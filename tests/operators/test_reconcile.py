@@ -338,13 +338,14 @@ def test_a_count_that_breaks_for_good_is_left_to_airflows_retries(
 def test_a_long_limit_before_the_count_defers_and_later_ends_the_try(
     sandbox: Sandbox, files: FileDestination
 ) -> None:
+    sandbox.world = World(events_per_day=96, withheld=0.1)
     pull(files)
     limit = Fault(status=429, headers={"Retry-After": "3600"}, framing="length")
     sandbox.plan.add(limit)
     with pytest.raises(TaskDeferred) as caught:
         reconcile(files, deferrable=True)
     assert caught.value.method_name == "execute_complete"
-    sandbox.world = World(events_per_day=96, withheld=0.1)
+    publish_all(sandbox)
     sandbox.plan.add(Fault(path="/events/"))
     sandbox.plan.add(limit, times=2)
     with pytest.raises(Np6RateLimitError):
