@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from airflow_provider_np6.np6.query import EventQuery
     from airflow_provider_np6.np6.verification import Events
 
-ROWS = 65_536
+ROWS = 32_768
 """Rows of a row group at most."""
 
 BYTES = 64 * 1024 * 1024
@@ -83,7 +83,9 @@ class ParquetFile(SliceFile):
             self._writer = pq.ParquetWriter(
                 pa.PythonFile(self._file, "w"), SCHEMA, compression="zstd", use_dictionary=_REPEATED
             )
-        self._writer.write_table(table, table.num_rows)
+        # In one piece, or the bytes would tell in which batches the events came.
+        self._writer.write_table(table.combine_chunks(), table.num_rows)
+        pa.default_memory_pool().release_unused()  # or it holds what several row groups took
 
     def _finish(self) -> None:
         if self._writer is not None:

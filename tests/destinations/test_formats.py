@@ -25,7 +25,7 @@ from airflow_provider_np6.np6.errors import Np6DestinationError, Np6InputError
 from airflow_provider_np6.np6.query import EventQuery
 from airflow_provider_np6.np6.verification import Events
 from airflow_provider_np6.np6.window import to_ms
-from airflow_provider_np6.sandbox import Fault, Sandbox
+from airflow_provider_np6.sandbox import Fault, Sandbox, World
 from tests.destinations.landing import MIDNIGHT, TODAY, held, land, query_of
 
 pytestmark = pytest.mark.core
@@ -124,6 +124,17 @@ def test_the_same_events_give_the_same_bytes_however_they_arrive(
     )
     assert at_once.sha256 == in_pieces.sha256
     assert at_once.size == in_pieces.size == (tmp_path / f"7.{format_}").stat().st_size
+
+
+def test_pages_of_parquet_do_not_depend_on_how_events_arrive(tmp_path: Path, sandbox: Sandbox) -> None:
+    sandbox.world = World(events_per_day=9_600)
+    items = held(sandbox, QUERY)
+    assert sum(map(len, items)) > 4 * 1024 * 1024  # several pages
+    found = set()
+    for n in (len(items), 1_000, 37):
+        batches = [items[i : i + n] for i in range(0, len(items), n)]
+        found.add(written(tmp_path / f"{n}.parquet", "parquet", batches).sha256)
+    assert len(found) == 1
 
 
 @pytest.mark.parametrize("by", ["rows", "bytes"])
