@@ -16,6 +16,7 @@ from airflow_provider_np6.destinations.base import Destination
 from airflow_provider_np6.destinations.file_erasure import FileErasure
 from airflow_provider_np6.destinations.formats import FORMATS, events
 from airflow_provider_np6.destinations.manifest import Manifest, manifests, verify
+from airflow_provider_np6.destinations.store import store_at
 from airflow_provider_np6.erasure import erase
 from airflow_provider_np6.np6.errors import Np6DestinationError, Np6InputError
 from airflow_provider_np6.operators.reconcile import Np6ReconcileOperator
@@ -267,6 +268,26 @@ def test_an_erasure_that_broke_off_is_ended_by_the_next(
     monkeypatch.setattr(FileErasure, "_publish", published)
     erase(root, PERSON)
     assert in_files(root)() == kept
+
+
+def test_an_object_store_likewise(s3: str) -> None:
+    root = f"{s3}/erased"
+
+    def read() -> list[bytes]:
+        found = []
+        for manifest in manifests(root, "bounces", "000PE4", *SPAN.values()):
+            verify(root, manifest)
+            folder, name = str(manifest.data).rsplit("/", 1)
+            with store_at(root, None).open(folder, name) as file:
+                found += [item for items in events(file, manifest.format) for item in items]
+        return found
+
+    pull(root, "keep", **SPAN)
+    kept = [line for line in read() if not about(line, PERSON)]
+    assert erase(root, PERSON)["events"] > 0
+    assert read() == kept
+    assert pull(root, "keep", **SPAN)["erased"] > 0
+    assert read() == kept
 
 
 def test_erased_persons_are_no_difference(tmp_path: Path) -> None:
