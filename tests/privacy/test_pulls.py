@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
-from airflow_provider_np6.destinations import FileDestination, SqlDestination
+from airflow_provider_np6.destinations import FileDestination, SqlDestination, destination_of
 from airflow_provider_np6.destinations.tree import Tree
+from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.errors import Np6AnswerError
 from airflow_provider_np6.operators.events import Np6EventsOperator
 from airflow_provider_np6.privacy.events import identities
@@ -23,6 +24,7 @@ from airflow_provider_np6.privacy.pseudonyms import Pseudonyms
 from airflow_provider_np6.sandbox import Fault, Sandbox, World, faults
 from airflow_provider_np6.sandbox.world import Stored
 from tests.conftest import KEY as API_KEY
+from tests.destinations.landing import land, query_of
 from tests.privacy.people import KEY, SPELLINGS, plain
 
 pytestmark = [pytest.mark.core, pytest.mark.usefixtures("airflow_db")]
@@ -246,7 +248,7 @@ def test_another_mode_or_key_is_refused_before_any_request(
 
 @pytest.mark.parametrize("kind", ["files", "sql"])
 def test_another_mode_that_came_during_the_pull_is_refused_at_publication(
-    sandbox: Sandbox, tmp_path: Path, sqlite_connection: Path, kind: str
+    sandbox: Sandbox, client: Np6Client, tmp_path: Path, sqlite_connection: Path, kind: str
 ) -> None:
     destination = str(tmp_path / "lake") if kind == "files" else SqlDestination("np6_sql")
     between = False
@@ -255,7 +257,8 @@ def test_another_mode_that_came_during_the_pull_is_refused_at_publication(
         nonlocal between
         if not between:
             between = True
-            pull(destination, "keep", event_type="responses/stop")
+            query = query_of(sandbox, event_type="responses/stop")
+            land(client, destination_of(destination), query, account="np6_default")
         return events
 
     sandbox.plan.add(Fault(change=interfere))
