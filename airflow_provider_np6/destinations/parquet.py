@@ -74,17 +74,19 @@ class ParquetFile(SliceFile):
 
     def _hand_over(self) -> None:
         if self._rows:
-            table = pa.Table.from_batches(self._batches, SCHEMA)
+            batches = self._batches
             self._forget()
-            self._pack(self._write, table)
+            self._pack(self._write, batches)
 
-    def _write(self, table: pa.Table) -> None:
+    def _write(self, batches: list[pa.RecordBatch]) -> None:
+        # In one piece, or the bytes would tell in which batches the events came.
+        table = pa.Table.from_batches(batches, SCHEMA).combine_chunks()
+        batches.clear()
         if self._writer is None:
             self._writer = pq.ParquetWriter(
                 pa.PythonFile(self._file, "w"), SCHEMA, compression="zstd", use_dictionary=_REPEATED
             )
-        # In one piece, or the bytes would tell in which batches the events came.
-        self._writer.write_table(table.combine_chunks(), table.num_rows)
+        self._writer.write_table(table, table.num_rows)
         pa.default_memory_pool().release_unused()  # or it holds what several row groups took
 
     def _finish(self) -> None:
