@@ -140,6 +140,12 @@ class Person:
                 "the destination holds no identities: personal_data is 'drop', so nobody can be found in it",
                 cure="There is nothing to erase; what stands in free texts was dropped too.",
             )
+        key = recorded.partition(":")[2]
+        if key and key != pseudonyms.fingerprint:
+            raise Np6InputError(
+                "the destination holds tokens of another pseudonym_key than the connection's",
+                cure="Give the connection the key that it was begun with.",
+            )
         token = pseudonyms.token(plain)
         self._pseudonymous = recorded != "keep"
         is_token = self._pseudonymous and TOKEN.fullmatch(plain)
