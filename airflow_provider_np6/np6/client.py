@@ -60,12 +60,12 @@ class Np6Client:
         self.session.close()
 
     @contextmanager
-    def answer(
+    def response(
         self, path: str, parameters: Mapping[str, str] | None = None, *, timeout: Any = None
     ) -> Iterator[requests.Response]:
-        """One GET whose body is still to be read; the connection is given up at the end.
+        """One GET, whatever its status; its body is still to be read, and the connection given up at the end.
 
-        :raises Np6Error: of the class that the outcome stands for.
+        :raises Np6TransientError: if no answer came, or a rate limit is to be waited for too long.
         """
         wait_for_limit(self.limit.wait(), self.settings.max_wait)
         self.requests += 1
@@ -75,11 +75,22 @@ class Np6Client:
             )
         self.limit.learn(response.headers)
         try:
-            if response.status_code != requests.codes.ok:
-                raise refusal(response)
             yield response
         finally:
             response.close()
+
+    @contextmanager
+    def answer(
+        self, path: str, parameters: Mapping[str, str] | None = None, *, timeout: Any = None
+    ) -> Iterator[requests.Response]:
+        """Likewise, of status 200.
+
+        :raises Np6Error: of the class that the outcome stands for.
+        """
+        with self.response(path, parameters, timeout=timeout) as response:
+            if response.status_code != requests.codes.ok:
+                raise refusal(response)
+            yield response
 
     def get_json(
         self, path: str, parameters: Mapping[str, str] | None = None, *, tries: int | None = None

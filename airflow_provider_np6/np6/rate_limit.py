@@ -11,8 +11,10 @@ import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 
-_EPOCH_SECONDS = 1e9
-_EPOCH_MILLISECONDS = 1e11
+EPOCH_SECONDS = 1e9
+"""From here on a Reset counts seconds since the epoch, below it seconds from now."""
+EPOCH_MILLISECONDS = 1e11
+"""From here on it counts milliseconds since the epoch."""
 
 
 class RateLimit:
@@ -59,9 +61,9 @@ def _reset(headers: Mapping[str, str]) -> float | None:
     value = _number(headers.get("X-RateLimit-Reset"))
     if value is None:
         return None
-    if value >= _EPOCH_MILLISECONDS:
+    if value >= EPOCH_MILLISECONDS:
         value = value / 1_000 - server_time(headers)
-    elif value >= _EPOCH_SECONDS:
+    elif value >= EPOCH_SECONDS:
         value -= server_time(headers)
     return max(0.0, value)
 

@@ -2,6 +2,7 @@
 
 from airflow_provider_np6.sandbox.faults import Fault
 from airflow_provider_np6.sandbox.server import Sandbox
+from airflow_provider_np6.sandbox.temper import Temper
 from airflow_provider_np6.sandbox.world import World
 
-__all__ = ["Fault", "Sandbox", "World"]
+__all__ = ["Fault", "Sandbox", "Temper", "World"]

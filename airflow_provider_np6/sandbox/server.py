@@ -17,21 +17,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from operator import attrgetter
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from airflow_provider_np6.sandbox.counters import statistics
 from airflow_provider_np6.sandbox.faults import Change, Fault, Plan
-from airflow_provider_np6.sandbox.world import ALL_EVENT_TYPES, HOUR, UNIONS, Stored, World
+from airflow_provider_np6.sandbox.temper import RefusedError, Temper
+from airflow_provider_np6.sandbox.world import ALL_EVENT_TYPES, HOUR, ROBOTS, UNIONS, Stored, World
 
 _BLOCK = 64 * 1024
 _EVENTS = re.compile(r"/actions(?:/(?P<action>[^/]+))?/events(?:/(?P<type>(?!events$).+))?")
 _ACTION = re.compile(r"/actions/(?P<action>[^/]+)(?P<statistics>/statistics)?")
-
-
-class _RefusedError(Exception):
-    def __init__(self, status: int) -> None:
-        self.status = status
 
 
 @dataclass(frozen=True)
@@ -65,6 +62,7 @@ class Sandbox:
         self.world = world or World()
         self.key = key
         self.packed = packed
+        self.temper = Temper()
         self.plan = Plan()
         self.asked: list[Asked] = []
         """Requests in the order in which they came."""
@@ -100,8 +98,12 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     _clock = 0.0
 
-    def finish(self) -> None:
+    def handle(self) -> None:
         with suppress(ConnectionError):  # the client has seen enough
+            super().handle()
+
+    def finish(self) -> None:
+        with suppress(ConnectionError):
             super().finish()
 
     def log_message(self, *_: object) -> None:
@@ -119,28 +121,33 @@ class _Handler(BaseHTTPRequestHandler):
             time.sleep(fault.stall)
         try:
             if not authorized:
-                raise _RefusedError(401)
+                raise RefusedError(401)
             if fault.status != HTTPStatus.OK or fault.body is not None:
                 body = iter([fault.body or b""])
             else:
                 body = self._body(url.path, parameters, fault.change)
-        except _RefusedError as refused:
-            fault, body = Fault(status=refused.status, framing="length"), iter([b""])
+        except RefusedError as refused:
+            body = iter([self.sandbox.temper.error_body])
+            fault = Fault(status=refused.status, framing="length")
         with suppress(ConnectionError):
             self._send(body, fault)
 
     def _body(self, path: str, parameters: dict[str, str], change: Change | None) -> Iterator[bytes]:
         world = self.sandbox.world
         if path == "/actions":
-            start, end = _bounds(parameters, "creation_start", "creation_end")
+            if not self.sandbox.temper.listing:
+                raise RefusedError(410)
+            start, end = self.sandbox.temper.bounds(parameters, "creation_start", "creation_end")
             actions = map(world.action, world.action_ids)
-            found = [item for item in actions if start <= _moment(item["creationDate"]) < end]
+            found = [item for item in actions if start <= _created(item) < end]
             return iter([json.dumps(found).encode()])
         if match := _EVENTS.fullmatch(path):
             event_type, action = match["type"] or "events", match["action"]
             known = event_type in (*ALL_EVENT_TYPES, *UNIONS) and (action is None or world.has(action))
             if not known:
-                raise _RefusedError(404)
+                if self.sandbox.temper.unknown_actions:
+                    return iter([b"[]"])
+                raise RefusedError(404)
             return self._events(event_type, action, parameters, change)
         if (match := _ACTION.fullmatch(path)) and world.has(match["action"]):
             if match["statistics"]:
@@ -148,17 +155,20 @@ class _Handler(BaseHTTPRequestHandler):
                 return iter([json.dumps(counted).encode()])
             item = {**world.action(match["action"]), "description": "", "content": {"subject": "Bonjour"}}
             return iter([json.dumps(item).encode()])
-        raise _RefusedError(404)
+        raise RefusedError(404)
 
     def _events(
         self, event_type: str, action: str | None, parameters: dict[str, str], change: Change | None
     ) -> Iterator[bytes]:
-        start, end = _bounds(parameters, "start", "end")
+        temper = self.sandbox.temper
+        window = temper.window(parameters)
         order = parameters.get("sort")
-        if order not in (None, "asc", "desc") or "start" not in parameters or "end" not in parameters:
-            raise _RefusedError(400)
-        classes = frozenset(filter(None, parameters.get("classification", "").split(",")))
-        events = self._ordered(event_type, action, (start, end), order, classes)
+        if order not in (None, "asc", "desc"):
+            raise RefusedError(400)
+        classes = frozenset(filter(None, parameters.get(temper.classification, "").split(",")))
+        if temper.mixed_robots:
+            classes |= {"", *ROBOTS}
+        events = self._ordered(event_type, action, window, order or temper.unsorted, classes)
         if change is not None:
             events = iter(change(list(events)))
         return _array(event.json for event in events)
@@ -181,11 +191,15 @@ class _Handler(BaseHTTPRequestHandler):
         for hour in hours:
             made = self.sandbox.world.hour(event_type, action, hour, classification=classes)
             events = [event for event in made if start <= event.timestamp < end]
-            if order is None:
+            if order is None or not self.sandbox.temper.stable_ties:
                 random.shuffle(events)
-            elif order == "desc":
-                events.reverse()
+            if order is not None:
+                events.sort(key=attrgetter("timestamp"), reverse=order == "desc")
             yield from events
+
+    def send_header(self, keyword: str, value: str) -> None:
+        if keyword != "Date" or self.sandbox.temper.dated:
+            super().send_header(keyword, value)
 
     def date_time_string(self, timestamp: float | None = None) -> str:
         """The ``Date`` header, by the sandbox's own clock."""
@@ -194,7 +208,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _send(self, body: Iterator[bytes], fault: Fault) -> None:
         packed = self.sandbox.packed and "gzip" in self.headers.get("Accept-Encoding", "")
         blocks: Iterable[bytes] = _packed(_blocks(body)) if packed else _blocks(body)
-        headers = {"Content-Type": "application/json", "x-request-id": str(uuid.uuid4())}
+        headers = {"Content-Type": "application/json"}
+        if self.sandbox.temper.request_ids:
+            headers["x-request-id"] = str(uuid.uuid4())
         if packed:
             headers["Content-Encoding"] = "gzip"
         if fault.framing == "length":
@@ -239,6 +255,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.connection.close()
 
 
+def _created(action: dict[str, Any]) -> float:
+    return datetime.fromisoformat(action["creationDate"]).timestamp() * 1_000
+
+
 def _array(elements: Iterable[bytes]) -> Iterator[bytes]:
     yield b"["
     comma = b""
@@ -273,25 +293,3 @@ def _blocks(pieces: Iterable[bytes]) -> Iterator[bytes]:
 def _packed(blocks: Iterable[bytes]) -> Iterator[bytes]:
     for block in blocks:
         yield gzip.compress(block, 1)
-
-
-def _bounds(parameters: dict[str, str], start: str, end: str) -> tuple[int, int]:
-    return (
-        _moment(parameters[start]) if start in parameters else -(2**62),
-        _moment(parameters[end]) if end in parameters else 2**62,
-    )
-
-
-def _moment(text: str) -> int:
-    """Epoch milliseconds, or an ISO date-time with an offset."""
-    if text.lstrip("-").isdigit():
-        return int(text)
-    try:
-        moment: Any = datetime.fromisoformat(text)
-        return round(moment.timestamp() * 1_000) if moment.tzinfo else _bad()
-    except ValueError:
-        return _bad()
-
-
-def _bad() -> int:
-    raise _RefusedError(400)

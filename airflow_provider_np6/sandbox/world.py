@@ -116,6 +116,8 @@ class World:
         (inferred). What it does to other types is unknown: nothing here, and the mixed stream always shows
         the hits of people.
         """
+        if not self._events_per_day:
+            return []  # at once, however many hours are asked for
         robots = classification if event_type.partition("/")[0] == "hits" and classification else _PEOPLE
         events = [
             event

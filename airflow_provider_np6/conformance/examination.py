@@ -1,0 +1,174 @@
+"""One account examined: a sample of events is looked for, then each question is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_np6.conformance.asking import FIRST_BYTES, SORTED, Asker, Seen, SpentError
+from airflow_provider_np6.conformance.verdict import Copes, not_shown
+from airflow_provider_np6.np6.catalogue import EventType
+from airflow_provider_np6.np6.query import ALL_ACTIONS, EventQuery
+from airflow_provider_np6.np6.window import DAY, SECOND, Window
+
+if TYPE_CHECKING:
+    from airflow_provider_np6.np6.client import Np6Client
+
+SETTLED = 600 * SECOND
+"""How long ago the youngest events are that are looked at, in ms."""
+
+RECENT = 30 * DAY
+LONG_AGO = 3 * 365 * DAY
+_WIDTHS = (0, 60 * SECOND, 3_600 * SECOND, DAY, 10 * DAY)
+_ENOUGH = 20
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The answer to one question.
+
+    :param question: what was asked.
+    :param mark: ``documented``, ``inferred`` or ``unknown``.
+    :param assumed: what this provider assumes.
+    :param seen: what the account showed.
+    :param copes: whether the provider's promises hold with that.
+    """
+
+    question: str
+    mark: str
+    assumed: str
+    seen: str
+    copes: Copes
+
+
+@dataclass(frozen=True)
+class Sample:
+    """All events of a small window, as they came when sorted.
+
+    :param window: in whole seconds.
+    :param events: decoded; each has an id and a timestamp.
+    """
+
+    path: str
+    window: Window
+    events: list[dict[str, Any]]
+
+    @property
+    def times(self) -> list[int]:
+        """Timestamps, in ms."""
+        return [event["timestamp"] for event in self.events]
+
+    @property
+    def ids(self) -> list[str]:
+        """Ids, in the order in which they came."""
+        return [event["id"] for event in self.events]
+
+
+class Examination:
+    """What the questions share, so that nothing is asked twice.
+
+    :param client: to the account.
+    :param action_id: an action that has events.
+    :param now: ms since the epoch, UTC.
+    """
+
+    def __init__(self, client: Np6Client, action_id: str, now: int) -> None:
+        self.asker = Asker(client)
+        self.action_id = action_id
+        self.now = now
+        self.settled = (now - SETTLED) // SECOND * SECOND
+        self.last_day = Window(self.settled - DAY, self.settled)
+        self.recent = Window(self.settled - RECENT, self.settled)
+        EventQuery.checked(EventType.EVENTS, action_id, self.recent)
+
+    def path(self, event_type: EventType, action_id: str | None = None) -> str:
+        """Where a type is asked for, of this action unless another is given."""
+        return EventQuery.checked(event_type, action_id or self.action_id, self.recent).path
+
+    @cached_property
+    def of_action(self) -> dict[EventType, Seen]:
+        """The first bytes of every type of the action: of the last day, else of the last 30."""
+        found = {}
+        for each in EventType:
+            seen = self._begin(self.path(each), self.last_day)
+            if seen.status == 200 and not seen.events:
+                seen = self._begin(self.path(each), self.recent)
+            found[each] = seen
+        return found
+
+    @cached_property
+    def of_all(self) -> dict[EventType, Seen]:
+        """The first bytes of every type of all actions, of the last day."""
+        return {each: self._begin(self.path(each, ALL_ACTIONS), self.last_day) for each in EventType}
+
+    @cached_property
+    def sample(self) -> Sample | None:
+        """Some events of the action, of whatever type has any."""
+        sample = self._sample(EventType)
+        if sample is None:
+            older = Window(self.settled - LONG_AGO, self.settled)
+            for each, seen in self.of_action.items():
+                if seen.status == 200 and (found := _events(self._begin(self.path(each), older))):
+                    return self._around(self.path(each), found[0]["timestamp"])
+        return sample
+
+    @cached_property
+    def hits(self) -> Sample | None:
+        """Some hits of the action."""
+        return self._sample((EventType.HITS, EventType.HITS_OPEN, EventType.HITS_REDIRECTION))
+
+    def _sample(self, event_types: Any) -> Sample | None:
+        for each in event_types:
+            if found := _events(self.of_action[each]):
+                return self._around(self.path(each), found[0]["timestamp"])
+        return None
+
+    def _begin(self, path: str, window: Window) -> Seen:
+        return self.asker.events(path, window, SORTED, up_to=FIRST_BYTES)
+
+    def _around(self, path: str, time: int) -> Sample | None:
+        """Events near one of them, in the smallest window that shows enough."""
+        sample = None
+        for width in _WIDTHS:
+            second = time // SECOND * SECOND
+            window = Window(second - width, max(second + SECOND, min(second + width, self.settled)))
+            seen = self.asker.events(path, window, SORTED)
+            if not seen.whole:
+                break
+            sample = Sample(path, window, _events(seen))
+            if len(sample.events) >= _ENOUGH and len(set(sample.times)) > 1:
+                break
+        return sample if sample and sample.events else None
+
+
+def _events(seen: Seen) -> list[dict[str, Any]]:
+    """Those that have the documented envelope."""
+    return [
+        event
+        for event in seen.events
+        if isinstance(event.get("id"), str) and isinstance(event.get("timestamp"), int)
+    ]
+
+
+def examine(client: Np6Client, action_id: str, *, now: int) -> Iterator[Finding]:
+    """Ask every question of an account, one after the other.
+
+    Read only: at most :data:`~.asking.MOST_REQUESTS` GETs, within the account's rate limit, no more than
+    4 MiB of any answer; the key and what events hold are in no finding.
+
+    :param action_id: an action that has events; with none in three years most questions stay open.
+    :param now: ms since the epoch, UTC.
+    :raises Np6InputError: for an unusable id.
+    :raises Np6Error: if the account cannot be asked at all.
+    """
+    from airflow_provider_np6.conformance.questions import QUESTIONS
+
+    examination = Examination(client, action_id, now)
+    for question in QUESTIONS:
+        try:
+            seen, copes = question.ask(examination)
+        except SpentError:
+            seen, copes = not_shown("all requests of this examination were used up")
+        yield Finding(question.asks, question.mark, question.assumed, seen, copes)
