@@ -176,19 +176,19 @@ class Verifier:
             if b"\n" in array or b"\r" in array:
                 items = [bytes(item).replace(b"\n", b" ").replace(b"\r", b" ") for item in items]
             try:
-                if b"\\u0000" in array:
-                    raise msgspec.DecodeError  # NUL is fine in a text, not in an id: look at each
                 array.decode()  # parsing skips over text without looking at its encoding
                 envelopes = _decode_envelopes(array)
             except (UnicodeDecodeError, msgspec.DecodeError, RecursionError):
                 pass
             else:
+                ids = [envelope.id for envelope in envelopes]
                 timestamps = [envelope.timestamp for envelope in envelopes]
-                if (
+                inside = (
                     not timestamps
                     or self._asked.start <= min(timestamps) <= max(timestamps) < self._asked.end
-                ):
-                    return items, [envelope.id for envelope in envelopes], timestamps
+                )
+                if inside and "".join(ids).isprintable():
+                    return items, ids, timestamps
         return self._sifted_one_by_one(items)
 
     def _sifted_one_by_one(self, items: Sequence[Item]) -> tuple[list[Item], list[str], list[int]]:

@@ -129,9 +129,13 @@ def test_events_come_on_one_line_otherwise_byte_for_byte() -> None:
     assert [bytes(item) for item in items] == [b'{"id":"a",   "timestamp":15000 ,"x":"\\n"}']
 
 
-def test_ids_without_printable_characters_are_refused_and_nul_elsewhere_is_not() -> None:
+@pytest.mark.parametrize("character", ["\0", "\x1f", "\x7f", "\u200b"])
+def test_ids_with_unprintable_characters_are_refused(character: str) -> None:
     with pytest.raises(Np6AnswerError, match="unprintable"):
-        Verifier(WINDOW).verify(batch(event("a\0", 15_000)))
+        Verifier(WINDOW).verify(batch(event(f"a{character}", 15_000)))
+
+
+def test_nul_elsewhere_than_in_an_id_is_fine() -> None:
     fine = {**event("a", 15_000), "x": "\0"}
     assert len(Verifier(WINDOW).verify(batch(fine)).items) == 1
 
