@@ -6,9 +6,9 @@ import gzip
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-from airflow_provider_np6.destinations.writing import Hashed, SliceFile
+from airflow_provider_np6.destinations.writing import PIECE, Hashed, SliceFile, buffered
 from airflow_provider_np6.np6.errors import Np6DestinationError, Np6InputError
 
 if TYPE_CHECKING:
@@ -17,10 +17,9 @@ if TYPE_CHECKING:
 
 FORMATS = ("jsonl", "jsonl.gz", "jsonl.zst", "parquet")
 
-_GZIP_LEVEL = 1  # twice as fast as the usual 6, for files about a fifth larger
+_GZIP_LEVEL = 1  # of igzip, up to 3: as small as zlib's, five times as fast
 _BLOCK = 1024 * 1024
 _ROWS = 4_096
-_GATHERED = 4 * 1024 * 1024  # few and large pieces: each costs the packing thread some waits for its turn
 
 
 def check_format(format_: object) -> None:
@@ -66,7 +65,7 @@ class LinesFile(SliceFile):
         lines = b"\n".join([*events.items, b""])
         self._lines.append(lines)
         self._bytes += len(lines)
-        if self._bytes >= _GATHERED:
+        if self._bytes >= PIECE:
             self._hand_over()
 
     def _hand_over(self) -> None:
@@ -86,11 +85,11 @@ class LinesFile(SliceFile):
 
     def _new_packer(self) -> Any:
         if self._format == "jsonl.gz":
-            return gzip.GzipFile("", "wb", _GZIP_LEVEL, cast("BinaryIO", self._file), mtime=0)
+            return _Gzip(self._file)
         if self._format == "jsonl.zst":
             import pyarrow
 
-            return pyarrow.CompressedOutputStream(pyarrow.PythonFile(self._file, "w"), "zstd")
+            return pyarrow.CompressedOutputStream(buffered(self._file), "zstd")
         return self._file
 
     def pause(self) -> None:
@@ -100,6 +99,28 @@ class LinesFile(SliceFile):
         if self._packer is not None:
             packer, self._packer = self._packer, None
             packer.close()
+
+
+class _Gzip:
+    """A gzip archive without name and time, packed in pieces of one size: igzip's bytes tell where its input
+    was cut."""
+
+    def __init__(self, file: Hashed) -> None:
+        from isal import isal_zlib
+
+        self._file = file
+        self._packer = isal_zlib.compressobj(_GZIP_LEVEL, wbits=31)
+        self._rest = b""
+
+    def write(self, lines: bytes) -> None:
+        data = memoryview(self._rest + lines)
+        while len(data) >= PIECE:
+            self._file.write(self._packer.compress(data[:PIECE]))
+            data = data[PIECE:]
+        self._rest = bytes(data)
+
+    def close(self) -> None:
+        self._file.write(self._packer.compress(self._rest) + self._packer.flush())
 
 
 @contextmanager

@@ -13,6 +13,12 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 if TYPE_CHECKING:
     from airflow_provider_np6.np6.verification import Events
 
+PIECE = 4 * 1024 * 1024
+"""Bytes that are packed at a time: few and large pieces, for each costs the packing thread some waits for
+its turn."""
+
+_BUFFER = 256 * 1024
+
 
 class Hashed:
     """A file that only grows, and knows its size and sha256. pyarrow and gzip write to it too."""
@@ -45,6 +51,13 @@ class Hashed:
     @property
     def sha256(self) -> str:
         return self._sha256.hexdigest()
+
+
+def buffered(file: Hashed) -> Any:
+    """``file`` as a stream for pyarrow, whose many small writes would each wait for their turn."""
+    import pyarrow
+
+    return pyarrow.BufferedOutputStream(pyarrow.PythonFile(file, "w"), _BUFFER)
 
 
 class SliceFile(ABC):

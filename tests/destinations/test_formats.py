@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import struct
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -19,7 +20,7 @@ from airflow_provider_np6.destinations import FileDestination, parquet
 from airflow_provider_np6.destinations.columns import COLUMNS
 from airflow_provider_np6.destinations.formats import FORMATS, count, slice_file
 from airflow_provider_np6.destinations.rows import columns_of
-from airflow_provider_np6.destinations.writing import Hashed, SliceFile
+from airflow_provider_np6.destinations.writing import PIECE, Hashed, SliceFile
 from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.errors import Np6DestinationError, Np6InputError
 from airflow_provider_np6.np6.query import EventQuery
@@ -126,15 +127,24 @@ def test_the_same_events_give_the_same_bytes_however_they_arrive(
     assert at_once.size == in_pieces.size == (tmp_path / f"7.{format_}").stat().st_size
 
 
-def test_pages_of_parquet_do_not_depend_on_how_events_arrive(tmp_path: Path, sandbox: Sandbox) -> None:
-    sandbox.world = World(events_per_day=9_600)
+@pytest.mark.parametrize("format_", FORMATS)
+def test_large_files_do_not_tell_how_their_events_arrived(
+    tmp_path: Path, format_: str, sandbox: Sandbox
+) -> None:
+    sandbox.world = World(events_per_day=14_400)
     items = held(sandbox, QUERY)
-    assert sum(map(len, items)) > 4 * 1024 * 1024  # several pages
+    assert sum(map(len, items)) > 2 * PIECE  # several pages of Parquet, too
     found = set()
     for n in (len(items), 1_000, 37):
         batches = [items[i : i + n] for i in range(0, len(items), n)]
-        found.add(written(tmp_path / f"{n}.parquet", "parquet", batches).sha256)
+        found.add(written(tmp_path / f"{n}.{format_}", format_, batches).sha256)
     assert len(found) == 1
+
+
+def test_gzip_tells_neither_name_nor_time(tmp_path: Path) -> None:
+    written(tmp_path / "a.gz", "jsonl.gz", [[b"{}"]])
+    magic, method, flags, mtime = struct.unpack("<HBBL", (tmp_path / "a.gz").read_bytes()[:8])
+    assert (magic, method, flags, mtime) == (0x8B1F, 8, 0, 0)
 
 
 @pytest.mark.parametrize("by", ["rows", "bytes"])
