@@ -107,17 +107,12 @@ def _read(
     :param empty: what stands for a node that is missing.
     :param read: gets the values, by path.
     """
-    leaves = [key for key, value in tree.items() if not isinstance(value, dict)]
-    if len(leaves) == 1:
-        read[(*at, leaves[0])] = list(map(attrgetter(leaves[0]), nodes))
-    elif leaves:
-        columns = zip(*map(attrgetter(*leaves), nodes), strict=True)
-        read.update(zip([(*at, leaf) for leaf in leaves], columns, strict=True))
     for key, value in tree.items():
-        if isinstance(value, dict):
-            below, none = list(map(attrgetter(key), nodes)), getattr(empty, key)
-            if any(map(is_not, below, repeat(none))):
-                _read(below, value, none, (*at, key), read)
+        column = list(map(attrgetter(key), nodes))
+        if not isinstance(value, dict):
+            read[(*at, key)] = column
+        elif any(map(is_not, column, repeat(getattr(empty, key)))):
+            _read(column, value, getattr(empty, key), (*at, key), read)
 
 
 def _one_by_one(item: Item) -> list[Any]:
