@@ -129,7 +129,7 @@ before = set(sys.modules)
 import airflow_provider_np6.operators.reconcile, airflow_provider_np6.destinations
 import airflow_provider_np6.sensors.events
 new = set(sys.modules) - before
-heavy = {"requests", "urllib3", "msgspec", "pyarrow", "sqlite3", "psycopg", "psycopg2", "fsspec"}
+heavy = {"requests", "urllib3", "msgspec", "isal", "pyarrow", "sqlite3", "psycopg", "psycopg2", "fsspec"}
 print("HEAVY", sorted(heavy & {name.split(".")[0] for name in new}))
 """
 

@@ -21,7 +21,7 @@ _BUFFER = 256 * 1024
 
 
 class Hashed:
-    """A file that only grows, and knows its size and sha256. pyarrow and gzip write to it too."""
+    """A file that only grows, and knows its size and sha256. pyarrow writes to it too."""
 
     closed = False
 
