@@ -6,13 +6,15 @@ import re
 from collections.abc import Sequence
 from hashlib import blake2b
 
-from airflow_provider_np6.privacy.patterns import PHONE
+from airflow_provider_np6.privacy.patterns import MIN_DIGITS, PHONE
 
 TOKEN = re.compile(r"[0-9a-f]{32}")
 """The shape of a token."""
 
 _DIGEST = 16  # bytes
 _SEPARATORS = re.compile(r"\D+")
+_NUMBERS = re.compile("\0[\\d\\s+().\\-/\u2010-\u2015\u2212]++(?=\0)")
+"""Between NULs, texts that may be phone numbers."""
 
 
 def folded(text: str) -> str:
@@ -30,29 +32,28 @@ def normalised(text: str) -> str:
     """What of ``text`` is told apart: letter case and outer white space are not, nor how a phone number is
     written: its digits count, and whether it begins with ``+`` or ``00``, which are one."""
     text = folded(text.strip())
-    if "@" in text or not text[-1:].isdigit() or not PHONE.fullmatch(text):
-        return text
-    digits = _SEPARATORS.sub("", text)
+    digits = text.removeprefix("+")
+    if not digits.isdecimal() or len(digits) < MIN_DIGITS:
+        if "@" in text or not text[-1:].isdigit() or not PHONE.fullmatch(text):
+            return text
+        digits = _SEPARATORS.sub("", text)
     if digits.startswith("00"):
         return f"+{digits[2:]}"
     return f"+{digits}" if text.startswith(("+", "(+")) else digits
 
 
 def _all_normalised(texts: Sequence[str]) -> list[bytes]:
-    """Each of ``texts`` normalised, in UTF-8: many at once, where of most only the letter case must go."""
-    plain = list(map(str.casefold, texts))
-    joined = "\0".join(plain)
+    """Each of ``texts`` normalised, in UTF-8: all at once, where of most only the letter case must go."""
+    joined = "\0".join(texts)
+    plain = joined.casefold()
     if (
-        len(joined) != len("\0".join(texts))  # there are characters without a single folded one
-        or joined.split() != [joined]  # white space
-        or joined.count("\0") >= len(texts)
+        len(plain) != len(joined)  # there are characters without a single folded one
+        or plain.split() != [plain]  # white space, or nothing
+        or plain.count("\0") >= len(texts)
     ):
         return [normalised(text).encode("utf-8", "surrogatepass") for text in texts]
-    numbers = [part for part in plain if "@" not in part and (part.isdigit() or not part.isalnum())]
-    if numbers:  # or nearly, such as those of phones
-        known = {part: normalised(part) for part in numbers}
-        joined = "\0".join([known.get(part, part) for part in plain])
-    return joined.encode("utf-8", "surrogatepass").split(b"\0")
+    plain = _NUMBERS.sub(lambda number: "\0" + normalised(number[0][1:]), f"\0{plain}\0")
+    return plain.encode("utf-8", "surrogatepass").split(b"\0")[1:-1]
 
 
 class Pseudonyms:

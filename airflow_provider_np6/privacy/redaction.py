@@ -8,7 +8,7 @@ from functools import partial
 
 from airflow_provider_np6.privacy.patterns import MIN_DIGITS, PHONE, Span, addresses, phones
 from airflow_provider_np6.privacy.pseudonyms import folded
-from airflow_provider_np6.privacy.spellings import readings
+from airflow_provider_np6.privacy.spellings import read_simple, readings
 
 LONG = 6
 """Characters from which on a value of the event's own identity is found inside of words too."""
@@ -58,7 +58,13 @@ def is_alone(text: str, start: int, end: int) -> bool:
 
 def _is_plain(text: str, own: Collection[str]) -> bool:
     """Whether there is nothing at all to look for."""
-    if "@" in text or "%" in text or "\\" in text or (len(text) >= MIN_DIGITS and PHONE.search(text)):
+    if "@" in text or "%" in text:
+        return False
+    if "\\" in text:
+        if "\\u" in text or "\\\\" in text:
+            return False
+        text = read_simple(text)
+    if len(text) >= MIN_DIGITS and PHONE.search(text):
         return False
     if not own:
         return True

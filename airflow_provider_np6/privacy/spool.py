@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from airflow_provider_np6.np6.verification import Events, Invalid, Item
-from airflow_provider_np6.privacy.batches import Documented, NotAsDocumentedError
-from airflow_provider_np6.privacy.events import redact
+from airflow_provider_np6.np6.verification import Events, Invalid
+from airflow_provider_np6.privacy.batches import Batches
 
 if TYPE_CHECKING:
     from airflow_provider_np6.np6.proof import Spool
@@ -21,30 +19,16 @@ class RedactingSpool:
 
     def __init__(self, spool: Spool, policy: Policy) -> None:
         self._spool = spool
-        self._policy = policy
-        self._documented = Documented(policy)
+        self._batches = Batches(policy)
 
     def begin(self, pulled_at: int) -> None:
         self._spool.begin(pulled_at)
 
     def write(self, events: Events) -> None:
-        self._spool.write(Events(self._redacted(events.items), events.timestamps))
+        self._spool.write(Events(self._batches.redacted(events.items), events.timestamps))
 
     def set_aside(self, invalid: Invalid) -> None:
         self._spool.set_aside(replace(invalid, item=None))
 
     def restart(self) -> None:
         self._spool.restart()
-
-    def _redacted(self, items: Sequence[Item]) -> list[bytes]:
-        try:
-            return self._documented.redacted(b"\n".join([*items, b""]))
-        except NotAsDocumentedError:
-            return [self._redacted_alone(bytes(item)) for item in items]
-
-    def _redacted_alone(self, item: bytes) -> bytes:
-        try:
-            (redacted,) = self._documented.redacted(item + b"\n")
-        except NotAsDocumentedError:
-            return redact(item.decode(), self._policy).encode()
-        return redacted
