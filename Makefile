@@ -86,7 +86,7 @@ clean: ## remove all that the other targets made
 	rm -rf .venv .venv-* .airflow .demo .hypothesis .*_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
-REQUIREMENTS := pyproject.toml --extra postgres --extra sqlite --extra duckdb --extra parquet --extra s3 --group test
+REQUIREMENTS := pyproject.toml --extra postgres --extra sqlite --extra duckdb --extra parquet --extra plot --extra s3 --group test
 INSTALL := $(UV) pip install --quiet --editable . --requirement $(REQUIREMENTS)
 COMPILE := $(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --no-header --no-annotate \
 	$(REQUIREMENTS) --extra mysql -

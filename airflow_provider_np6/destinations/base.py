@@ -11,6 +11,7 @@ from airflow_provider_np6.np6.errors import Np6ConflictError, Np6InputError
 
 if TYPE_CHECKING:
     from airflow_provider_np6.destinations.coverage import Held
+    from airflow_provider_np6.destinations.records import Record, Scope, Verification
     from airflow_provider_np6.np6.proof import Proof, Spool
     from airflow_provider_np6.np6.query import EventQuery
     from airflow_provider_np6.privacy.persons import Erased
@@ -90,6 +91,18 @@ class Destination:
 
         :raises Np6DestinationError: if that cannot be told.
         """
+        raise NotImplementedError
+
+    def records(self, scope: Scope) -> list[Record]:
+        """What is recorded of all event types and actions of a scope, by few listings; no event is read.
+
+        :raises Np6InputError: if nothing was ever pulled into it, or it cannot be used.
+        :raises Np6DestinationError: if that cannot be told.
+        """
+        raise NotImplementedError
+
+    def verification(self) -> Verification:
+        """Compare all that is there with what is recorded of it; raises as :meth:`records`."""
         raise NotImplementedError
 
 

@@ -111,6 +111,20 @@ class Database:
                         connection.rollback()
                     raise
 
+    @contextmanager
+    def reading(self) -> Iterator[Any]:
+        """A cursor that changes nothing and neither waits for pulls nor holds one up; in every database, one
+        statement sees one state of the tables.
+
+        :raises Np6InputError: if there is no table of windows.
+        """
+        with closing(self._hook.get_conn()) as connection:
+            self.dialect.prepare(connection)
+            with self.dialect.cursor(connection) as cursor:
+                if self.dialect.stored_types(cursor, self.windows) is None:
+                    raise nothing_pulled(self)
+                yield cursor
+
     def settle(self, work: Callable[[], T], what: str, for_good: type[Np6Error] = Np6DestinationError) -> T:
         """The outcome of ``work``, tried again while a failure may pass; it begins a transaction of its own
         each time.
@@ -161,6 +175,14 @@ def erased_in(database: Database, cursor: Any) -> Erased | None:
 
     rows = database.erased.select(cursor, ["person", "fingerprint"], {})
     return Erased(rows[0][1], frozenset(row[0] for row in rows)) if rows else None
+
+
+def nothing_pulled(database: Database) -> Np6InputError:
+    """Says that there is no such table."""
+    return Np6InputError(
+        f"there is no table {database.windows.name}",
+        cure="Check the table's name: nothing was ever pulled into it.",
+    )
 
 
 def check_account(database: Database, cursor: Any, account: str, where: str = "") -> None:

@@ -14,6 +14,7 @@ from airflow_provider_np6.destinations import layout, manifest
 from airflow_provider_np6.destinations.base import Destination, Landing, given, text_field
 from airflow_provider_np6.destinations.formats import check_format
 from airflow_provider_np6.destinations.manifest import Manifest
+from airflow_provider_np6.destinations.records import Verification
 from airflow_provider_np6.destinations.slices import Slice, Slices
 from airflow_provider_np6.destinations.store import asset_uri, store_at
 from airflow_provider_np6.destinations.tree import Tree
@@ -23,6 +24,7 @@ from airflow_provider_np6.np6.window import Window, iso
 
 if TYPE_CHECKING:
     from airflow_provider_np6.destinations.coverage import Held
+    from airflow_provider_np6.destinations.records import Checked, Record, Scope
     from airflow_provider_np6.destinations.store import Store
     from airflow_provider_np6.np6.proof import Proof
     from airflow_provider_np6.np6.verification import Events, Invalid
@@ -75,6 +77,23 @@ class FileDestination(Destination):
     def held(self, query: EventQuery) -> list[Held]:
         with self._store() as store:
             return list(manifest.held(store, query))
+
+    def records(self, scope: Scope) -> list[Record]:
+        from airflow_provider_np6.destinations.listing import records
+
+        with self._store() as store:
+            return list(records(store, scope))
+
+    def verification(self) -> Verification:
+        from airflow_provider_np6.destinations.file_checks import verification
+
+        with self._store() as store:
+            begun = verification(store)
+        return Verification(begun.total, self._told(begun.checks))
+
+    def _told(self, checks: Iterator[Checked]) -> Iterator[Checked]:
+        with _failures_of(self.path, "cannot be read"):
+            yield from checks
 
     def erase(self, persons: Collection[str], pseudonyms: Pseudonyms, account: str) -> dict[str, int]:
         from airflow_provider_np6.destinations.file_erasure import FileErasure

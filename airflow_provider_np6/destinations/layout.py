@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from urllib.parse import quote
+from functools import lru_cache
+from urllib.parse import quote, unquote
 
+from airflow_provider_np6.destinations.records import Series
 from airflow_provider_np6.np6.query import ALL_ACTIONS, EventQuery
 from airflow_provider_np6.np6.window import Window
 
@@ -35,7 +37,25 @@ def partition(query: EventQuery, window: Window) -> str:
     return f"{type_key(query)}/{action_key(query.action_id)}/date={window.date}"
 
 
+def series_of(folder: str) -> Series | None:
+    """What a folder of :func:`partition` is of; None if it is no such folder."""
+    keys = folder.split("/")
+    if len(keys) != DEPTH or not (keys[0].startswith("type=") and keys[1].startswith("action=")):
+        return None
+    return _series(keys[0].removeprefix("type="), keys[1].removeprefix("action="))
+
+
+@lru_cache(4_096)  # each has a folder a day
+def _series(type_: str, action: str) -> Series:
+    event_type, *classes = type_.split("~")
+    action_id = ALL_ACTIONS if action == ALL_ACTIONS_KEY else action
+    return Series(unquote(event_type), ",".join(classes), action_id)
+
+
+_window = lru_cache(4_096)(Window.from_name)  # actions share their windows
+
+
 def windows_of(names: Iterable[str]) -> dict[str, Window]:
     """The names that are named after a window, with it; hidden and foreign files are left out."""
-    named = ((name, Window.from_name(name)) for name in names)
+    named = ((name, _window(name)) for name in names)
     return {name: window for name, window in named if window is not None}

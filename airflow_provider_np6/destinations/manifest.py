@@ -160,11 +160,16 @@ def verify(path: str, manifest: Manifest, *, conn_id: str | None = None) -> None
 
     :raises Np6DestinationError: if they differ, or there is no such file.
     """
+    verify_in(store_at(path, conn_id), manifest)
+
+
+def verify_in(store: Store, manifest: Manifest) -> None:
+    """The same, in a tree that is open."""
     if manifest.data is None:
         return
     folder, name = manifest.data.rsplit("/", 1)
     try:
-        with store_at(path, conn_id).open(folder, name) as file:
+        with store.open(folder, name) as file:
             sha256, size = hashlib.sha256(), 0
             while block := file.read(_BLOCK):
                 sha256.update(block)
@@ -196,7 +201,7 @@ def _found(store: Store, query: EventQuery) -> Iterator[Manifest]:
         names = (name for name in store.names(folder) if name.endswith(".json"))
         stored = layout.windows_of(names)
         for name, window in sorted(stored.items(), key=lambda found: found[1]):
-            if not window.overlaps(query.window) or _is_replaced(window, stored.values()):
+            if not window.overlaps(query.window) or is_replaced(window, stored.values()):
                 continue
             try:
                 yield Manifest.decode(store.read(folder, name))
@@ -208,7 +213,7 @@ def _found(store: Store, query: EventQuery) -> Iterator[Manifest]:
                 continue  # a pull has just replaced it
 
 
-def _is_replaced(window: Window, stored: Collection[Window]) -> bool:
+def is_replaced(window: Window, stored: Collection[Window]) -> bool:
     """Whether a larger slice stands there too: it came later, for a smaller one inside of it is refused,
     and its pull is about to remove this one, or was killed before it could."""
     return any(other != window and other.contains(window) for other in stored)

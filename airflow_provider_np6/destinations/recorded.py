@@ -6,15 +6,38 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_np6.destinations.coverage import Held
 from airflow_provider_np6.destinations.database import overlapping, within
+from airflow_provider_np6.destinations.records import Record, Series
 from airflow_provider_np6.np6.query import ALL_ACTIONS, EventQuery
 from airflow_provider_np6.np6.window import Window
 
 if TYPE_CHECKING:
     from airflow_provider_np6.destinations.database import Database
     from airflow_provider_np6.destinations.dialects import Robbed
+    from airflow_provider_np6.destinations.records import Scope
     from airflow_provider_np6.destinations.tables import Condition
 
 _BOUNDS = ["window_start", "window_end"]
+
+
+def recorded_in(database: Database, scope: Scope) -> list[Record]:
+    """What the table of windows records of a scope, by one statement."""
+    where = {
+        **overlapping(scope.span),
+        **({"event_type IN": sorted(scope.event_types)} if scope.event_types else {}),
+        **({"action_id IN": sorted(scope.action_ids)} if scope.action_ids else {}),
+    }
+    columns = ["event_type", "classification", "action_id", *_BOUNDS, "events", "invalid"]
+    with database.reading() as cursor:
+        rows = database.windows.select(cursor, columns, where)
+    return [
+        Record(
+            Series(event_type, classification, action_id),
+            Window(database.ms(start), database.ms(end)),
+            empty=not events,
+            invalid=bool(invalid),
+        )
+        for event_type, classification, action_id, start, end, events, invalid in rows
+    ]
 
 
 class Recorded:

@@ -17,6 +17,7 @@ from airflow_provider_np6.destinations.database import (
     check_table,
     erased_in,
     hook_of,
+    nothing_pulled,
     table_uri,
 )
 from airflow_provider_np6.destinations.recorded import Recorded
@@ -30,6 +31,7 @@ from airflow_provider_np6.np6.errors import (
 if TYPE_CHECKING:
     from airflow_provider_np6.destinations.coverage import Held
     from airflow_provider_np6.destinations.dialects import Dialect
+    from airflow_provider_np6.destinations.records import Record, Scope, Verification
     from airflow_provider_np6.np6.proof import Proof
     from airflow_provider_np6.np6.query import EventQuery
     from airflow_provider_np6.np6.verification import Events, Invalid
@@ -99,10 +101,7 @@ class SqlDestination(Destination):
         def complete() -> None:
             with database.transaction() as cursor:
                 if database.dialect.stored_types(cursor, database.windows) is None:
-                    raise Np6InputError(
-                        f"there is no table {database.events.name}_windows",
-                        cure="Check the table's name: nothing was ever pulled into it.",
-                    )
+                    raise nothing_pulled(database)
                 for statement in completing_statements(
                     database, cursor, create=self.create, evolve=self.evolve
                 ):
@@ -125,6 +124,17 @@ class SqlDestination(Destination):
                 return Recorded(database, cursor, query).held(query.window)
 
         return database.settle(read, "cannot be read", Np6InputError)
+
+    def records(self, scope: Scope) -> list[Record]:
+        from airflow_provider_np6.destinations.recorded import recorded_in
+
+        database = self._database()
+        return database.settle(lambda: recorded_in(database, scope), "cannot be read", Np6InputError)
+
+    def verification(self) -> Verification:
+        from airflow_provider_np6.destinations.sql_checks import verification
+
+        return verification(self._database())
 
     def create_views(self) -> list[str]:
         """Create ``<table>_bounces_by_day`` (day, action_id, verdict, bounces) and ``<table>_deliverability``

@@ -8,9 +8,10 @@ import hashlib
 import os
 import secrets
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, cast
 from urllib.parse import urlsplit
@@ -18,6 +19,7 @@ from urllib.parse import urlsplit
 from airflow_provider_np6.np6.errors import Np6InputError
 
 _TRIES = 10
+_AT_ONCE = 1_000
 _PART = 8 * 1024 * 1024  # s3fs holds ten parts in memory, of 50 MB each by default
 
 
@@ -26,6 +28,10 @@ class Store(Protocol):
 
     def names(self, folder: str) -> list[str]:
         """Names right below ``folder``, never from a cache; none if it is not there."""
+
+    def names_below(self, folder: str) -> dict[str, list[str]]:
+        """Names at any depth below ``folder``, by the folder that they are right below, by one listing; none
+        if it is not there."""
 
     def temporary(self, folder: str, name: str) -> Path:
         """A path on a local disk for a file that may become ``folder/name``; its folder exists."""
@@ -42,6 +48,9 @@ class Store(Protocol):
 
     def read(self, folder: str, name: str) -> bytes:
         """The bytes of ``folder/name``."""
+
+    def read_each(self, files: Iterable[tuple[str, str]]) -> Iterator[tuple[tuple[str, str], bytes]]:
+        """Many small files, those that are gone left out; at once where that is faster."""
 
     def open(self, folder: str, name: str) -> BinaryIO:
         """``folder/name``, to be read and closed."""
@@ -106,6 +115,11 @@ class LocalStore:
             return [path.name for path in (self._root / folder).iterdir()]
         except FileNotFoundError:
             return []
+
+    def names_below(self, folder: str) -> dict[str, list[str]]:
+        below = len(str(self._root)) + 1
+        walked = os.walk(self._root / folder, onerror=_unless_gone, followlinks=True)  # as names() does
+        return {found[below:]: names for found, _, names in walked if names}
 
     def temporary(self, folder: str, name: str) -> Path:
         goal = self._root / folder
@@ -179,6 +193,11 @@ class LocalStore:
     def read(self, folder: str, name: str) -> bytes:
         return (self._root / folder / name).read_bytes()
 
+    def read_each(self, files: Iterable[tuple[str, str]]) -> Iterator[tuple[tuple[str, str], bytes]]:
+        for file in files:
+            with suppress(FileNotFoundError):
+                yield file, self.read(*file)
+
     def open(self, folder: str, name: str) -> BinaryIO:
         return (self._root / folder / name).open("rb")
 
@@ -200,6 +219,11 @@ class LocalStore:
             except OSError:
                 continue  # something was published into it, by this pull or another
         self._made.clear()
+
+
+def _unless_gone(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error
 
 
 class ObjectStore:
@@ -232,6 +256,15 @@ class ObjectStore:
             return []
         return [str(path).rstrip("/").rsplit("/", 1)[-1] for path in found]
 
+    def names_below(self, folder: str) -> dict[str, list[str]]:
+        self._fs.invalidate_cache()
+        below = len(self._key(""))
+        found: dict[str, list[str]] = {}
+        for path in self._fs.find(self._key(folder)):
+            parent, _, name = str(path)[below:].lstrip("/").rpartition("/")
+            found.setdefault(parent, []).append(name)
+        return found
+
     def temporary(self, folder: str, name: str) -> Path:
         return self._local.temporary("", name)
 
@@ -256,6 +289,16 @@ class ObjectStore:
 
     def read(self, folder: str, name: str) -> bytes:
         return bytes(self._fs.cat_file(self._key(folder, name)))
+
+    def read_each(self, files: Iterable[tuple[str, str]]) -> Iterator[tuple[tuple[str, str], bytes]]:
+        left = iter(files)
+        while keys := {self._key(*file): file for file in islice(left, _AT_ONCE)}:
+            for key, data in self._fs.cat(list(keys), on_error="return").items():
+                if isinstance(data, FileNotFoundError):
+                    continue
+                if isinstance(data, Exception):
+                    raise data
+                yield keys[key], bytes(data)
 
     def open(self, folder: str, name: str) -> BinaryIO:
         return cast("BinaryIO", self._fs.open(self._key(folder, name), "rb"))

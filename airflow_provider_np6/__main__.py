@@ -1,0 +1,8 @@
+"""``python -m airflow_provider_np6``: what a connection may read, and what a destination holds."""
+
+from __future__ import annotations
+
+from airflow_provider_np6.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,43 @@
+"""Options that several commands have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from airflow_provider_np6.destinations.base import Destination
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+
+
+def of_destination(command: F) -> F:
+    """Give a command ``path``, ``sql``, ``table`` and ``schema``, for :func:`destination`."""
+    for decorate in (
+        click.option("--schema", help="The table's schema, where it is not the connection's own."),
+        click.option(
+            "--table", default="np6_events", show_default=True, help="The table of events, with --sql."
+        ),
+        click.option("--sql", metavar="CONN_ID", help="Look into this connection's database, not at files."),
+        click.argument("path", required=False),
+    ):
+        command = decorate(command)
+    return command
+
+
+def destination(path: str | None, sql: str | None, table: str, schema: str | None) -> Destination:
+    """The one that was named.
+
+    :raises click.UsageError: unless one was.
+    """
+    from airflow_provider_np6.destinations import FileDestination, SqlDestination
+
+    if (path is None) == (sql is None):
+        raise click.UsageError("Give the PATH of a tree of files, or --sql CONN_ID.")
+    if path is not None:
+        return FileDestination(path)
+    return SqlDestination(str(sql), table, schema, create=False, evolve=False)

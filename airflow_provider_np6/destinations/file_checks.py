@@ -1,0 +1,71 @@
+"""A tree of files compared with its manifests: every data file is read, and nothing is changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from airflow_provider_np6.destinations import layout
+from airflow_provider_np6.destinations.listing import Slot, slots, type_keys
+from airflow_provider_np6.destinations.manifest import Manifest, verify_in
+from airflow_provider_np6.destinations.records import Checked, Series, Verification, overlapping
+from airflow_provider_np6.np6.errors import Np6DestinationError
+
+if TYPE_CHECKING:
+    from airflow_provider_np6.destinations.store import Store
+
+
+def verification(store: Store) -> Verification:
+    """Size, sha256 and number of events of each data file, what was set aside, windows that overlap, and data
+    that no manifest vouches for.
+
+    :raises Np6InputError: if there are no manifests.
+    """
+    # Data first: what has no manifest yet when it is listed may have one afterwards.
+    keys = type_keys(store)
+    data = {
+        (folder, name)
+        for key in keys
+        for folder, names in store.names_below(key).items()
+        for name in layout.windows_of(names)
+    }
+    found = {slot.manifest: slot for key in keys for slot in slots(store, key)}
+    return Verification(len(found), _checks(store, found, data))
+
+
+def _checks(
+    store: Store, found: Mapping[tuple[str, str], Slot], data: set[tuple[str, str]]
+) -> Iterator[Checked]:
+    yield from overlapping((slot.series, slot.window) for slot in found.values())
+    for file, text in store.read_each(found):
+        name = store.path(*file)
+        try:
+            manifest = Manifest.decode(text)
+            data.discard(_place(manifest.data))
+            _check_slice(store, found[file], manifest)
+        except Np6DestinationError as error:
+            yield Checked(name, error.what, window=True)
+        else:
+            yield Checked(name, window=True, events=manifest.events, bytes=manifest.bytes)
+    for folder, file_name in sorted(data):
+        if store.size(folder, file_name) is not None:  # no pull has removed it since
+            yield Checked(store.path(folder, file_name), "no manifest vouches for it")
+
+
+def _check_slice(store: Store, slot: Slot, manifest: Manifest) -> None:
+    says = Series(manifest.event_type, manifest.classification, manifest.action_id)
+    if (says, manifest.window) != (slot.series, slot.window):
+        raise Np6DestinationError(f"it stands in the place of another: it is of {says}, {manifest.window}")
+    verify_in(store, manifest)
+    aside = f"{layout.QUARANTINE}/{slot.folder}"
+    try:
+        invalid = store.read(aside, f"{slot.window.stem}.bad").count(b"\n")
+    except FileNotFoundError:
+        invalid = 0
+    if invalid != manifest.invalid:
+        raise Np6DestinationError(f"it tells of {manifest.invalid} events set aside, and there are {invalid}")
+
+
+def _place(data: str | None) -> tuple[str, str]:
+    folder, _, name = (data or "").rpartition("/")
+    return folder, name

@@ -1,0 +1,101 @@
+"""What a destination has on record, and what came of comparing it with what is there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import groupby, pairwise
+from typing import TYPE_CHECKING
+
+from airflow_provider_np6.np6.query import ALL_ACTIONS
+
+if TYPE_CHECKING:
+    from airflow_provider_np6.np6.window import Window
+
+
+@dataclass(frozen=True, order=True)
+class Series:
+    """The windows that a destination keeps together: one event type and classification of one action.
+
+    :param action_id: an action's id, or ``"*"`` for what was pulled for all of them.
+    """
+
+    event_type: str
+    classification: str
+    action_id: str
+
+    def __str__(self) -> str:
+        action = "all actions" if self.action_id == ALL_ACTIONS else f"action {self.action_id}"
+        classes = f" by {self.classification}" if self.classification else ""
+        return f"{self.event_type}{classes} of {action}"
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Which records are asked for.
+
+    :param span: those that it touches.
+    :param event_types: those of these event types; none means all.
+    :param action_ids: those of these actions, ``"*"`` being one of them; none means all.
+    """
+
+    span: Window
+    event_types: frozenset[str] = frozenset()
+    action_ids: frozenset[str] = frozenset()
+
+    def holds(self, series: Series) -> bool:
+        return (not self.event_types or series.event_type in self.event_types) and (
+            not self.action_ids or series.action_id in self.action_ids
+        )
+
+
+@dataclass(frozen=True, order=True)
+class Record:
+    """One window that was pulled.
+
+    :param empty: whether it holds no event.
+    :param invalid: whether events were set aside.
+    """
+
+    series: Series
+    window: Window
+    empty: bool
+    invalid: bool
+
+
+@dataclass(frozen=True)
+class Checked:
+    """One thing that was compared with what is recorded of it.
+
+    :param name: what it is, in a user's words.
+    :param problem: what does not hold; None if all does.
+    :param window: whether it is a window that was pulled.
+    :param events: that are there.
+    :param bytes: that were read.
+    """
+
+    name: str
+    problem: str | None = None
+    window: bool = False
+    events: int = 0
+    bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Verification:
+    """A comparison that is about to be made.
+
+    :param total: how many things there are to compare, about.
+    :param checks: made one by one, as they are asked for; nothing is changed.
+    """
+
+    total: int
+    checks: Iterator[Checked]
+
+
+def overlapping(pulled: Iterable[tuple[Series, Window]]) -> Iterator[Checked]:
+    """Pairs of windows of one series that both claim a moment."""
+    for series, each in groupby(sorted(pulled), key=lambda one: one[0]):
+        for (_, earlier), (_, later) in pairwise(each):
+            if earlier.overlaps(later):
+                yield Checked(f"{series}, window {later}", f"overlaps {earlier}")
