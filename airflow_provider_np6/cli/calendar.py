@@ -122,5 +122,7 @@ def _cell(states: Sequence[State]) -> str:
 
 
 def _summary(found: Calendar) -> str:
-    told = (f"[{COLOURS[state]}]{_MARKS[state]}[/] {count} {state}" for state, count in found.counts.items())
-    return f"Days of {len(found.rows)} actions and types: {', '.join(told)}"
+    told = (
+        f"{count} {state} ([{COLOURS[state]}]{_MARKS[state]}[/])" for state, count in found.counts.items()
+    )
+    return f"In days: {', '.join(told)}"
