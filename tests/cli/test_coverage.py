@@ -144,10 +144,12 @@ def test_data_that_is_gone_and_what_was_replaced(
 
 
 def test_a_year_is_told_by_weeks(np6: Run, client: Np6Client, sandbox: Sandbox, tmp_path: Path) -> None:
-    fill(client, sandbox, FileDestination(str(tmp_path)))
-    ended = np6("coverage", tmp_path, "--start", "2024-09-27", "--end", "2025-09-27", "--type", "bounces")
-    (row,) = (line for line in ended.out.splitlines() if line.startswith(" bounces   000PE4"))
-    assert row.split()[2:] == ["-" * 53, str(365 - 3), "1"]
+    destination = FileDestination(str(tmp_path))
+    fill(client, sandbox, destination)
+    land(client, destination, EventQuery.checked("bounces", "000PE4", Window(day(3).start, day(6).end)))
+    ended = np6("coverage", tmp_path, "--start", "2024-10-04", "--end", "2025-10-04", "--type", "bounces")
+    lines = [line.split() for line in ended.out.splitlines()]
+    assert ["bounces", "000PE4", "!" + "-" * 52, str(365 - 7), "1"] in lines
 
 
 @pytest.mark.usefixtures("airflow_db")

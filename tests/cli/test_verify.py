@@ -84,6 +84,18 @@ def test_a_tree_that_holds(
     assert np6("verify", tmp_path).out == f"4 windows with {events:,} events in {size:,} bytes, 0 problems\n"
 
 
+def test_progress_is_for_a_terminal(
+    np6: Run, client: Np6Client, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(client, sandbox, FileDestination(str(tmp_path)))
+    assert np6("verify", tmp_path, "--json").err == ""
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as if it were one
+    monkeypatch.delenv("TERM", raising=False)
+    ended = np6("verify", tmp_path, "--json")
+    assert "Verifying" in ended.err
+    assert ended.json["windows"] == 4
+
+
 def _cut(root: Path) -> None:
     data = root / PLACE / f"{STEM}.jsonl"
     data.write_bytes(data.read_bytes()[:-10])
