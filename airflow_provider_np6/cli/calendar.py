@@ -90,11 +90,6 @@ class Calendar:
                     yield series, state, dates[0], dates[-1]
 
 
-def titled(series: Series) -> str:
-    """Its event type and classification."""
-    return f"{series.event_type}{f' by {series.classification}' if series.classification else ''}"
-
-
 def print_calendar(found: Calendar) -> None:
     """A character a day, or a week where there are more days than a line takes; then what is wrong."""
     out = console()
@@ -109,7 +104,7 @@ def print_calendar(found: Calendar) -> None:
     for series, states in found.rows.items():
         cells = "".join(_cell(states[at : at + length]) for at in range(0, len(states), length))
         wrong = (str(states.count(state) or "") for state in WRONG)
-        shown.add_row(titled(series), series.action_id, cells, *wrong)
+        shown.add_row(series.dataset, series.action_id, cells, *wrong)
     out.print(shown)
     for series, state, first, last in found.wrong():
         out.print(f"{series}: {first}{f' to {last}' if last != first else ''} {state}", markup=False)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airflow_provider_np6.cli.calendar import titled
 from airflow_provider_np6.np6.errors import Np6InputError
 
 if TYPE_CHECKING:
@@ -82,7 +81,7 @@ def draw(found: Calendar, path: Path) -> None:
 
 
 def _label(axes: Axes, found: Calendar) -> None:
-    names = [f"{titled(series)} · {series.action_id}" for series in found.rows]
+    names = [f"{series.dataset} · {series.action_id}" for series in found.rows]
     step = -(-len(names) // _LABELS_OF_ROWS)
     axes.set_yticks(range(0, len(names), step), names[::step], fontsize=7)
     step = -(-len(found.days) // _LABELS_OF_DAYS)

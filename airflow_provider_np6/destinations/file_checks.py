@@ -10,6 +10,7 @@ from airflow_provider_np6.destinations.listing import Slot, slots, type_keys
 from airflow_provider_np6.destinations.manifest import Manifest, verify_in
 from airflow_provider_np6.destinations.records import Checked, Series, Verification, overlapping
 from airflow_provider_np6.np6.errors import Np6DestinationError
+from airflow_provider_np6.np6.window import iso
 
 if TYPE_CHECKING:
     from airflow_provider_np6.destinations.store import Store
@@ -38,11 +39,11 @@ def _checks(
 ) -> Iterator[Checked]:
     yield from overlapping((slot.series, slot.window) for slot in found.values())
     for file, text in store.read_each(found):
-        name = store.path(*file)
+        name, slot = store.path(*file), found[file]
         try:
             manifest = Manifest.decode(text)
-            data.discard(_place(manifest.data))
-            _check_slice(store, found[file], manifest)
+            data.discard((slot.folder, f"{slot.window.stem}.{manifest.format}"))
+            _check_slice(store, slot, manifest)
         except Np6DestinationError as error:
             yield Checked(name, error.what, window=True)
         else:
@@ -54,8 +55,12 @@ def _checks(
 
 def _check_slice(store: Store, slot: Slot, manifest: Manifest) -> None:
     says = Series(manifest.event_type, manifest.classification, manifest.action_id)
-    if (says, manifest.window) != (slot.series, slot.window):
-        raise Np6DestinationError(f"it stands in the place of another: it is of {says}, {manifest.window}")
+    window = (manifest.window_start, manifest.window_end)
+    if (says, window) != (slot.series, (iso(slot.window.start), iso(slot.window.end))):
+        raise Np6DestinationError(f"it stands in the place of another: it is of {says}, from {window[0]}")
+    own = f"{slot.folder}/{slot.window.stem}.{manifest.format}" if manifest.events else None
+    if manifest.data != own:
+        raise Np6DestinationError(f"it names the data file {manifest.data}, and not its own")
     verify_in(store, manifest)
     aside = f"{layout.QUARANTINE}/{slot.folder}"
     try:
@@ -64,8 +69,3 @@ def _check_slice(store: Store, slot: Slot, manifest: Manifest) -> None:
         invalid = 0
     if invalid != manifest.invalid:
         raise Np6DestinationError(f"it tells of {manifest.invalid} events set aside, and there are {invalid}")
-
-
-def _place(data: str | None) -> tuple[str, str]:
-    folder, _, name = (data or "").rpartition("/")
-    return folder, name

@@ -24,10 +24,14 @@ class Series:
     classification: str
     action_id: str
 
+    @property
+    def dataset(self) -> str:
+        """Event type and classification in a user's words."""
+        return f"{self.event_type} by {self.classification}" if self.classification else self.event_type
+
     def __str__(self) -> str:
         action = "all actions" if self.action_id == ALL_ACTIONS else f"action {self.action_id}"
-        classes = f" by {self.classification}" if self.classification else ""
-        return f"{self.event_type}{classes} of {action}"
+        return f"{self.dataset} of {action}"
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,7 @@ def _checks(database: Database, dataset: tuple[str, str]) -> Iterator[Checked]:
     outside = total[5] - inside
     if outside > 0:
         yield Checked(
-            str(Series(*dataset, ALL_ACTIONS)), f"{outside} events lie in no window that was pulled"
+            Series(*dataset, ALL_ACTIONS).dataset, f"{outside} events lie in no window that was pulled"
         )
 
 

@@ -88,7 +88,7 @@ def test_progress_is_for_a_terminal(
     np6: Run, client: Np6Client, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(client, sandbox, FileDestination(str(tmp_path)))
-    assert np6("verify", tmp_path, "--json").err == ""
+    assert "Verifying" not in np6("verify", tmp_path, "--json").err
     monkeypatch.setenv("FORCE_COLOR", "1")  # as if it were one
     monkeypatch.delenv("TERM", raising=False)
     ended = np6("verify", tmp_path, "--json")
@@ -116,6 +116,12 @@ def _move(root: Path) -> None:
     manifest.write_text(manifest.read_text().replace('"000PE4"', '"000PEI"'))
 
 
+def _name_another(root: Path) -> None:
+    manifest = root / "_manifests" / PLACE / f"{STEM}.json"
+    other = next(root.glob("type=bounces/action=000PEB/*/*")).relative_to(root)
+    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "data": str(other)}))
+
+
 def _add_data(root: Path) -> None:
     (root / PLACE / f"{STEM}.jsonl.gz").write_bytes(b"")
 
@@ -139,6 +145,7 @@ MANIFEST = f"/_manifests/{PLACE}/{STEM}.json"
         (_change, MANIFEST, "a sha256, other than its manifest says"),
         (_miscount, MANIFEST, "and its manifest says 1"),
         (_move, MANIFEST, "it is of bounces of action 000PEI"),
+        (_name_another, MANIFEST, "and not its own"),
         (_add_data, f"/{PLACE}/{STEM}.jsonl.gz", "no manifest vouches for it"),
         (_overlap, "bounces of action 000PE4, window [2024-10-04T01:", "overlaps [2024-10-04T00:"),
         (lambda root: (root / PLACE / f"{STEM}.jsonl").unlink(), MANIFEST, "is gone"),
@@ -149,7 +156,18 @@ MANIFEST = f"/_manifests/{PLACE}/{STEM}.json"
             "1 events set aside, and there are 0",
         ),
     ],
-    ids=["cut", "changed", "miscounted", "moved", "added", "overlapping", "gone", "unreadable", "quarantine"],
+    ids=[
+        "cut",
+        "changed",
+        "miscounted",
+        "moved",
+        "misnamed",
+        "added",
+        "overlapping",
+        "gone",
+        "unreadable",
+        "quarantine",
+    ],
 )
 def test_a_tree_that_does_not(
     np6: Run,
@@ -211,7 +229,7 @@ def test_a_table_that_does_not(np6: Run, client: Np6Client, sandbox: Sandbox, sq
     ((outside,),) = ask(
         "SELECT COUNT(*) FROM np6_events WHERE action_id = '000PEB' AND event_type = 'bounces'"
     )
-    assert problems() == {"bounces of all actions": f"{outside} events lie in no window that was pulled"}
+    assert problems() == {"bounces": f"{outside} events lie in no window that was pulled"}
     ask("DELETE FROM np6_events WHERE action_id = '000PEB' AND event_type = 'bounces'")
     assert np6("verify", "--sql", "test_sql").code == 0
     ask("UPDATE np6_events_windows SET invalid = 2 WHERE action_id = '*'")
@@ -219,4 +237,4 @@ def test_a_table_that_does_not(np6: Run, client: Np6Client, sandbox: Sandbox, sq
         "hits/open by gsr of all actions": "2 events set aside are recorded, and there are 0"
     }
     ask("DELETE FROM np6_events_windows WHERE action_id = '*'")
-    assert list(problems()) == ["hits/open by gsr of all actions"]
+    assert list(problems()) == ["hits/open by gsr"]
