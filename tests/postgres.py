@@ -92,6 +92,12 @@ class Postgres:
             "schema": name,
         }
 
+    def dump(self, database: str) -> str:
+        """A database as statements that make it."""
+        command = [str(self._binaries / "pg_dump"), "--inserts", "--no-owner", "-h", "127.0.0.1"]
+        command += ["-p", str(self.port), "-U", "postgres", database]
+        return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+
     def _answers(self) -> bool:
         command = [str(self._binaries / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
         return subprocess.run(command, check=False).returncode == 0

@@ -16,6 +16,7 @@ from airflow_provider_np6.np6.errors import (
     Np6InputError,
 )
 from airflow_provider_np6.np6.query import ALL_ACTIONS, EventQuery
+from airflow_provider_np6.np6.versions import check_version
 
 if TYPE_CHECKING:
     from airflow_provider_np6.destinations.tables import Table
@@ -64,6 +65,9 @@ def table_uri(conn_id: str, schema: str | None, table: str) -> str | None:
         return f"{server}/{schema or connection.schema}/{table}"
     return f"{server}/{connection.schema}/{schema or 'default'}/{table}"
 
+
+VERSION = 1
+"""Of the rows of ``<table>_windows``, and so of all four tables."""
 
 TRIES = 5
 """Transactions tried before a failure that may pass is left to Airflow's retries."""
@@ -121,7 +125,7 @@ class Database:
         with closing(self._hook.get_conn()) as connection:
             self.dialect.prepare(connection)
             with self.dialect.cursor(connection) as cursor:
-                if self.dialect.stored_types(cursor, self.windows) is None:
+                if not is_there(self, cursor):
                     raise nothing_pulled(self)
                 yield cursor
 
@@ -167,6 +171,20 @@ def within(column: str, window: Window) -> dict[str, Any]:
 
 def overlapping(window: Window) -> dict[str, Any]:
     return {"window_start <": window.end, "window_end >": window.start}
+
+
+def is_there(database: Database, cursor: Any) -> bool:
+    """Whether there is a table of windows.
+
+    :raises Np6ConflictError: if something in it is of a later format.
+    """
+    stored = database.dialect.stored_types(cursor, database.windows)
+    if stored is None:
+        return False
+    if "version" in stored:
+        ((newest,),) = database.windows.select(cursor, ["MAX(version)"], {})
+        check_version(f"table {database.events.name}", int(newest or 0), VERSION)
+    return True
 
 
 def erased_in(database: Database, cursor: Any) -> Erased | None:

@@ -54,6 +54,8 @@ class FileErasure:
         self._persons = [Person(given, recorded, self._pseudonyms) for given in self._given]
         try:
             with self._store.publication():
+                for folder, name in self._manifests():
+                    self._tree.check_format(folder, name)
                 self._again = self._list_persons()
                 counts = [self._erase_slice(folder, name) for folder, name in self._manifests()]
                 for folder in self._folders(layout.QUARANTINE):

@@ -18,7 +18,12 @@ from airflow_provider_np6.destinations.records import Verification
 from airflow_provider_np6.destinations.slices import Slice, Slices
 from airflow_provider_np6.destinations.store import asset_uri, store_at
 from airflow_provider_np6.destinations.tree import Tree
-from airflow_provider_np6.np6.errors import Np6DestinationError, Np6Error, Np6InputError
+from airflow_provider_np6.np6.errors import (
+    Np6ConflictError,
+    Np6DestinationError,
+    Np6Error,
+    Np6InputError,
+)
 from airflow_provider_np6.np6.query import ALL_ACTIONS, EventQuery
 from airflow_provider_np6.np6.window import Window, iso
 
@@ -67,6 +72,7 @@ class FileDestination(Destination):
             tree = Tree(store, query, account, personal_data)
             tree.check_account()
             tree.check_slices()
+            tree.check_formats()
         landing = _FileLanding(tree, self.format)
         try:
             landing.try_writing()
@@ -246,6 +252,8 @@ class _FileLanding:
             return False
         try:
             stored = Manifest.decode(self._tree.store.read(manifests, name))
+        except Np6ConflictError:
+            raise
         except Np6DestinationError:
             log.warning(
                 "The manifest %s cannot be read: replacing it.", self._tree.store.path(manifests, name)

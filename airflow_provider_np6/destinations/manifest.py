@@ -19,9 +19,10 @@ from airflow_provider_np6 import __version__
 from airflow_provider_np6.destinations import formats, layout
 from airflow_provider_np6.destinations.coverage import Coverage, Held, coverage_of
 from airflow_provider_np6.destinations.store import Store, store_at
-from airflow_provider_np6.np6.errors import Np6DestinationError
+from airflow_provider_np6.np6.errors import Np6ConflictError, Np6DestinationError
 from airflow_provider_np6.np6.moments import parse_moment
 from airflow_provider_np6.np6.query import ALL_ACTIONS, EventQuery
+from airflow_provider_np6.np6.versions import check_version
 from airflow_provider_np6.np6.window import Window
 
 VERSION = 1
@@ -75,12 +76,14 @@ class Manifest:
 
     @classmethod
     def decode(cls, data: builtins.bytes) -> Manifest:
-        """Read one; fields of later versions are passed over.
+        """Read one; fields that later releases added are passed over.
 
         :raises Np6DestinationError: if it is none.
+        :raises Np6ConflictError: if it is of a later format.
         """
         try:
             fields = json.loads(data)
+            check_version("a manifest", fields["version"], VERSION)
             return cls(**{name: fields[name] for name in cls.__dataclass_fields__})
         except (ValueError, TypeError, KeyError):
             raise Np6DestinationError("a manifest cannot be read", cure="Pull its window again.") from None
@@ -105,6 +108,7 @@ def coverage(
     :param classification: the classes of robots whose hits were pulled.
     :raises Np6InputError: for arguments that cannot be used.
     :raises Np6DestinationError: if the tree or one of its manifests cannot be read.
+    :raises Np6ConflictError: if one of them is of a later format.
     """
     query = _query(event_type, action_id, start, end, classification)
     return coverage_of(query.window, held(store_at(path, conn_id), query))
@@ -205,6 +209,8 @@ def _found(store: Store, query: EventQuery) -> Iterator[Manifest]:
                 continue
             try:
                 yield Manifest.decode(store.read(folder, name))
+            except Np6ConflictError as error:
+                raise error.at(store.path(folder, name)) from None
             except Np6DestinationError:
                 raise Np6DestinationError(
                     f"the manifest {store.path(folder, name)} cannot be read", cure="Pull its window again."

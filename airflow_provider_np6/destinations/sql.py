@@ -13,10 +13,12 @@ from typing import IO, TYPE_CHECKING, Any, ClassVar
 from airflow_provider_np6.destinations import quarantine
 from airflow_provider_np6.destinations.base import Destination, Landing, given, text_field
 from airflow_provider_np6.destinations.database import (
+    VERSION,
     Database,
     check_table,
     erased_in,
     hook_of,
+    is_there,
     nothing_pulled,
     table_uri,
 )
@@ -37,9 +39,6 @@ if TYPE_CHECKING:
     from airflow_provider_np6.np6.verification import Events, Invalid
     from airflow_provider_np6.privacy.persons import Erased
     from airflow_provider_np6.privacy.pseudonyms import Pseudonyms
-
-VERSION = 1
-"""Of the rows of ``<table>_windows``."""
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,49}")
 
@@ -81,6 +80,7 @@ class SqlDestination(Destination):
 
         def check() -> Erased | None:
             with database.transaction() as cursor:
+                is_there(database, cursor)
                 for statement in completing_statements(
                     database, cursor, create=self.create, evolve=self.evolve
                 ):
@@ -100,7 +100,7 @@ class SqlDestination(Destination):
 
         def complete() -> None:
             with database.transaction() as cursor:
-                if database.dialect.stored_types(cursor, database.windows) is None:
+                if not is_there(database, cursor):
                     raise nothing_pulled(database)
                 for statement in completing_statements(
                     database, cursor, create=self.create, evolve=self.evolve
@@ -119,7 +119,7 @@ class SqlDestination(Destination):
 
         def read() -> list[Held]:
             with database.transaction() as cursor:
-                if database.dialect.stored_types(cursor, database.windows) is None:
+                if not is_there(database, cursor):
                     return []
                 return Recorded(database, cursor, query).held(query.window)
 

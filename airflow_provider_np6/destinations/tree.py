@@ -6,12 +6,14 @@ import json
 from collections.abc import Collection
 from functools import reduce
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_np6.destinations import layout
 from airflow_provider_np6.destinations.base import check_personal_data
+from airflow_provider_np6.destinations.manifest import VERSION, Manifest
 from airflow_provider_np6.np6.errors import Np6ConflictError, Np6DestinationError
 from airflow_provider_np6.np6.query import ALL_ACTIONS, EventQuery
+from airflow_provider_np6.np6.versions import check_version
 from airflow_provider_np6.np6.window import Window
 
 if TYPE_CHECKING:
@@ -48,18 +50,17 @@ class Tree:
 
     def recorded_personal_data(self) -> str | None:
         """In which form the tree holds personal data; None if nothing was ever pulled into it."""
-        if layout.ACCOUNT not in self.store.names(""):
-            return None
-        return str(json.loads(self.store.read("", layout.ACCOUNT)).get("personal_data", "keep"))
+        recorded = self._recorded()
+        return None if recorded is None else str(recorded.get("personal_data", "keep"))
 
     def check_account(self) -> None:
         """Refuse a tree of another account, or with personal data in another form.
 
         :raises Np6ConflictError: then.
         """
-        if layout.ACCOUNT not in self.store.names(""):
+        recorded = self._recorded()
+        if recorded is None:
             return
-        recorded = json.loads(self.store.read("", layout.ACCOUNT))
         other = recorded["account"]
         if other != self.account:
             raise Np6ConflictError(
@@ -75,6 +76,37 @@ class Tree:
         if layout.ACCOUNT not in self.store.names(""):
             data = json.dumps({"account": self.account, "personal_data": self.personal_data}).encode() + b"\n"
             self.store.put(self.written("", layout.ACCOUNT, data), "", layout.ACCOUNT)
+
+    def _recorded(self) -> dict[str, Any] | None:
+        """What the tree says of itself; None if nothing was ever pulled into it.
+
+        :raises Np6ConflictError: if all of it is of a later format.
+        """
+        if layout.ACCOUNT not in self.store.names(""):
+            return None
+        recorded: dict[str, Any] = json.loads(self.store.read("", layout.ACCOUNT))
+        check_version("the tree", recorded.get("version", 1), VERSION)
+        return recorded
+
+    def check_formats(self) -> None:
+        """Look into the manifests of what the window replaces.
+
+        :raises Np6ConflictError: if one is of a later format.
+        """
+        for window in self.query.window.days():
+            for name, stored in self.manifests(window).items():
+                if stored.overlaps(window):
+                    self.check_format(layout.partition(self.query, window), name)
+
+    def check_format(self, folder: str, name: str) -> None:
+        """:raises Np6ConflictError: if the manifest of that name is of a later format."""
+        folder = f"{layout.MANIFESTS}/{folder}"
+        try:
+            Manifest.decode(self.store.read(folder, name))
+        except Np6ConflictError as error:
+            raise error.at(self.store.path(folder, name)) from None
+        except (Np6DestinationError, FileNotFoundError):
+            return  # one that cannot be read is replaced; one that is gone was replaced just now
 
     def check_slices(self) -> None:
         """Refuse what would leave two slices that both claim a moment.

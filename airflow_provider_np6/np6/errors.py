@@ -18,7 +18,7 @@
     ├── Np6AnswerError           a whole answer that is not a list of events of this window
     ├── Np6DifferenceError       a destination holds another number of events of a window than NP6 has
     └── Np6DestinationError      the destination could not take the events
-        └── Np6ConflictError         it holds data that this pull must not replace
+        └── Np6ConflictError         it holds data that this pull must not replace, or in a later format
 
 Catch :class:`Np6Error` for all of them. ``final`` tells whether another try can help: the operator
 turns final errors into ``AirflowFailException``, and leaves the others to Airflow's retries.
@@ -148,6 +148,6 @@ class Np6DestinationError(Np6Error):
 
 
 class Np6ConflictError(Np6DestinationError):
-    """The destination holds data that this pull must not replace."""
+    """The destination holds data that this pull must not replace, or in a later version's format."""
 
     final = True

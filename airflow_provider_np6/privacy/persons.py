@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from airflow_provider_np6.np6.errors import Np6DestinationError, Np6InputError
+from airflow_provider_np6.np6.versions import check_version
 from airflow_provider_np6.privacy.events import identities
 from airflow_provider_np6.privacy.policy import pseudonyms_of
 from airflow_provider_np6.privacy.pseudonyms import TOKEN, Pseudonyms, normalised
@@ -93,9 +94,14 @@ class Erased:
 
     @classmethod
     def decode(cls, data: bytes) -> Erased:
-        """:raises Np6DestinationError: if it is no such list."""
+        """Read one.
+
+        :raises Np6DestinationError: if it is no such list.
+        :raises Np6ConflictError: if it is of a later format.
+        """
         try:
             told = json.loads(data)
+            check_version("the list of erased persons", told["version"], VERSION)
             return cls(told["key"], frozenset(told["persons"]))
         except (ValueError, TypeError, KeyError):
             raise Np6DestinationError("the list of erased persons cannot be read") from None
