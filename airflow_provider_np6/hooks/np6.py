@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator
 from datetime import date, datetime
 from fnmatch import fnmatchcase
 from functools import cached_property
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseHook
@@ -215,16 +216,14 @@ class Np6Hook(BaseHook):
         return count(self.client, _query(event_type, action_id, start, end, classification)).events
 
     def _read_connection(self) -> tuple[Np6Settings, dict[str, Any]]:
-        from airflow.providers.common.compat.sdk import mask_secret
-
         from airflow_provider_np6.np6.settings import Np6Settings
 
         connection = self.get_connection(self.np6_conn_id)
         extra = _object(self.np6_conn_id, connection.extra)
         for secret in (connection.password, extra.get("pseudonym_key")):
             if isinstance(secret, str) and secret.strip():
-                mask_secret(secret)
-                mask_secret(secret.strip())  # as it is sent
+                _mask(secret)
+                _mask(secret.strip())  # as it is sent
         settings = Np6Settings.from_connection(
             self.np6_conn_id,
             host=connection.host,
@@ -233,6 +232,15 @@ class Np6Hook(BaseHook):
             extra=extra,
         )
         return settings, extra
+
+
+def _mask(secret: str) -> None:
+    """Have Airflow leave a secret out of its logs; what does that moved with Airflow 3."""
+    try:
+        masker = import_module("airflow.sdk.log")
+    except ImportError:
+        masker = import_module("airflow.utils.log.secrets_masker")
+    masker.mask_secret(secret)
 
 
 def _single(action_id: str) -> str:
