@@ -18,8 +18,9 @@ from typing import Any
 import airflow
 from packaging.version import Version
 
-AIRFLOW_3 = Version(airflow.__version__) >= Version("3")
-
+AIRFLOW_3, AIRFLOW_3_2, AIRFLOW_3_3 = (
+    Version(airflow.__version__) >= Version(number) for number in ("3", "3.2", "3.3")
+)
 
 if not AIRFLOW_3:
     # Clearing a run that stands already looks up tables that only this module declares.

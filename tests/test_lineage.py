@@ -20,7 +20,7 @@ from airflow_provider_np6.np6.errors import Np6AnswerError
 from airflow_provider_np6.operators.events import Np6EventsOperator
 from airflow_provider_np6.operators.reconcile import Np6ReconcileOperator
 from airflow_provider_np6.sandbox import Fault, Sandbox
-from tests.airflow_runs import AIRFLOW_3
+from tests.airflow_runs import AIRFLOW_3_2
 from tests.conftest import KEY
 
 pytestmark = [pytest.mark.core, pytest.mark.usefixtures("airflow_db", "np6_connection")]
@@ -177,7 +177,7 @@ def collector(monkeypatch: pytest.MonkeyPatch) -> Any:
     from airflow.providers.common.compat.sdk import HookLineageCollector
 
     made = HookLineageCollector()
-    if AIRFLOW_3:
+    if AIRFLOW_3_2:
         monkeypatch.setattr("airflow.sdk.lineage.get_hook_lineage_collector", lambda: made)
     else:
         monkeypatch.setattr("airflow.lineage.hook._hook_lineage_collector", made)

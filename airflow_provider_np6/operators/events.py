@@ -228,10 +228,10 @@ class Np6EventsOperator(BaseOperator):
 
 
 def _task_terminated() -> type[BaseException]:
-    """What ends a task that was told to stop; it moved with Airflow 3."""
+    """What ends a task that was told to stop; it moved with Airflow 3.2."""
+    terminated: type[BaseException]
     try:
-        exceptions = import_module("airflow.sdk.exceptions")
-    except ImportError:
-        exceptions = import_module("airflow.exceptions")
-    terminated: type[BaseException] = exceptions.AirflowTaskTerminated
+        terminated = import_module("airflow.sdk.exceptions").AirflowTaskTerminated
+    except (ImportError, AttributeError):
+        terminated = import_module("airflow.exceptions").AirflowTaskTerminated
     return terminated

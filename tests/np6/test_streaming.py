@@ -68,7 +68,7 @@ def test_every_element_comes_once_byte_for_byte(answer: tuple[list[bytes], bytes
     assert all_of(pieces(text, cuts)) == elements
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(answers(), st.lists(st.integers(0, 10_000), max_size=40), st.integers(1, 10_000))
 def test_an_answer_cut_short_never_passes(
     answer: tuple[list[bytes], bytes], cuts: list[int], short: int
@@ -79,7 +79,7 @@ def test_an_answer_cut_short_never_passes(
         all_of(pieces(text, cuts))
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(answers(), st.binary(min_size=1, max_size=5).filter(lambda rest: rest.strip(b" \t\r\n")))
 def test_nothing_may_follow_the_array(answer: tuple[list[bytes], bytes], rest: bytes) -> None:
     with pytest.raises((Np6TruncatedError, Np6AnswerError)):
@@ -139,7 +139,7 @@ def test_an_event_beyond_the_limit_is_refused() -> None:
         all_of(iter([b'[{"a":1},', b'{"a":"' + b"x" * 2_000 + b'"}]']), 1_000)
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(
     answers(),
     st.lists(st.integers(0, 10_000), max_size=40),
@@ -153,7 +153,7 @@ def test_an_element_that_is_no_json_costs_no_other(
     assert all_of(pieces(text, cuts)) == elements
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(answers(), st.lists(st.integers(0, 10_000), max_size=40), st.integers(1, 10_000))
 def test_whole_elements_are_handed_on_before_a_break(
     answer: tuple[list[bytes], bytes], cuts: list[int], short: int

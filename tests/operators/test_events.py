@@ -21,7 +21,7 @@ from airflow_provider_np6.np6.errors import (
 from airflow_provider_np6.operators.events import Np6EventsOperator, _task_terminated
 from airflow_provider_np6.sandbox import Fault, Sandbox, World, faults
 from airflow_provider_np6.triggers.moment import MomentTrigger
-from tests.airflow_runs import AIRFLOW_3, asset_events, run_source
+from tests.airflow_runs import AIRFLOW_3, AIRFLOW_3_3, asset_events, run_source
 
 pytestmark = [pytest.mark.core, pytest.mark.usefixtures("airflow_db", "np6_connection")]
 
@@ -367,9 +367,9 @@ def test_a_long_limit_that_comes_later_ends_the_try_with_the_delay(sandbox: Sand
     assert not list(tmp_path.rglob("*"))
 
 
-@pytest.mark.skipif(not AIRFLOW_3, reason="retry policies came with Airflow 3.3")
+@pytest.mark.skipif(not AIRFLOW_3_3, reason="retry policies came with Airflow 3.3")
 def test_the_retry_policy_waits_as_long_as_np6_asked_for(tmp_path: Path) -> None:
-    from airflow.providers.common.compat.sdk import RetryAction
+    from airflow.sdk.definitions.retry_policy import RetryAction
 
     policy = operator(tmp_path).retry_policy
     assert policy is not None

@@ -19,7 +19,7 @@ from airflow.timetables.trigger import CronTriggerTimetable
 from airflow_provider_np6.np6.errors import Np6InputError
 from airflow_provider_np6.np6.window import Window, to_ms
 from airflow_provider_np6.operators.window import resolve_window, wait_until
-from tests.airflow_runs import AIRFLOW_3
+from tests.airflow_runs import AIRFLOW_3, AIRFLOW_3_2
 
 pytestmark = pytest.mark.core
 
@@ -111,7 +111,7 @@ def test_an_explicit_interval_is_taken_as_given() -> None:
     assert resolve_window(run, None, None, DAY) == window(*interval)
 
 
-@pytest.mark.skipif(not AIRFLOW_3, reason="partitions came with Airflow 3.2")
+@pytest.mark.skipif(not AIRFLOW_3_2, reason="partitions came with Airflow 3.2")
 @pytest.mark.parametrize(
     ("partition", "end"),
     [
