@@ -3,7 +3,8 @@
 PYTHON ?= python3
 NEWEST := 3.3.2
 LAST_2 := 2.11.2
-MATRIX := airflow-$(NEWEST) airflow-$(LAST_2) lowest
+MATRIX := airflow-$(NEWEST) airflow-3.2.2 airflow-3.1.8 airflow-$(LAST_2) lowest
+PYTHONS ?= python3.11 python3.12 python3.13
 BIN := .venv/bin
 UV := $(BIN)/uv
 
@@ -47,17 +48,40 @@ format: .venv/ready ## bring the code into the style that lint wants
 	$(BIN)/ruff check --fix
 
 .PHONY: matrix
-matrix: $(MATRIX:%=core-%) ## the core tests on each supported Airflow, and on the lowest versions allowed
+matrix: $(UV) ## the core tests on each supported Airflow by each of PYTHONS, and on the lowest versions allowed
+	.ci/matrix "$(MATRIX)" "$(PYTHONS)"
+
+# By the Python of .venv; or by another, WITH=python3.12, in an environment whose name ends otherwise, CELL=-py3.12.
+WITH := .venv
+CELL :=
 
 .PHONY: $(MATRIX:%=core-%)
-$(MATRIX:%=core-%): core-%: .venv-%/ready
+$(MATRIX:%=core-%): core-%: .venv-%$(CELL)/ready
 	@$(get-packages)
-	@$(call get-mysql,.venv-$*,$*)
-	NP6_LARGE=5000 NP6_ROUNDS=3 NP6_KILLS=10 .venv-$*/bin/python -m pytest --numprocesses 2 -m core
+	@$(call get-mysql,.venv-$*$(CELL),$*)
+	NP6_LARGE=5000 NP6_ROUNDS=3 NP6_KILLS=10 .venv-$*$(CELL)/bin/python -m pytest --numprocesses 2 -m core
 
 .PHONY: warehouses
 warehouses: .venv-warehouses/ready ## the DAGs that load warehouses, with the providers that these need: 1.5 GB
 	NP6_WAREHOUSES=1 .venv-warehouses/bin/python -m pytest tests/test_warehouses.py
+
+.PHONY: dist
+dist: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct)
+dist: .venv/ready .venv-release/ready ## wheel, sdist and a list of all parts in dist/, proven from the wheel alone
+	rm -rf dist
+	$(UV) build --quiet --out-dir dist
+	.venv-release/bin/twine check --strict dist/*.whl dist/*.tar.gz
+	$(UV) venv --quiet --clear --python .venv .venv-wheel
+	$(UV) pip install --quiet --python .venv-wheel --constraint constraints/airflow-$(NEWEST).txt \
+		"apache-airflow==$(NEWEST)" dist/*.whl
+	.venv-release/bin/cyclonedx-py environment --output-reproducible --pyproject pyproject.toml --mc-type library \
+		--output-file dist/sbom.cdx.json .venv-wheel/bin/python
+	NP6_DIST=dist NP6_WHEEL=.venv-wheel/bin/python $(BIN)/python -m pytest tests/test_release.py
+
+.PHONY: audit
+audit: .venv-release/ready ## known vulnerabilities of what the newest Airflow is tested with, by the package index
+	.venv-release/bin/pip-audit --strict --vulnerability-service pypi --progress-spinner off --disable-pip --no-deps \
+		--requirement constraints/airflow-$(NEWEST).txt
 
 .PHONY: airflow
 airflow: export AIRFLOW_HOME := $(CURDIR)/.airflow
@@ -75,15 +99,20 @@ airflow: .venv/ready ## Airflow's pages on port 8080 with the sandbox behind the
 	$(BIN)/python -m airflow_provider_np6.sandbox --port 8086 --key sandbox-key & trap "kill $$!" EXIT; \
 	PATH="$(CURDIR)/$(BIN):$$PATH" airflow standalone
 
+# Two weeks after the release of each of the two in the middle: what comes later breaks them.
 .PHONY: constraints
 constraints: $(UV) ## choose the versions again: the newest for each Airflow, the lowest that pyproject.toml allows
 	echo "apache-airflow==$(NEWEST)" | $(COMPILE) --group lint --output-file constraints/airflow-$(NEWEST).txt
+	echo "apache-airflow==3.2.2" | $(COMPILE) --exclude-newer 2026-06-15 --output-file constraints/airflow-3.2.2.txt
+	echo "apache-airflow==3.1.8" | $(COMPILE) --exclude-newer 2026-03-25 --output-file constraints/airflow-3.1.8.txt
 	echo "apache-airflow==$(LAST_2)" | $(COMPILE) --output-file constraints/airflow-$(LAST_2).txt
 	$(LOWEST) | $(COMPILE) --resolution lowest-direct --output-file constraints/lowest.txt
+	$(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --no-header --no-annotate --group release \
+		--output-file constraints/release.txt
 
 .PHONY: clean
 clean: ## remove all that the other targets made
-	rm -rf .venv .venv-* .airflow .demo .hypothesis .*_cache
+	rm -rf .venv .venv-* .airflow .demo .hypothesis .*_cache dist
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 REQUIREMENTS := pyproject.toml --extra postgres --extra sqlite --extra duckdb --extra parquet --extra plot --extra s3 --group test
@@ -101,9 +130,14 @@ $(UV):
 	$(INSTALL) --group lint --constraint $< --python .venv
 	@touch $@
 
-.venv-%/ready: constraints/%.txt pyproject.toml | $(UV)
-	$(UV) venv --quiet --clear --python .venv .venv-$*
-	$(INSTALL) --constraint $< --python .venv-$*
+.venv-%$(CELL)/ready: constraints/%.txt pyproject.toml | $(UV)
+	$(UV) venv --quiet --clear --python $(WITH) .venv-$*$(CELL)
+	$(INSTALL) --constraint $< --python .venv-$*$(CELL)
+	@touch $@
+
+.venv-release/ready: constraints/release.txt pyproject.toml | $(UV)
+	$(UV) venv --quiet --clear --python .venv .venv-release
+	$(UV) pip install --quiet --group release --constraint $< --python .venv-release
 	@touch $@
 
 # Without constraints: the providers of Google and Snowflake need versions other than those that are tested.
