@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from airflow_provider_np6.cli.live import examined, tell
 from airflow_provider_np6.cli.options import as_json
 from airflow_provider_np6.cli.printing import console, print_json, table, tracked
 from airflow_provider_np6.cli.readable import Readable, readable_types
@@ -28,15 +29,24 @@ _COLOURS = {"readable": "green", "not asked": "dim"}
 @click.option(
     "--action", default=ALL_ACTIONS, metavar="ID", help="Ask for events of one action, not of all at once."
 )
+@click.option("--live", metavar="ACTION_ID", help="Ask instead what NP6's documentation leaves open.")
 @as_json
-def check(conn_id: str, action: str, as_json: bool) -> None:
+def check(conn_id: str, action: str, live: str | None, as_json: bool) -> None:
     """Test a connection, and ask for each event type.
 
     One request a type, of which only the first bytes are read. Exits with 1 if the connection does not
     work, a documented type cannot be read, or a type gave no answer; that other types are refused is
     told, and no failure. Exits with 2 if the connection is not there.
+
+    With --live, an action that has events is looked at instead: what the account does where NP6's
+    documentation is silent, and whether pulls cope with it. At most 80 requests, and nothing that an
+    event holds is shown. Exits with 1 if pulls do not cope.
     """
     check_action_id(action)
+    if live is not None:
+        with beside_airflow():
+            findings = examined(_hook(conn_id).settings, live)
+        raise SystemExit(tell(findings, live, as_json=as_json))
     with beside_airflow():
         hook = _hook(conn_id)
         works, says = hook.test_connection()

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_np6.conformance.asking import FIRST_BYTES, SORTED, Asker, Seen, SpentError
 from airflow_provider_np6.conformance.verdict import Copes, not_shown
 from airflow_provider_np6.np6.catalogue import EventType
-from airflow_provider_np6.np6.query import ALL_ACTIONS, EventQuery
+from airflow_provider_np6.np6.errors import Np6InputError
+from airflow_provider_np6.np6.query import ALL_ACTIONS, EventQuery, check_action_id
 from airflow_provider_np6.np6.window import DAY, SECOND, Window
 
 if TYPE_CHECKING:
@@ -81,7 +82,8 @@ class Examination:
         self.settled = (now - SETTLED) // SECOND * SECOND
         self.last_day = Window(self.settled - DAY, self.settled)
         self.recent = Window(self.settled - RECENT, self.settled)
-        EventQuery.checked(EventType.EVENTS, action_id, self.recent)
+        if check_action_id(action_id) == ALL_ACTIONS:
+            raise Np6InputError("one action is examined, not all", cure="Give the id of one with events.")
 
     def path(self, event_type: EventType, action_id: str | None = None) -> str:
         """Where a type is asked for, of this action unless another is given."""

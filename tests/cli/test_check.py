@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_np6.conformance import QUESTIONS
 from airflow_provider_np6.np6.catalogue import CATALOGUE
-from airflow_provider_np6.sandbox import Fault, Sandbox
+from airflow_provider_np6.sandbox import Fault, Sandbox, Temper
 from tests.cli.conftest import Run
 from tests.conftest import KEY
 from tests.postgres import free_port
@@ -151,3 +152,21 @@ def test_a_connection_of_airflows_database(sandbox: Sandbox) -> None:
     airflow("connections", "delete", "np6_stored")
     assert (done.returncode, json.loads(done.stdout)["ok"]) == (0, True), done.stderr
     assert KEY not in done.stdout + done.stderr
+
+
+@pytest.mark.usefixtures("np6_connection")
+def test_what_an_account_does_where_nothing_is_documented(np6: Run, sandbox: Sandbox) -> None:
+    ended = np6("check", "--live", "000PE4")
+    assert ended.code == 0
+    rows = [line for line in ended.out.splitlines() if line.strip()]
+    assert len(rows) == len(QUESTIONS) + 2
+    assert "an event at `start` comes" in ended.out
+    sandbox.temper = Temper(end_inside=True)
+    ended = np6("check", "--live", "000PE4", "--json")
+    assert ended.code == 1
+    assert (ended.json["ok"], ended.json["action_id"]) == (False, "000PE4")
+    copes = {found["question"]: found["copes"] for found in ended.json["findings"]}
+    assert copes["`end`"] == "no"
+    assert list(copes) == [question.asks for question in QUESTIONS]
+    ended = np6("check", "--live", "*")
+    assert (ended.code, "one action" in ended.err) == (2, True)

@@ -198,6 +198,8 @@ def test_an_examination_ends_with_its_requests(
 def test_an_account_that_cannot_be_asked_is_an_error(sandbox: Sandbox, client: Np6Client) -> None:
     with pytest.raises(Np6InputError, match="not an action's id"):
         list(examine(client, "a/b", now=0))
+    with pytest.raises(Np6InputError, match="one action"):
+        list(examine(client, "*", now=0))
     assert not sandbox.asked
     sandbox.key = "another"
     with pytest.raises(Np6AuthenticationError):

@@ -1,0 +1,44 @@
+"""``check --live``: what NP6's documentation leaves open, asked of the account."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from airflow_provider_np6.cli.printing import console, print_json, table, tracked
+from airflow_provider_np6.cli.running import DIFFERS, HOLDS
+
+if TYPE_CHECKING:
+    from airflow_provider_np6.conformance import Finding
+    from airflow_provider_np6.np6.settings import Np6Settings
+
+_COLOURS = {"yes": "green", "with care": "yellow", "no": "red", "not shown": "dim"}
+
+
+def examined(settings: Np6Settings, action_id: str) -> list[Finding]:
+    """The findings of an account, with a bar while it is asked."""
+    from airflow_provider_np6.conformance import QUESTIONS, examine
+    from airflow_provider_np6.np6.client import Np6Client
+
+    with closing(Np6Client(settings)) as client:
+        findings = examine(client, action_id, now=time.time_ns() // 1_000_000)
+        return list(tracked(findings, len(QUESTIONS), "Asking"))
+
+
+def tell(findings: Sequence[Finding], action_id: str, *, as_json: bool) -> int:
+    """Print the findings; the exit code."""
+    from airflow_provider_np6.conformance import Copes
+
+    well = all(found.copes != Copes.NO for found in findings)
+    if as_json:
+        print_json({"ok": well, "action_id": action_id, "findings": [asdict(found) for found in findings]})
+    else:
+        shown = table("what", "known", "assumed", "seen", "copes")
+        for found in findings:
+            copes = f"[{_COLOURS[found.copes]}]{found.copes}[/]"
+            shown.add_row(found.question, found.mark, found.assumed, found.seen, copes)
+        console().print(shown)
+    return HOLDS if well else DIFFERS
