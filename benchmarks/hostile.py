@@ -126,17 +126,11 @@ def serve(body: Body, size: int) -> int:
 def pull_once(port: int, max_event_bytes: int) -> None:
     """Pull in this process, and print outcome, seconds and peak memory."""
     from airflow_provider_np6.np6.client import Np6Client
+    from airflow_provider_np6.np6.counting import count
     from airflow_provider_np6.np6.errors import Np6Error
-    from airflow_provider_np6.np6.pull import pull
     from airflow_provider_np6.np6.query import EventQuery
     from airflow_provider_np6.np6.settings import Np6Settings
     from airflow_provider_np6.np6.window import Window
-
-    class Nowhere:
-        def write(self, events: object) -> None: ...
-        def set_aside(self, invalid: object) -> None: ...
-        def begin(self, pulled_at: int) -> None: ...
-        def restart(self) -> None: ...
 
     settings = Np6Settings(
         base_url=f"http://127.0.0.1:{port}",
@@ -148,7 +142,7 @@ def pull_once(port: int, max_event_bytes: int) -> None:
     query = EventQuery.checked("bounces", "000PE4", Window(EPOCH, EPOCH + 365 * 86_400_000))
     begun = time.perf_counter()
     try:
-        outcome = f"{pull(Np6Client(settings), query, Nowhere()).events} events"
+        outcome = f"{count(Np6Client(settings), query).events} events"
     except Np6Error as error:
         outcome = error.what
     seconds = time.perf_counter() - begun
