@@ -30,10 +30,11 @@ chaos: .venv/ready ## twenty thousand random plans of faults, and two hundred ki
 	NP6_CHAOS=20000 NP6_KILLS=200 $(BIN)/python -m pytest -s --timeout 7200 tests/test_chaos.py tests/test_kill.py tests/test_sql_servers.py
 
 .PHONY: bench
-bench: .venv/ready ## ours beside what people write by hand, and what huge and hostile answers cost
+bench: PACKAGES := curl zstd
+bench: .venv/ready .venv-peers/ready ## ours beside how others do it, into docs/performance.md, and hostile answers: 20 minutes
+	@$(get-packages)
+	$(BIN)/python -m benchmarks
 	$(BIN)/python benchmarks/hostile.py
-	$(BIN)/python -m benchmarks.compare
-	$(BIN)/python -m benchmarks.compare --only jsonl.zst parquet --growth 50000 500000 5000000
 
 .PHONY: lint
 lint: .venv/ready ## style, types, and who may import whom
@@ -107,8 +108,8 @@ constraints: $(UV) ## choose the versions again: the newest for each Airflow, th
 	echo "apache-airflow==3.1.8" | $(COMPILE) --exclude-newer 2026-03-25 --output-file constraints/airflow-3.1.8.txt
 	echo "apache-airflow==$(LAST_2)" | $(COMPILE) --output-file constraints/airflow-$(LAST_2).txt
 	$(LOWEST) | $(COMPILE) --resolution lowest-direct --output-file constraints/lowest.txt
-	$(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --no-header --no-annotate --group release \
-		--output-file constraints/release.txt
+	$(RESOLVE) --group release --output-file constraints/release.txt
+	$(RESOLVE) --group peers --output-file constraints/peers.txt
 
 .PHONY: clean
 clean: ## remove all that the other targets made
@@ -117,8 +118,8 @@ clean: ## remove all that the other targets made
 
 REQUIREMENTS := pyproject.toml --extra postgres --extra sqlite --extra duckdb --extra parquet --extra plot --extra s3 --group test
 INSTALL := $(UV) pip install --quiet --editable . --requirement $(REQUIREMENTS)
-COMPILE := $(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --no-header --no-annotate \
-	$(REQUIREMENTS) --extra mysql -
+RESOLVE := $(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --no-header --no-annotate
+COMPILE := $(RESOLVE) $(REQUIREMENTS) --extra mysql -
 # Every NAME>=VERSION of pyproject.toml made NAME==VERSION; and what Airflow 2.11.0 needs but only 2.11.2 says.
 LOWEST := { sed -n '/^dependencies/,/^s3/ s/.*"\(.*\)>=\(.*\)".*/\1==\2/p' pyproject.toml; echo "universal-pathlib<0.3"; }
 
@@ -138,6 +139,11 @@ $(UV):
 .venv-release/ready: constraints/release.txt pyproject.toml | $(UV)
 	$(UV) venv --quiet --clear --python .venv .venv-release
 	$(UV) pip install --quiet --group release --constraint $< --python .venv-release
+	@touch $@
+
+.venv-peers/ready: constraints/peers.txt pyproject.toml | $(UV)
+	$(UV) venv --quiet --clear --python .venv .venv-peers
+	$(UV) pip install --quiet --group peers --constraint $< --python .venv-peers
 	@touch $@
 
 # Without constraints: the providers of Google and Snowflake need versions other than those that are tested.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import statistics
 import subprocess
@@ -13,6 +14,9 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+
+ROOT = Path(__file__).parents[1]
+TIMEOUT = 900
 
 Figures = dict[str, float]
 
@@ -39,17 +43,43 @@ Contender = Callable[[Place], Iterator[Any]]
 """Yields twice: once it is ready to begin, and its figures (``events`` and more) once it is done."""
 
 
-def measured(module: str, name: str, place: Place) -> Figures:
-    """Run one contender in a new process."""
-    command = [sys.executable, "-W", "ignore", "-m", "benchmarks.measuring", module, name]
-    command += [str(place.port), str(place.body), str(place.folder)]
-    done = subprocess.run(
-        command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[1], timeout=1_800
-    )
-    if done.returncode:
-        sys.exit(f"{module} {name} failed:\n{done.stdout[-4_000:]}{done.stderr[-4_000:]}")
-    figures: Figures = json.loads(done.stdout.splitlines()[-1])
+class FailedError(Exception):
+    """A contender's process failed; the text is the end of what it said."""
+
+
+def measured(module: str, name: str, place: Place, python: str = sys.executable) -> Figures:
+    """Run one contender in a new process.
+
+    :param python: of the environment that it is installed in.
+    :raises FailedError: if it did not come to its end.
+    """
+    where = (str(place.port), str(place.body), str(place.folder))
+    figures: Figures = asked_of(python, "benchmarks.measuring", module, name, *where)
     return figures
+
+
+def asked_of(python: str, module: str, *arguments: str) -> Any:
+    """What a module, run in a new process, says in its last line.
+
+    :raises FailedError: if it did not come to its end.
+    """
+    command = [python, "-W", "ignore", "-m", module, *arguments]
+    environment = {**os.environ, "NO_PROXY": "127.0.0.1"}
+    try:
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=ROOT,
+            timeout=TIMEOUT,
+            env=environment,
+        )
+    except subprocess.TimeoutExpired:
+        raise FailedError(f"did not end within {TIMEOUT} s") from None
+    if done.returncode:
+        raise FailedError(f"{done.stdout[-4_000:]}{done.stderr[-4_000:]}")
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def medians(runs: list[Figures]) -> Figures:

@@ -14,14 +14,14 @@ PREPARED = "prepared"
 """The rows that the pull into PostgreSQL loaded, kept for the floor."""
 
 
-def _query() -> Any:
+def query() -> Any:
     from airflow_provider_np6.np6.query import EventQuery
     from airflow_provider_np6.np6.window import Window
 
     return EventQuery.checked("bounces", "000PE4", Window(START, START + DAY))
 
 
-def _client(place: Place) -> Any:
+def client_of(place: Place) -> Any:
     from airflow_provider_np6.np6.client import Np6Client
     from airflow_provider_np6.np6.settings import Np6Settings
 
@@ -30,8 +30,11 @@ def _client(place: Place) -> Any:
     )
 
 
-def files(format_: str, place: Place, *, mode: str = "keep") -> Iterator[Any]:
-    """Data file and manifest, as a task would write them."""
+def files(format_: str, place: Place, *, mode: str = "keep", root: str = "") -> Iterator[Any]:
+    """Data file and manifest, as a task would write them.
+
+    :param root: of the tree; "" for one in the contender's folder.
+    """
     from airflow_provider_np6.destinations import FileDestination
     from airflow_provider_np6.np6.pull import pull
     from airflow_provider_np6.privacy.policy import policy_of
@@ -39,15 +42,15 @@ def files(format_: str, place: Place, *, mode: str = "keep") -> Iterator[Any]:
 
     if format_ in ("parquet", "jsonl.zst"):
         import airflow_provider_np6.destinations.parquet  # noqa: F401 - loaded with the worker
-    destination, client, query = (
-        FileDestination(str(place.folder / "ours"), format_),
-        _client(place),
-        _query(),
-    )
+    if root:
+        import airflow.providers.amazon.aws.fs.s3  # noqa: F401 - likewise
+        import s3fs  # noqa: F401
+    destination = FileDestination(root or str(place.folder / "ours"), format_)
+    client, asked = client_of(place), query()
     policy = policy_of(mode, client.settings, "bench")
     yield
-    with destination.open(query, "bench", "keep" if policy is None else policy.recorded) as landing:
-        proof = pull(client, query, RedactingSpool(landing.spool, policy) if policy else landing.spool)
+    with destination.open(asked, "bench", "keep" if policy is None else policy.recorded) as landing:
+        proof = pull(client, asked, RedactingSpool(landing.spool, policy) if policy else landing.spool)
         landing.publish(proof)
     yield {"events": proof.events}
 
@@ -58,12 +61,12 @@ def postgres(place: Place) -> Iterator[Any]:
     from airflow_provider_np6.destinations.database import hook_of
     from airflow_provider_np6.np6.pull import pull
 
-    destination, client, query = SqlDestination("bench"), _client(place), _query()
+    destination, client, asked = SqlDestination("bench"), client_of(place), query()
     hook_of("bench")  # a worker has Airflow and its provider loaded
     yield
     begun = time.perf_counter()
-    with destination.open(query, "bench") as landing:
-        proof = pull(client, query, landing.spool)
+    with destination.open(asked, "bench") as landing:
+        proof = pull(client, asked, landing.spool)
         pulled = time.perf_counter()
         landing.publish(proof)
         ended = time.perf_counter()
@@ -83,5 +86,6 @@ CONTENDERS: Mapping[str, Contender] = {
         for name in ("jsonl", "jsonl.gz")
         for mode in ("pseudonymize", "drop")
     },
+    "s3": partial(files, "jsonl", root="s3://bench_s3@lake/ours"),
     "postgres": postgres,
 }

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 def dlt_rest_api(output: str, place: Place) -> Iterator[Any]:
     os.environ["RUNTIME__DLTHUB_TELEMETRY"] = "false"
+    os.environ["NORMALIZE__DATA_WRITER__DISABLE_COMPRESSION"] = "true"  # plain lines, as the others write
     import dlt
     from dlt.sources.rest_api import rest_api_source
 

@@ -3,27 +3,59 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 DAY = 86_400_000
 START = 20_000 * DAY
 
+DISTINCT = 500_000
+"""Beyond so many, the same events come again, under other ids and times."""
 
-def write_body(path: Path, events: int) -> None:
-    """One day of bounces as NP6 would send them."""
+_ENVELOPE = re.compile(rb'(.*?"id":")[0-9a-f]{8}(.*?"timestamp":)\d{13}(.*)', re.DOTALL)
+
+
+def write_body(path: Path, events: int) -> int:
+    """One day of bounces as NP6 would send them, in order of time; returns how many, about ``events``.
+
+    Their number is never a multiple of 100: a pull would ask once more then, for what came after the last
+    event, and this server has but one answer.
+    """
+    written = 0
+    with path.open("wb") as body:
+        for event in _events(events):
+            body.write((b"," if written else b"[") + event)
+            written += 1
+        if written % 100 == 0:
+            body.write(b"," + event.replace(b'"id":"', b'"id":"last-', 1))
+            written += 1
+        body.write(b"]")
+    return written
+
+
+def _events(count: int) -> Iterator[bytes]:
     from airflow_provider_np6.sandbox import World
 
-    world = World(events_per_day=events)
-    mark = b"["
-    with path.open("wb") as body:
-        for event in world.events("bounces", world.action_ids[0], START, START + DAY):
-            body.write(mark + event.json)
-            mark = b","
-        body.write(b"]")
+    world = World(events_per_day=min(count, DISTINCT))
+    made = (event.json for event in world.events("bounces", world.action_ids[0], START, START + DAY))
+    if count <= DISTINCT:
+        yield from made
+        return
+    parts = [match.groups() for match in map(_ENVELOPE.fullmatch, made) if match]
+    for number in range(count):
+        head, middle, tail = parts[number % len(parts)]
+        yield b"%b%08x%b%d%b" % (head, number, middle, START + number * DAY // count, tail)
+
+
+def ids_in(path: Path) -> set[str]:
+    """The ids of all events that a body holds."""
+    found = re.findall(rb'"type":"bounce","id":"([^"]+)"', path.read_bytes())
+    return {id_.decode() for id_ in found}
 
 
 def serve(path: Path) -> int:
