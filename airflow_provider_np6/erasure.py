@@ -32,6 +32,7 @@ def erase(
     :param np6_conn_id: connection of type ``np6`` whose extra ``pseudonym_key`` makes the tokens.
     :return: numbers only: ``events`` removed, and ``files`` or ``windows`` that held them.
     :raises Np6InputError: without a key or a person, or where ``personal_data`` is ``drop``.
+    :raises Np6ConflictError: if the destination is another account's.
     :raises Np6DestinationError: if it broke off; to be called again then.
     """
     from airflow_provider_np6.privacy.policy import pseudonyms_of

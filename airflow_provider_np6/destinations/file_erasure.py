@@ -46,12 +46,13 @@ class FileErasure:
 
     def run(self) -> dict[str, int]:
         """``events`` taken out, and ``files`` written anew or removed."""
-        recorded = self._tree.recorded_personal_data()
+        recorded = self._tree.recorded()
         if recorded is None:
             raise Np6InputError(
                 "there is no tree of events", cure="Check the path: nothing was ever pulled into it."
             )
-        self._persons = [Person(given, recorded, self._pseudonyms) for given in self._given]
+        self._tree.check_owner(recorded["account"])
+        self._persons = [Person(given, recorded["personal_data"], self._pseudonyms) for given in self._given]
         try:
             with self._store.publication():
                 for folder, name in self._manifests():

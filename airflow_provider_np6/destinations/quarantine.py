@@ -7,6 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_np6.np6.window import iso
+from airflow_provider_np6.privacy.persons import NO_TEXT
 
 if TYPE_CHECKING:
     from airflow_provider_np6.np6.verification import Invalid
@@ -36,4 +37,4 @@ def _text(item: bytes) -> str:
         text = item.decode()
     except UnicodeDecodeError:
         text = "\0"
-    return "base64:" + base64.b64encode(item).decode() if "\0" in text else text
+    return NO_TEXT + base64.b64encode(item).decode() if "\0" in text else text

@@ -80,9 +80,7 @@ def _erase_window(database: Database, cursor: Any, row: tuple[Any, ...], persons
 def _erase_quarantine(database: Database, cursor: Any, persons: list[Person]) -> None:
     """Leave of what may name the persons nothing but its reason, place and sha256."""
     key = ["event_type", "classification", "action_id", "near", "sha256"]
-    for row in database.quarantine.select(
-        cursor, [*key, "event"], {}, matching=(("event",), _patterns(persons))
-    ):
+    for row in database.quarantine.select(cursor, [*key, "event"], {}, matching=(("event",), ["%"])):
         if any(may_name(row[-1], person) for person in persons):
             where = {f"{name} =": value for name, value in zip(key, row, strict=False)}
             where["near ="] = database.ms(where["near ="])

@@ -48,45 +48,41 @@ class Tree:
                 where=self.query.where,
             )
 
-    def recorded_personal_data(self) -> str | None:
-        """In which form the tree holds personal data; None if nothing was ever pulled into it."""
-        recorded = self._recorded()
-        return None if recorded is None else str(recorded.get("personal_data", "keep"))
+    def recorded(self) -> dict[str, Any] | None:
+        """What the tree says of itself, in any case ``account`` and ``personal_data``; None if nothing was
+        ever pulled into it.
+
+        :raises Np6ConflictError: if all of it is of a later format.
+        """
+        if layout.ACCOUNT not in self.store.names(""):
+            return None
+        recorded = {"personal_data": "keep", **json.loads(self.store.read("", layout.ACCOUNT))}
+        check_version("the tree", recorded.get("version", 1), VERSION)
+        return recorded
 
     def check_account(self) -> None:
         """Refuse a tree of another account, or with personal data in another form.
 
         :raises Np6ConflictError: then.
         """
-        recorded = self._recorded()
-        if recorded is None:
-            return
-        other = recorded["account"]
-        if other != self.account:
+        recorded = self.recorded()
+        if recorded is not None:
+            self.check_owner(recorded["account"], self.query.where)
+            check_personal_data("the tree", recorded["personal_data"], self.personal_data, self.query.where)
+
+    def check_owner(self, owner: str, where: str = "") -> None:
+        """:raises Np6ConflictError: if the tree is another account's."""
+        if owner != self.account:
             raise Np6ConflictError(
-                f"the tree holds events of account {other!r}, this connection's is {self.account!r}",
+                f"the tree holds events of account {owner!r}, this connection's is {self.account!r}",
                 cure="Give each account a tree of its own, or both connections the same extra account.",
-                where=self.query.where,
+                where=where,
             )
-        check_personal_data(
-            "the tree", recorded.get("personal_data", "keep"), self.personal_data, self.query.where
-        )
 
     def record_account(self) -> None:
         if layout.ACCOUNT not in self.store.names(""):
             data = json.dumps({"account": self.account, "personal_data": self.personal_data}).encode() + b"\n"
             self.store.put(self.written("", layout.ACCOUNT, data), "", layout.ACCOUNT)
-
-    def _recorded(self) -> dict[str, Any] | None:
-        """What the tree says of itself; None if nothing was ever pulled into it.
-
-        :raises Np6ConflictError: if all of it is of a later format.
-        """
-        if layout.ACCOUNT not in self.store.names(""):
-            return None
-        recorded: dict[str, Any] = json.loads(self.store.read("", layout.ACCOUNT))
-        check_version("the tree", recorded.get("version", 1), VERSION)
-        return recorded
 
     def check_formats(self) -> None:
         """Look into the manifests of what the window replaces.

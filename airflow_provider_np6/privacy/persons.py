@@ -13,8 +13,10 @@ import msgspec
 from airflow_provider_np6.np6.errors import Np6DestinationError, Np6InputError
 from airflow_provider_np6.np6.versions import check_version
 from airflow_provider_np6.privacy.events import identities
+from airflow_provider_np6.privacy.patterns import MIN_DIGITS
 from airflow_provider_np6.privacy.policy import pseudonyms_of
 from airflow_provider_np6.privacy.pseudonyms import TOKEN, Pseudonyms, normalised
+from airflow_provider_np6.privacy.spellings import Reading, readings
 
 if TYPE_CHECKING:
     from airflow_provider_np6.np6.settings import Np6Settings
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 
 VERSION = 1
 """Of the list beside a tree's data."""
+
+NO_TEXT = "base64:"
+"""What begins what was set aside and is no text."""
 
 _RUN = re.compile(r"[a-z0-9]+")
 
@@ -161,7 +166,11 @@ class Person:
         """How the person is named in the destination."""
 
     def parts(self, spelled: str) -> list[str]:
-        """The runs of ASCII letters and digits in one of ``spelled``: what no escape of a text changes."""
+        """What stands in a text in this order, however one of ``spelled`` is written in it: its runs of ASCII
+        letters and digits; of what may be a phone number, each digit."""
+        digits = spelled.removeprefix("+")
+        if len(digits) >= MIN_DIGITS and digits.isdecimal():
+            return list(digits)
         return _RUN.findall(spelled.lower())
 
     def is_in(self, persons: Iterable[str]) -> bool:
@@ -172,10 +181,15 @@ class Person:
 
 
 def may_name(text: str, person: Person) -> bool:
-    """Whether a text of any kind may name a person, however it is spelled."""
-    text = text.lower()
+    """Whether what was set aside may name a person, however it is spelled. What is no text may name anybody:
+    nobody knows its encoding."""
+    if text.startswith(NO_TEXT):
+        return True
+    patterns = [".{0,12}?".join(person.parts(spelled)) for spelled in person.spelled]
     return any(
-        re.search(".{0,12}".join(person.parts(spelled)), text, re.DOTALL) for spelled in person.spelled
+        re.search(pattern, reading.text.lower(), re.DOTALL)
+        for reading in (Reading(text), *readings(text, json=True))
+        for pattern in patterns
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +19,7 @@ from airflow_provider_np6.destinations.formats import FORMATS, events
 from airflow_provider_np6.destinations.manifest import Manifest, manifests, verify
 from airflow_provider_np6.destinations.store import store_at
 from airflow_provider_np6.erasure import erase
-from airflow_provider_np6.np6.errors import Np6DestinationError, Np6InputError
+from airflow_provider_np6.np6.errors import Np6ConflictError, Np6DestinationError, Np6InputError
 from airflow_provider_np6.operators.reconcile import Np6ReconcileOperator
 from airflow_provider_np6.privacy.events import identities
 from airflow_provider_np6.privacy.keeping_out import KeepingOut
@@ -27,7 +28,7 @@ from airflow_provider_np6.privacy.pseudonyms import Pseudonyms, normalised
 from airflow_provider_np6.sandbox import Fault, Sandbox, World, faults
 from airflow_provider_np6.sandbox.world import Stored
 from tests.destinations.databases import ask, payloads
-from tests.privacy.people import KEY
+from tests.privacy.people import KEY, percented, unicoded
 from tests.privacy.test_pulls import connect, pull
 
 pytestmark = [pytest.mark.core, pytest.mark.usefixtures("airflow_db")]
@@ -219,6 +220,96 @@ def test_quarantine_names_nobody(tmp_path: Path, sandbox: Sandbox, sqlite_connec
             # What names the person goes; after that nothing is kept of any broken event.
             assert "björn" not in (text or "")
             assert "anna" not in (text or "")
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        f'{{"to":"{PERSON}"}}'.encode("latin-1"),
+        f'{{"to":"\0{PERSON}"}}'.encode(),
+        json.dumps({"to": PERSON.upper()}).encode(),
+        f'{{"to":"{unicoded(PERSON)}"}}'.encode(),
+        f'{{"to":"{percented(PERSON)}"}}'.encode(),
+    ],
+    ids=["latin-1", "NUL", "upper case", "escaped", "percent-encoded"],
+)
+def test_quarantine_names_nobody_in_any_encoding(
+    tmp_path: Path, sandbox: Sandbox, sqlite_connection: Path, item: bytes
+) -> None:
+    nobody = b'{"id":"y","to":"anna@np6.com"}'
+    for destination in (str(tmp_path / "lake"), SqlDestination("np6_sql")):
+        for day, broken in (("2024-10-04", item), ("2024-10-05", nobody)):
+            sandbox.plan.add(Fault(change=faults.broken(3, broken)))
+            pull(destination, "keep", window_start=day, window_end=day[:-1] + str(int(day[-1]) + 1))
+        erase(destination, PERSON)
+        if destination == str(tmp_path / "lake"):
+            paths = sorted((tmp_path / "lake/_quarantine").rglob("*.bad"))
+            kept = [json.loads(path.read_text()).get("event") for path in paths]
+        else:
+            rows = ask("SELECT event FROM np6_events_quarantine ORDER BY near", conn_id="np6_sql")
+            kept = [event for (event,) in rows]
+        assert kept == [None, nobody.decode()]
+
+
+NUMBERS = (b"+33612345678", b"0033 6 12 34 56 78", b"+33 6-12-34-56-78", b"0033612345678", b"+33612345679")
+"""One person's, written in many ways, and another's."""
+
+
+class Texted(World):
+    """Sends to two phone numbers."""
+
+    def _made(self, event_type: str, action_id: str, hour: int) -> Any:
+        for at, event in enumerate(super()._made(event_type, action_id, hour)):
+            text = re.sub(rb'"recipient":"[^"]*"', b'"recipient":"%b"' % NUMBERS[at % 5], event.json)
+            yield Stored(event.timestamp, event.id, text)
+
+
+@pytest.mark.parametrize("mode", ["keep", "pseudonymize"])
+@pytest.mark.parametrize("kind", ["files", "sql"])
+def test_a_phone_number_is_a_person_however_it_is_written(
+    tmp_path: Path, sandbox: Sandbox, sqlite_connection: Path, kind: str, mode: str
+) -> None:
+    sandbox.world = Texted(events_per_day=240)
+    destination: object = str(tmp_path / "lake") if kind == "files" else SqlDestination("np6_sql")
+    pulled = pull(destination, mode)["events"]
+    assert erase(destination_of(destination), "(+33) 612.345.678")["events"] == pulled * 4 / 5
+    assert pull(destination, mode)["erased"] == pulled * 4 / 5
+
+
+@pytest.mark.parametrize("kind", ["files", "sql"])
+def test_another_accounts_persons_are_not_erased(
+    tmp_path: Path, sandbox: Sandbox, sqlite_connection: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    destination: object = str(tmp_path / "lake") if kind == "files" else SqlDestination("np6_sql")
+    pull(destination, "keep")
+    name = "AIRFLOW_CONN_NP6_DEFAULT"
+    connection = json.loads(os.environ[name])
+    monkeypatch.setenv(name, json.dumps({**connection, "extra": {**connection["extra"], "account": "two"}}))
+    with pytest.raises(Np6ConflictError, match=r"holds events of account 'np6_default'.*'two'"):
+        erase(destination_of(destination), PERSON)
+    connect(monkeypatch, sandbox)
+    assert pull(destination, "keep")["erased"] == 0
+
+
+@pytest.mark.parametrize("kind", ["files", "sql"])
+@pytest.mark.parametrize("mode", ["pseudonymize", "pseudonymize+domain"])
+def test_tokens_of_another_key_are_not_erased(
+    *,
+    tmp_path: Path,
+    sandbox: Sandbox,
+    sqlite_connection: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+    mode: str,
+) -> None:
+    destination: object = str(tmp_path / "lake") if kind == "files" else SqlDestination("np6_sql")
+    pull(destination, mode)
+    connect(monkeypatch, sandbox, KEY[::-1])
+    for given in (PERSON, PSEUDONYMS.token(PERSON)):
+        with pytest.raises(Np6InputError, match="tokens of another pseudonym_key"):
+            erase(destination_of(destination), given)
+    connect(monkeypatch, sandbox)
+    assert pull(destination, mode)["erased"] == 0
 
 
 @pytest.mark.parametrize("kind", ["files", "sql"])
