@@ -47,5 +47,8 @@ def tracked(each: Iterable[T], total: int, what: str) -> Iterator[T]:
     from rich.progress import Progress
 
     stderr = Console(stderr=True)
-    with Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as progress:
+    if not stderr.is_terminal:
+        yield from each
+        return
+    with Progress(console=stderr, transient=True) as progress:
         yield from progress.track(each, total=total, description=what)
