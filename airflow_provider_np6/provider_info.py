@@ -14,19 +14,33 @@ def _field(label: str, kind: str, description: str, **schema: Any) -> dict[str, 
 
 CONN_FIELDS: dict[str, dict[str, Any]] = {
     "account": _field(
-        "Account", "string", "Label recorded with all that is stored; the connection id by default"
+        "Account", "string", "Label recorded with all that is stored; by default the connection's id"
     ),
-    "connect_timeout": _field("Connect timeout", "number", "Seconds to wait for a connection (10)"),
-    "read_timeout": _field("Read timeout", "number", "Seconds to wait between two bytes (120)"),
-    "max_attempts": _field("Max attempts", "integer", "Tries in a row that bring nothing new (8)"),
-    "max_wait": _field("Max wait", "number", "Longest wait, in seconds, that a worker sleeps through (300)"),
+    "connect_timeout": _field("Connect timeout", "number", "Seconds to wait for a connection; by default 10"),
+    "read_timeout": _field(
+        "Read timeout", "number", "Seconds to wait between two bytes of an answer; by default 120"
+    ),
+    "max_attempts": _field(
+        "Max attempts", "integer", "Tries in a row without anything new before a pull fails; by default 8"
+    ),
+    "max_wait": _field(
+        "Max wait", "number", "Longest wait, in seconds, that a worker sleeps through; by default 300"
+    ),
     "max_event_bytes": _field(
-        "Max event bytes", "integer", "Size beyond which one event is refused (16 MiB)"
+        "Max event bytes", "integer", "Size beyond which one event is refused; by default 16777216 (16 MiB)"
     ),
-    "ca_bundle": _field("CA bundle", "string", "Path of a PEM file with the authorities to trust"),
-    "allow_http": _field("Allow http", "boolean", "Plain http beyond this machine", default=False),
+    "ca_bundle": _field(
+        "CA bundle", "string", "Path, on the workers, of a PEM file with the authorities to trust"
+    ),
+    "allow_http": _field(
+        "Allow http", "boolean", "Send the API key by plain http to other machines too", default=False
+    ),
     "pseudonym_key": _field(
-        "Pseudonym key", "string", "Secret with which personal data is replaced", format="password"
+        "Pseudonym key",
+        "string",
+        "Secret of 32 characters or more with which personal data is replaced. Whoever may read connections"
+        " is shown it, unless [core] sensitive_var_conn_names holds pseudonym_key",
+        format="password",
     ),
 }
 
@@ -36,6 +50,7 @@ FIELD_BEHAVIOUR: dict[str, Any] = {
     "placeholders": {
         "host": "https://api-cm.np6.com",
         "password": "the API key of your NP6 user",
+        "port": "443",
     },
 }
 

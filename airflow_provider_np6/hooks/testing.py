@@ -37,8 +37,10 @@ def _outcome(read: Read) -> tuple[bool, str]:
     from airflow_provider_np6.np6.client import Np6Client, chunks
     from airflow_provider_np6.np6.settings import unknown_extras
 
+    where = ""
     try:
         settings, extra = read()
+        where = f"{settings.base_url}: "
         unknown = unknown_extras(extra)
         if unknown:
             return False, f"The connection has an {'; an '.join(unknown)}."
@@ -54,6 +56,6 @@ def _outcome(read: Read) -> tuple[bool, str]:
     except Np6NotFoundError:
         return True, "NP6 answers, but has no list of actions for this account: key not verifiable."
     except Np6Error as error:
-        return False, str(error)
+        return False, f"{where}{error}"
     except Exception as error:  # whatever else it is, its text may hold the key
         return False, f"The test failed: {type(error).__name__}."

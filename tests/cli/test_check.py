@@ -103,10 +103,11 @@ def test_a_wrong_key(np6: Run, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_host_that_is_not_there(np6: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    connect(monkeypatch, host=f"http://127.0.0.1:{free_port()}")
+    host = f"http://127.0.0.1:{free_port()}"
+    connect(monkeypatch, host=host)
     ended = np6("check")
     assert ended.code == 1
-    assert ended.out.startswith("np6_default: the host could not be reached")
+    assert ended.out.startswith(f"np6_default: {host}: the host could not be reached")
     assert KEY not in ended.out + ended.err
 
 
