@@ -37,6 +37,7 @@ TYPES = [
 with DAG(
     "np6_account_daily",
     description="Eight event types of all actions at once, into files",
+    doc_md=__doc__,
     schedule=CronDataIntervalTimetable("0 0 * * *", timezone="UTC"),
     start_date=datetime(2026, 1, 1, tzinfo=pendulum.UTC),
     catchup=False,

@@ -30,6 +30,7 @@ SUMMARY = f"""
 with DAG(
     "np6_bounces_summary",
     description="Bounces by action and verdict, of the files that np6_events_daily wrote",
+    doc_md=__doc__,
     schedule=[EVENTS],
     start_date=datetime(2026, 1, 1, tzinfo=pendulum.UTC),
     catchup=False,

@@ -16,13 +16,16 @@ from airflow.timetables.interval import CronDataIntervalTimetable
 with DAG(
     "np6_coverage",
     description="Windows of the last days that the files lack",
+    doc_md=__doc__,
     schedule=CronDataIntervalTimetable("0 6 * * *", timezone="UTC"),
     start_date=datetime(2026, 1, 1, tzinfo=pendulum.UTC),
     catchup=False,
     params={
         "files": Param("/tmp/np6", type="string", description="Root of the files: a path or a URI, s3://…"),
         "actions": Param(["000PE4", "000PEB"], type="array", description="Ids of the actions to look at"),
-        "event_types": Param(["bounces", "cancellations", "responses/stop"], type="array"),
+        "event_types": Param(
+            ["bounces", "cancellations", "responses/stop"], type="array", description="Their event types"
+        ),
         "days": Param(7, type="integer", minimum=1, description="Whole days to look back"),
     },
     tags=["np6"],

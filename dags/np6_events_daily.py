@@ -26,6 +26,7 @@ TYPES = ["bounces", "cancellations", "responses/stop"]
 with DAG(
     "np6_events_daily",
     description="Bounces, cancellations and STOP answers of every action, into files",
+    doc_md=__doc__,
     # A plain "@daily" has an empty data interval on Airflow 3; this timetable's days tile.
     schedule=CronDataIntervalTimetable("0 0 * * *", timezone="UTC"),
     start_date=datetime(2026, 1, 1, tzinfo=pendulum.UTC),

@@ -19,19 +19,34 @@ TYPES = [str(event_type) for event_type in EventType]
 with DAG(
     "np6_events_on_demand",
     description="Chosen actions, event types and window, into SQL",
+    doc_md=__doc__,
     schedule=None,
     start_date=datetime(2026, 1, 1, tzinfo=pendulum.UTC),
     params={
-        "actions": Param(["000PE4"], type="array", description="Ids of the actions, one a line"),
+        "actions": Param(
+            ["000PE4"], type="array", title="Actions", description="Ids of the actions, one a line"
+        ),
         "event_types": Param(
             ["bounces", "cancellations", "responses/stop"],
             type="array",
+            title="Event types",
+            description="What to pull of each action",
             items={"type": "string", "enum": TYPES},
             examples=TYPES,
         ),
-        "start": Param("2026-11-01T00:00:00Z", type="string", format="date-time", description="First moment"),
+        "start": Param(
+            "2026-11-01T00:00:00Z",
+            type="string",
+            format="date-time",
+            title="Start",
+            description="First moment of the window",
+        ),
         "end": Param(
-            "2026-11-02T00:00:00Z", type="string", format="date-time", description="First one beyond"
+            "2026-11-02T00:00:00Z",
+            type="string",
+            format="date-time",
+            title="End",
+            description="First moment after the window, which is not pulled any more",
         ),
     },
     tags=["np6"],

@@ -20,6 +20,7 @@ from airflow_provider_np6.operators.reconcile import Np6ReconcileOperator
 with DAG(
     "np6_nightly_reconcile",
     description="Late events of the last days, found and pulled",
+    doc_md=__doc__,
     schedule=CronDataIntervalTimetable("0 3 * * *", timezone="UTC"),
     start_date=datetime(2026, 1, 1, tzinfo=pendulum.UTC),
     catchup=False,
@@ -27,7 +28,9 @@ with DAG(
     params={
         "files": Param("/tmp/np6", type="string", description="Root of the files: a path or a URI, s3://…"),
         "actions": Param(["000PE4", "000PEB"], type="array", description="Ids of the actions to look at"),
-        "event_types": Param(["bounces", "cancellations", "responses/stop"], type="array"),
+        "event_types": Param(
+            ["bounces", "cancellations", "responses/stop"], type="array", description="Their event types"
+        ),
         "days": Param(3, type="integer", minimum=1, description="Whole days to look back"),
     },
     tags=["np6"],

@@ -65,6 +65,12 @@ def stored_ids(database: Path, event_type: str, action: str) -> set[str]:
 PULLING = [path for path in sorted(EXAMPLES.glob("*.py")) if "provider_np6.operators" in path.read_text()]
 
 
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.stem)
+def test_each_example_describes_itself_in_airflow(path: Path) -> None:
+    module = load(path)
+    assert module.dag.doc_md == module.__doc__
+
+
 @pytest.mark.parametrize("path", PULLING, ids=lambda path: path.stem)
 def test_each_example_tells_how_to_create_its_pool_first(path: Path) -> None:
     comments = [line for line in path.read_text().splitlines() if line.startswith("#")]

@@ -17,6 +17,7 @@ DAY = "data_interval_start.in_timezone('UTC')"
 with DAG(
     "np6_to_bigquery",
     description="A day's bounces from Google's store into BigQuery",
+    doc_md=__doc__,
     schedule=CronDataIntervalTimetable("0 3 * * *", timezone="UTC"),  # after np6_events_daily
     start_date=datetime(2026, 1, 1, tzinfo=pendulum.UTC),
     catchup=False,

@@ -21,6 +21,7 @@ DAY = "{{ data_interval_start.in_timezone('UTC').to_date_string() }}"
 with DAG(
     "np6_to_snowflake",
     description="A day's bounces from S3 into Snowflake",
+    doc_md=__doc__,
     schedule=CronDataIntervalTimetable("0 3 * * *", timezone="UTC"),  # after np6_events_daily
     start_date=datetime(2026, 1, 1, tzinfo=pendulum.UTC),
     catchup=False,
