@@ -29,6 +29,11 @@ test: .venv/ready ## every test, on the newest Airflow
 chaos: .venv/ready ## twenty thousand random plans of faults, and two hundred kills of each kind
 	NP6_CHAOS=20000 NP6_KILLS=200 $(BIN)/python -m pytest -s --timeout 7200 tests/test_chaos.py tests/test_kill.py tests/test_sql_servers.py
 
+.PHONY: pictures
+pictures: .venv/ready ## Airflow's pages for docs/in-airflow.md, taken anew
+	@$(get-packages)
+	NP6_SERVERS=1 NP6_PICTURES=docs/images $(BIN)/python -m pytest --basetemp /tmp/np6-pictures tests/browser
+
 .PHONY: bench
 bench: PACKAGES := curl zstd
 bench: .venv/ready .venv-peers/ready ## ours beside how others do it, into docs/performance.md, and hostile answers: 20 minutes
@@ -91,6 +96,7 @@ airflow: export AIRFLOW__CORE__DAGS_FOLDER := $(CURDIR)/dags
 airflow: export AIRFLOW__CORE__LOAD_EXAMPLES := False
 airflow: export AIRFLOW__CORE__PARALLELISM := 4
 airflow: export AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS := True
+airflow: export AIRFLOW__CORE__TEST_CONNECTION := Enabled
 airflow: export AIRFLOW_CONN_NP6_DEFAULT := {"conn_type": "np6", "host": "http://127.0.0.1:8086", "password": "sandbox-key"}
 airflow: export AIRFLOW_CONN_NP6_SQL := {"conn_type": "sqlite", "host": "$(CURDIR)/.airflow/np6.db"}
 airflow: .venv/ready ## Airflow's pages on port 8080 with the sandbox behind them, until Ctrl-C
@@ -103,7 +109,7 @@ airflow: .venv/ready ## Airflow's pages on port 8080 with the sandbox behind the
 # Two weeks after the release of each of the two in the middle: what comes later breaks them.
 .PHONY: constraints
 constraints: $(UV) ## choose the versions again: the newest for each Airflow, the lowest that pyproject.toml allows
-	echo "apache-airflow==$(NEWEST)" | $(COMPILE) --group lint --output-file constraints/airflow-$(NEWEST).txt
+	echo "apache-airflow==$(NEWEST)" | $(COMPILE) --group browser --group lint --output-file constraints/airflow-$(NEWEST).txt
 	echo "apache-airflow==3.2.2" | $(COMPILE) --exclude-newer 2026-06-15 --output-file constraints/airflow-3.2.2.txt
 	echo "apache-airflow==3.1.8" | $(COMPILE) --exclude-newer 2026-03-25 --output-file constraints/airflow-3.1.8.txt
 	echo "apache-airflow==$(LAST_2)" | $(COMPILE) --output-file constraints/airflow-$(LAST_2).txt
@@ -128,7 +134,7 @@ $(UV):
 	$(BIN)/python -m pip install --quiet uv
 
 .venv/ready: constraints/airflow-$(NEWEST).txt pyproject.toml | $(UV)
-	$(INSTALL) --group lint --constraint $< --python .venv
+	$(INSTALL) --group browser --group lint --constraint $< --python .venv
 	@touch $@
 
 .venv-%$(CELL)/ready: constraints/%.txt pyproject.toml | $(UV)
@@ -152,9 +158,10 @@ $(UV):
 	$(INSTALL) --group warehouses "apache-airflow==$(NEWEST)" --python .venv-warehouses
 	@touch $@
 
-# docker-compose reads docker-compose.yaml without a Docker engine, MariaDB is a server that tests start, and
-# mysqlclient is built with the rest. Where they are missing and cannot be installed, their tests are skipped.
-PACKAGES := docker-compose mariadb-server gcc libmariadb-dev pkg-config
+# Tests look at Airflow's pages in chromium, docker-compose reads docker-compose.yaml without a Docker engine,
+# MariaDB is a server that tests start, and mysqlclient is built with the rest. Where they are missing and cannot be
+# installed, their tests are skipped.
+PACKAGES := chromium docker-compose mariadb-server gcc libmariadb-dev pkg-config
 
 define get-packages
 dpkg --status $(PACKAGES) >/dev/null 2>&1 || { \

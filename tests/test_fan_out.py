@@ -21,7 +21,7 @@ from airflow_provider_np6.sandbox.world import Stored
 from tests.airflow_runs import AIRFLOW_3, DAGS_FOLDER, load, run_dag
 from tests.conftest import KEY
 from tests.destinations.landing import TODAY, land
-from tests.test_standalone import Standalone
+from tests.standalone import Standalone
 
 MAPPED = int(os.environ.get("NP6_MAPPED", "40"))
 """Actions that a task is mapped over: set NP6_MAPPED=1000 for as many as Airflow's own limit allows."""

@@ -3,15 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import sqlite3
-import subprocess
-import sys
-import time
-import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +12,7 @@ import pytest
 from airflow_provider_np6.sandbox import Fault, Sandbox
 from tests.airflow_runs import AIRFLOW_3
 from tests.conftest import KEY
-from tests.postgres import free_port
+from tests.standalone import Standalone, example
 
 pytestmark = [
     pytest.mark.skipif(not AIRFLOW_3, reason="airflow standalone of Airflow 3"),
@@ -46,76 +38,6 @@ with DAG("waits", schedule=None):
             retry_delay=timedelta(seconds=1),
         )
 """
-
-
-class Standalone:
-    """An Airflow of its own: api-server, scheduler, dag-processor and triggerer."""
-
-    def __init__(self, home: Path, connection: dict[str, Any], **environment: str) -> None:
-        self.home = home
-        port = free_port()
-        self.health = f"http://127.0.0.1:{port}/api/v2/monitor/health"
-        self._environment = {
-            **os.environ,
-            "AIRFLOW_HOME": str(home),
-            "AIRFLOW__CORE__DAGS_FOLDER": str(home / "dags"),
-            "AIRFLOW__CORE__PARALLELISM": "2",
-            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
-            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{port}/execution/",
-            "AIRFLOW__API__PORT": str(port),
-            "AIRFLOW__API__HOST": "127.0.0.1",
-            "AIRFLOW__API__WORKERS": "1",
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
-            "AIRFLOW_CONN_NP6_DEFAULT": json.dumps(connection),
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-            "PYTHONWARNINGS": "ignore",
-            **environment,
-        }
-
-    def __enter__(self) -> Standalone:
-        with (self.home / "standalone.log").open("wb") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "airflow", "standalone"],
-                env=self._environment,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        self.wait_for(self._is_healthy, 120)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        # Told to stop, the parent leaves its children alone: the whole group is told.
-        for signal_, patience in ((signal.SIGTERM, 30), (signal.SIGKILL, 10)):
-            with suppress(ProcessLookupError, subprocess.TimeoutExpired):
-                os.killpg(self._process.pid, signal_)
-                self._process.wait(patience)
-
-    def run(self, *arguments: str) -> bool:
-        command = [sys.executable, "-m", "airflow", *arguments]
-        return (
-            subprocess.run(command, env=self._environment, capture_output=True, check=False).returncode == 0
-        )
-
-    def ask(self, statement: str) -> list[tuple[Any, ...]]:
-        with closing(sqlite3.connect(self.home / "airflow.db", timeout=30)) as database:
-            return database.execute(statement).fetchall()
-
-    def wait_for(self, condition: Callable[[], object], seconds: float) -> None:
-        deadline = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < deadline, (self.home / "standalone.log").read_text()[-4_000:]
-            time.sleep(0.5)
-
-    def _is_healthy(self) -> bool:
-        try:
-            with urllib.request.urlopen(self.health, timeout=5) as answer:  # noqa: S310 - loopback
-                health = json.load(answer)
-        except OSError:
-            return False
-        return all(
-            health[part]["status"] == "healthy" for part in ("scheduler", "triggerer", "dag_processor")
-        )
 
 
 @pytest.fixture
@@ -150,9 +72,6 @@ def test_a_long_limit_holds_no_slot(standalone: Standalone, sandbox: Sandbox) ->
     assert len([request for request in sandbox.asked if "/000PEB/" in request.path]) == 1
 
 
-EXAMPLES = Path(__file__).parent.parent / "dags"
-
-
 @pytest.fixture
 def lake(tmp_path: Path, sandbox: Sandbox) -> Iterator[Standalone]:
     """Two examples that write below this test's own folder, run when they are told to, without retries;
@@ -160,13 +79,7 @@ def lake(tmp_path: Path, sandbox: Sandbox) -> Iterator[Standalone]:
     pytest.importorskip("airflow.providers.openlineage", reason="the OpenLineage provider is not installed")
     (tmp_path / "dags").mkdir()
     for name in ("np6_events_daily", "np6_bounces_summary"):
-        source = (EXAMPLES / f"{name}.py").read_text().replace("/tmp/np6", str(tmp_path / "np6"))
-        source = source.replace("retries=5", "retries=0")
-        if "CronDataIntervalTimetable" in source:
-            source = source.replace(
-                "catchup=False", "end_date=datetime(2026, 1, 9, tzinfo=pendulum.UTC), catchup=False"
-            )
-        (tmp_path / "dags" / f"{name}.py").write_text(source)
+        (tmp_path / "dags" / f"{name}.py").write_text(example(name, tmp_path))
     (tmp_path / "lineage").mkdir()
     transport = {"type": "file", "log_file_path": str(tmp_path / "lineage/event")}
     connection = {"conn_type": "np6", "host": sandbox.url, "password": KEY}
