@@ -48,6 +48,11 @@ lint: .venv/ready ## style, types, and who may import whom
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+.PHONY: docs
+docs: .venv-docs/ready ## the documentation as pages below .venv-docs/site; a link that leads nowhere is an error
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict --quiet --site-dir .venv-docs/site
+	@! grep --files-with-matches ':[a-z]*:<code' .venv-docs/site/*.html || { echo "a role of reST is left there"; exit 1; }
+
 .PHONY: format
 format: .venv/ready ## bring the code into the style that lint wants
 	$(BIN)/ruff format
@@ -116,6 +121,7 @@ constraints: $(UV) ## choose the versions again: the newest for each Airflow, th
 	$(LOWEST) | $(COMPILE) --resolution lowest-direct --output-file constraints/lowest.txt
 	$(RESOLVE) --group release --output-file constraints/release.txt
 	$(RESOLVE) --group peers --output-file constraints/peers.txt
+	$(RESOLVE) --group docs --output-file constraints/docs.txt
 
 .PHONY: clean
 clean: ## remove all that the other targets made
@@ -150,6 +156,12 @@ $(UV):
 .venv-peers/ready: constraints/peers.txt pyproject.toml | $(UV)
 	$(UV) venv --quiet --clear --python .venv .venv-peers
 	$(UV) pip install --quiet --group peers --constraint $< --python .venv-peers
+	@touch $@
+
+# Pages are made from the source alone: neither Airflow nor this package is installed there.
+.venv-docs/ready: constraints/docs.txt | $(UV)
+	$(UV) venv --quiet --clear --python .venv .venv-docs
+	$(UV) pip install --quiet --requirement $< --python .venv-docs
 	@touch $@
 
 # Without constraints: the providers of Google and Snowflake need versions other than those that are tested.

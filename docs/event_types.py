@@ -1,8 +1,9 @@
-"""The table of event-types.md, made from the catalogue: ``python docs/event_types.py`` writes it anew."""
+"""The tables of event-types.md, made from the catalogue: ``python docs/event_types.py`` writes them anew."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from airflow_provider_np6.np6.catalogue import CATALOGUE, COMMON, CatalogueRow
@@ -10,15 +11,28 @@ from airflow_provider_np6.np6.catalogue import CATALOGUE, COMMON, CatalogueRow
 PAGE = Path(__file__).with_name("event-types.md")
 
 _TABLE = re.compile(r"(?<=<!-- table -->\n).*(?=<!-- end -->)", re.DOTALL)
-_HEAD = ("event type", "what", "one action", "all actions", "`type` in the event", "parameter", "columns")
+_TYPES = ("event type", "what", "one action", "all actions", "`type` in the event", "parameter")
+_COLUMNS = ("event type", "columns")
 
 
 def with_table(page: str) -> str:
-    """``page`` with its table as the catalogue has it now."""
-    rows = [_HEAD, ("---",) * len(_HEAD), *map(_cells, CATALOGUE.values())]
-    lines = [f"| {' | '.join(row)} |" for row in rows]
-    lines += ["", f"Events of every type fill {_code(COMMON)}."]
+    """``page`` with its tables as the catalogue has them now."""
+    filled: dict[tuple[str, ...], list[str]] = {}
+    for row in CATALOGUE.values():
+        filled.setdefault(row.columns, []).append(row.event_type)
+    lines = [
+        *_table(_TYPES, map(_cells, CATALOGUE.values())),
+        "",
+        f"Events of every type fill {_code(COMMON)}. Besides these:",
+        "",
+        *_table(_COLUMNS, ((_code(types), _code(columns)) for columns, types in filled.items())),
+    ]
     return _TABLE.sub(lambda _: "\n".join(lines) + "\n", page)
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
+    for row in (head, ("---",) * len(head), *rows):
+        yield f"| {' | '.join(row)} |"
 
 
 def _cells(row: CatalogueRow) -> tuple[str, ...]:
@@ -29,11 +43,10 @@ def _cells(row: CatalogueRow) -> tuple[str, ...]:
         row.all_actions,
         f"`{row.payload_type}`" if row.payload_type else "",
         "`classification`" if row.classified else "",
-        _code(row.columns),
     )
 
 
-def _code(names: tuple[str, ...]) -> str:
+def _code(names: Iterable[str]) -> str:
     return ", ".join(f"`{name}`" for name in names)
 
 
