@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +16,13 @@ from airflow_provider_np6.np6.window import DAY, Window
 from airflow_provider_np6.sandbox import Sandbox
 from airflow_provider_np6.sandbox.world import EVENT_TYPES
 from tests.destinations.landing import MIDNIGHT, land
+from tests.docs.pages import Page
 
 pytestmark = pytest.mark.core
 
-PAGE = (Path(__file__).parent.parent / "docs/reading.md").read_text()
-BLOCKS = re.findall(r"```(\w*)\n(.*?)```", PAGE, re.DOTALL)
+PAGE = Page("docs/reading.md")
 DAYS = Window(MIDNIGHT, MIDNIGHT + 2 * DAY)
 ACTIONS = ("000PE4", "000PEB")
-
-
-def block(language: str, *marks: str) -> str:
-    """The page's one block that holds all the marks."""
-    (found,) = (text for kind, text in BLOCKS if kind == language and all(mark in text for mark in marks))
-    return str(found)
 
 
 @pytest.fixture
@@ -54,7 +47,7 @@ def in_place(text: str, trees: Path) -> str:
 
 
 def query(trees: Path, *marks: str) -> list[tuple[Any, ...]]:
-    return duckdb.execute(in_place(block("sql", *marks), trees)).fetchall()
+    return duckdb.execute(in_place(PAGE.block("sql", *marks), trees)).fetchall()
 
 
 def run(text: str) -> dict[str, Any]:
@@ -68,10 +61,11 @@ def count(sandbox: Sandbox, event_type: str, action: str, window: Window = DAYS)
 
 
 def test_every_block_is_run_here_but_sparks() -> None:
-    assert [kind for kind, _ in BLOCKS].count("sql") == 4
-    assert [kind for kind, _ in BLOCKS].count("python") == 4
-    assert [kind for kind, _ in BLOCKS if kind not in ("sql", "python")] == ["pyspark"]
-    assert "*Not run by the tests.*" in PAGE.partition("```pyspark")[0].rpartition("## ")[2]
+    languages = [block.language for block in PAGE.blocks]
+    assert languages.count("sql") == 4
+    assert languages.count("python") == 4
+    assert [language for language in languages if language not in ("sql", "python")] == ["pyspark"]
+    assert "*Not run by the tests.*" in PAGE.section("## Spark")
 
 
 def test_the_whole_tree_with_keys_as_text(sandbox: Sandbox, trees: Path) -> None:
@@ -102,7 +96,7 @@ def test_payload_has_what_columns_lack(sandbox: Sandbox, trees: Path) -> None:
 def test_by_manifests(sandbox: Sandbox, trees: Path) -> None:
     debris = next((trees / "np6").glob("type=bounces/action=000PE4/date=2024-10-04/2*.parquet"))
     debris.with_name("20241004T000000Z_20241004T010000Z.parquet").write_bytes(debris.read_bytes())
-    rows = run(in_place(block("python", "verdicts ="), trees))["verdicts"]
+    rows = run(in_place(PAGE.block("python", "verdicts ="), trees))["verdicts"]
     assert {verdict for _, verdict, _ in rows} == {"hard", "soft"}
     for action in ACTIONS:
         assert sum(row[2] for row in rows if row[0] == action) == count(sandbox, "bounces", action)
@@ -113,12 +107,12 @@ def test_an_object_store_by_airflows_connection(
 ) -> None:
     lake = f"{s3}/{tmp_path.name}"
     land(client, FileDestination(lake, "parquet"), EventQuery.checked("bounces", "000PE4", DAYS))
-    text = block("python", "register_filesystem").replace("s3://aws_default@lake/np6", lake)
+    text = PAGE.block("python", "register_filesystem").replace("s3://aws_default@lake/np6", lake)
     assert run(text)["counted"] == count(sandbox, "bounces", "000PE4")
 
 
 def test_pyarrow_reads_the_partitions_asked_for(sandbox: Sandbox, trees: Path) -> None:
-    found = run(in_place(block("python", "pyarrow.dataset"), trees))
+    found = run(in_place(PAGE.block("python", "pyarrow.dataset"), trees))
     assert len(found["tree"].files) == 12
     assert len(found["fragments"]) == len(ACTIONS)
     assert all("type=responses%2Fstop" in path and "date=2024-10-05" in path for path in found["fragments"])
@@ -137,6 +131,6 @@ def test_lines_by_declared_fields(sandbox: Sandbox, trees: Path) -> None:
 
 
 def test_lines_without_a_library(sandbox: Sandbox, trees: Path) -> None:
-    ids = run(in_place(block("python", "import gzip"), trees))["ids"]
+    ids = run(in_place(PAGE.block("python", "import gzip"), trees))["ids"]
     held = sandbox.world.events("bounces", "000PE4", DAYS.start, DAYS.end)
     assert sorted(ids) == sorted(json.loads(event.json)["id"] for event in held)

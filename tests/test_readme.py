@@ -12,13 +12,13 @@ import pytest
 from airflow_provider_np6.np6.settings import _EXTRAS
 from airflow_provider_np6.sandbox import Sandbox
 from tests.airflow_runs import AIRFLOW_3, DAGS_FOLDER, load, run_dag
+from tests.docs.pages import ROOT, Page
 from tests.test_provider import airflow
 
-ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"```(\w*)\n(.*?)```", README, re.DOTALL)
-PYTHON = [text for language, text in BLOCKS if language == "python"]
-COMMANDS = [line for language, text in BLOCKS if language == "bash" for line in text.strip().splitlines()]
+PAGE = Page("README.md")
+README = PAGE.text
+PYTHON = [block.text for block in PAGE.blocks if block.language == "python"]
+COMMANDS = [line for block in PAGE.blocks if block.language == "bash" for line in block.lines]
 
 
 def test_it_goes_from_installing_to_contributing() -> None:
