@@ -50,7 +50,7 @@ lint: .venv/ready ## style, types, and who may import whom
 
 .PHONY: docs
 docs: .venv-docs/ready ## the documentation as pages below .venv-docs/site; a link that leads nowhere is an error
-	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict --quiet --site-dir .venv-docs/site
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict --site-dir .venv-docs/site
 	@! grep --files-with-matches ':[a-z]*:<code' .venv-docs/site/*.html || { echo "a role of reST is left there"; exit 1; }
 
 .PHONY: format
