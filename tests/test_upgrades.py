@@ -17,6 +17,7 @@ from airflow_provider_np6.destinations.base import Destination
 from airflow_provider_np6.destinations.coverage import Coverage, coverage_of
 from airflow_provider_np6.destinations.formats import events
 from airflow_provider_np6.destinations.manifest import actions, coverage, manifests, verify
+from airflow_provider_np6.destinations.records import Scope
 from airflow_provider_np6.erasure import erase
 from airflow_provider_np6.np6.errors import Np6ConflictError, Np6DestinationError
 from airflow_provider_np6.np6.moments import parse_moment
@@ -308,6 +309,15 @@ def test_the_manifest_of_a_later_version_is_named(lake: Path) -> None:
     path.write_text("{}")
     with pytest.raises(Np6DestinationError, match="cannot be read"):
         coverage(str(lake), "bounces", "000PE4", "2024-10-04", "2024-10-05")
+
+
+def test_a_listing_names_the_empty_slice_of_a_later_version(lake: Path) -> None:
+    (path,) = (lake / "_manifests/type=cancellations").rglob("*.json")
+    path.write_text('{"version": 2}')
+    span = Window(parse_moment("start", "2024-10-04"), parse_moment("end", "2024-10-05"))
+    with pytest.raises(Np6ConflictError, match="a manifest is of format 2") as refused:
+        list(FileDestination(str(lake)).records(Scope(span)))
+    assert f"({path})" in str(refused.value)
 
 
 def test_a_manifest_that_a_later_version_wrote_meanwhile_is_left(

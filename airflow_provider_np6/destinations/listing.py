@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from airflow_provider_np6.destinations import layout
 from airflow_provider_np6.destinations.manifest import Manifest, is_replaced
 from airflow_provider_np6.destinations.records import Record, Scope, Series
-from airflow_provider_np6.np6.errors import Np6DestinationError, Np6InputError
+from airflow_provider_np6.np6.errors import Np6ConflictError, Np6DestinationError, Np6InputError
 
 if TYPE_CHECKING:
     from airflow_provider_np6.destinations.store import Store
@@ -65,6 +65,7 @@ def records(store: Store, scope: Scope) -> Iterator[Record]:
 
     :raises Np6InputError: if there are no manifests at all.
     :raises Np6DestinationError: if one of those cannot be read.
+    :raises Np6ConflictError: if one of those is of a later format.
     """
     for key in type_keys(store):
         found = [slot for slot in _standing(slots(store, key)) if slot.window.overlaps(scope.span)]
@@ -101,6 +102,8 @@ def _standing(found: Iterable[Slot]) -> Iterator[Slot]:
 def _decoded(store: Store, file: tuple[str, str], data: bytes) -> Manifest:
     try:
         return Manifest.decode(data)
+    except Np6ConflictError as error:
+        raise error.at(store.path(*file)) from None
     except Np6DestinationError:
         raise Np6DestinationError(
             f"the manifest {store.path(*file)} cannot be read", cure="Pull its window again."
