@@ -25,7 +25,7 @@ from tests.postgres import free_port
 
 pytestmark = [
     pytest.mark.skipif(not AIRFLOW_3, reason="the page is for the newest Airflow"),
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(600),  # all of Airflow starts, on whatever machine
 ]
 
 PAGE = Page("docs/start.md")
