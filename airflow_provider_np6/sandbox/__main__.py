@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from airflow_provider_np6.sandbox.limit import Limit
 from airflow_provider_np6.sandbox.server import Sandbox
 from airflow_provider_np6.sandbox.world import World
 
@@ -26,9 +27,12 @@ def main() -> None:
         "--seed", type=int, default=6, metavar="S", help="another seed, other events (%(default)s)"
     )
     parser.add_argument("--gzip", action="store_true", help="answer in gzip where the client takes it")
+    parser.add_argument("--rate", type=int, metavar="N", help="requests to answer in a second (any number)")
     given = parser.parse_args()
     world = World(seed=given.seed, actions=given.actions, events_per_day=given.events_per_day)
     sandbox = Sandbox(world, key=given.key, host=given.host, port=given.port, packed=given.gzip)
+    if given.rate:
+        sandbox.limit = Limit(given.rate)
     print(f"NP6 sandbox on {sandbox.url} with actions {', '.join(world.action_ids[:8])}", flush=True)
     try:
         sandbox.serve()

@@ -18,7 +18,7 @@ from datetime import datetime
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from operator import attrgetter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 from airflow_provider_np6.sandbox.counters import statistics
@@ -26,9 +26,13 @@ from airflow_provider_np6.sandbox.faults import Change, Fault, Plan
 from airflow_provider_np6.sandbox.temper import RefusedError, Temper
 from airflow_provider_np6.sandbox.world import ALL_EVENT_TYPES, HOUR, ROBOTS, UNIONS, Stored, World
 
+if TYPE_CHECKING:
+    from airflow_provider_np6.sandbox.limit import Limit
+
 _BLOCK = 64 * 1024
 _EVENTS = re.compile(r"/actions(?:/(?P<action>[^/]+))?/events(?:/(?P<type>(?!events$).+))?")
 _ACTION = re.compile(r"/actions/(?P<action>[^/]+)(?P<statistics>/statistics)?")
+_LIMITED = Fault(status=429, framing="length")
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,8 @@ class Sandbox:
         self.key = key
         self.packed = packed
         self.temper = Temper()
+        self.limit: Limit | None = None
+        """How many requests it answers in a second; None for any number."""
         self.plan = Plan()
         self.asked: list[Asked] = []
         """Requests in the order in which they came."""
@@ -97,6 +103,7 @@ class _Handler(BaseHTTPRequestHandler):
     wbufsize = _BLOCK
     disable_nagle_algorithm = True
     _clock = 0.0
+    _told: dict[str, str]
 
     def handle(self) -> None:
         with suppress(ConnectionError):  # the client has seen enough
@@ -116,7 +123,8 @@ class _Handler(BaseHTTPRequestHandler):
         }
         authorized = self.headers.get("X-Key") == self.sandbox.key
         self.sandbox.asked.append(Asked(url.path, parameters, authorized))
-        fault = self.sandbox.plan.take(url.path) or Fault()
+        granted, self._told = self.sandbox.limit.take() if self.sandbox.limit else (True, {})
+        fault = (self.sandbox.plan.take(url.path) if granted else _LIMITED) or Fault()
         if fault.stall and fault.ending != "stall":
             time.sleep(fault.stall)
         try:
@@ -222,7 +230,7 @@ class _Handler(BaseHTTPRequestHandler):
             headers["Connection"] = "close"
         self._clock = fault.clock
         self.send_response(fault.status)
-        for name, value in {**headers, **fault.headers}.items():
+        for name, value in {**headers, **self._told, **fault.headers}.items():
             self.send_header(name, value)
         self.end_headers()
         self._write(_dripping(blocks, fault.drip), fault)

@@ -12,6 +12,7 @@ import pytest
 import requests
 
 from airflow_provider_np6.sandbox import Fault, Sandbox
+from airflow_provider_np6.sandbox.limit import Limit
 from airflow_provider_np6.sandbox.world import ALL_EVENT_TYPES, HOUR, UNIONS
 from tests.conftest import KEY
 from tests.postgres import free_port
@@ -172,3 +173,27 @@ def test_the_command_line() -> None:
             assert answer.headers["Content-Encoding"] == "gzip"
         finally:
             server.terminate()
+
+
+def test_a_limit_holds_for_all_clients_together(sandbox: Sandbox, session: requests.Session) -> None:
+    limit = sandbox.limit = Limit(3)
+    other = requests.Session()
+    other.headers["X-Key"] = KEY
+    answers = [one.get(f"{sandbox.url}/actions") for one in (session, other) * 5]
+    assert [answer.status_code for answer in answers].count(200) == len(limit.granted) >= 3
+    assert [answer.status_code for answer in answers].count(429) == limit.refused
+    assert answers[0].headers["X-RateLimit-Remaining"] == "2"
+    assert {answer.headers["X-RateLimit-Limit"] for answer in answers} == {"3"}
+    assert {answer.headers["X-RateLimit-Reset"] for answer in answers} == {"1"}
+
+
+def test_a_limit_lets_as_many_through_again_after_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 10.0
+    monkeypatch.setattr("airflow_provider_np6.sandbox.limit.time.monotonic", lambda: now)
+    limit = Limit(2)
+    assert [limit.take()[0] for _ in range(3)] == [True, True, False]
+    now += 0.9
+    assert [limit.take()[0] for _ in range(2)] == [False, False]
+    now += 0.1
+    assert [limit.take()[0] for _ in range(3)] == [True, True, False]
+    assert (limit.granted, limit.refused, limit.seconds) == ([10.0, 10.0, 11.0, 11.0], 4, 1.0)
