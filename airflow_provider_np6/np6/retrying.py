@@ -21,23 +21,36 @@ log = logging.getLogger(__name__)
 
 FIRST_WAIT = 0.5
 LONGEST_WAIT = 60.0
+LONGEST_YIELD = 4.0
+"""Most that is added to a delay that NP6 asked for, in s: others wait for the same moment."""
 
 
 class Attempts:
     """Counts tries in a row that brought nothing new, and sleeps between them: exponential backoff with
-    full jitter, as the vendor advises for 429, or the delay that the server asked for."""
+    full jitter, as the vendor advises for 429, or the delay that the server asked for.
+
+    A 429 that names a delay is no failed try but a queue: many clients of one account share its limit, and
+    which of them the next second lets through is chance. So the time in that queue is bounded, by
+    ``max_wait``, and not the number of turns."""
 
     def __init__(self, settings: Np6Settings) -> None:
         self._settings = settings
         self.failed = 0
         """Tries in a row that brought nothing new."""
+        self._turns = 0
+        self._queued = 0.0
 
     def progressed(self) -> None:
         """Something new came: count anew."""
-        self.failed = 0
+        self.failed = self._turns = 0
+        self._queued = 0.0
 
     def wait_or_raise(self, error: Np6Error) -> None:
         """Sleep before the next try, or raise ``error`` where there is none."""
+        again = self._settings.max_attempts > 1
+        if again and isinstance(error, Np6RateLimitError) and error.delay is not None:
+            self._queue(error, error.delay)
+            return
         self.failed += 1
         if not isinstance(error, Np6TransientError) or self.failed >= self._settings.max_attempts:
             raise error
@@ -45,6 +58,15 @@ class Attempts:
         if wait is None:
             wait = random.uniform(0, min(LONGEST_WAIT, FIRST_WAIT * 2**self.failed))  # noqa: S311 - jitter
         sleep(wait, self._settings.max_wait, error)
+
+    def _queue(self, error: Np6RateLimitError, delay: float) -> None:
+        """Sleep until NP6 lets requests through again, and a little longer the more often others won."""
+        self._turns += 1
+        left = self._settings.max_wait - self._queued
+        yielding = random.uniform(0, min(LONGEST_YIELD, FIRST_WAIT * 2**self._turns))  # noqa: S311 - jitter
+        wait = max(delay, min(delay + yielding, left))
+        sleep(wait, left, error)
+        self._queued += wait
 
 
 def sleep(seconds: float, max_wait: float, reason: Np6TransientError) -> None:

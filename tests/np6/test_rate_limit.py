@@ -180,3 +180,36 @@ def test_a_wait_of_just_max_wait_happens_in_the_task(sandbox: Sandbox, clock: Cl
     sandbox.plan.add(Fault(status=429, headers={"Retry-After": "42"}))
     client.list_actions({})
     assert clock.slept == [42.0]
+
+
+def test_others_who_win_every_time_are_no_failures(sandbox: Sandbox, clock: Clock) -> None:
+    sandbox.plan.add(Fault(status=429, headers={"X-RateLimit-Reset": "1"}), times=40)
+    Np6Client(Np6Settings(base_url=sandbox.url, api_key=KEY, account="test")).list_actions({})
+    assert len(clock.slept) == 40
+
+
+def test_those_who_lost_more_often_yield_longer(
+    sandbox: Sandbox, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("airflow_provider_np6.np6.retrying.FIRST_WAIT", 0.5)
+    monkeypatch.setattr("airflow_provider_np6.np6.retrying.random.uniform", lambda low, high: high - low)
+    sandbox.plan.add(Fault(status=429, headers={"X-RateLimit-Reset": "1"}), times=4)
+    Np6Client(Np6Settings(base_url=sandbox.url, api_key=KEY, account="test")).list_actions({})
+    assert clock.slept == [2.0, 3.0, 5.0, 5.0]
+
+
+def test_the_whole_time_among_others_is_bounded_by_max_wait(sandbox: Sandbox, clock: Clock) -> None:
+    sandbox.plan.add(Fault(status=429, headers={"X-RateLimit-Reset": "3"}), times=40)
+    client = Np6Client(Np6Settings(base_url=sandbox.url, api_key=KEY, account="test", max_wait=10))
+    with pytest.raises(errors.Np6RateLimitError) as caught:
+        client.list_actions({})
+    assert caught.value.delay == pytest.approx(3, abs=0.1)
+    assert len(clock.slept) == 3
+
+
+def test_a_single_try_waits_for_no_turn(sandbox: Sandbox, clock: Clock) -> None:
+    sandbox.plan.add(Fault(status=429, headers={"X-RateLimit-Reset": "3"}))
+    client = Np6Client(Np6Settings(base_url=sandbox.url, api_key=KEY, account="test", max_attempts=1))
+    with pytest.raises(errors.Np6RateLimitError):
+        client.list_actions({})
+    assert clock.slept == []
