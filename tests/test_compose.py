@@ -16,6 +16,7 @@ import yaml  # type: ignore[import-untyped]
 from cryptography.fernet import Fernet
 
 from airflow_provider_np6.np6.settings import Np6Settings
+from cluster.settings import Settings, shared
 
 Config = Callable[..., subprocess.CompletedProcess[str]]
 Services = dict[str, dict[str, Any]]
@@ -162,6 +163,34 @@ def test_the_executor_is_celery(services: Services) -> None:
 def test_tasks_find_the_api_server(services: Services) -> None:
     urls = settings(services, "AIRFLOW__CORE__EXECUTION_API_SERVER_URL")
     assert urls == {"http://airflow-api-server:8080/execution/"}
+
+
+def test_there_are_two_workers(services: Services) -> None:
+    assert services["airflow-worker"]["scale"] == 2
+
+
+def test_tasks_that_wait_for_a_worker_outlive_a_restart_of_redis(services: Services) -> None:
+    assert words(services["redis"]) == ["redis-server", "--appendonly", "yes"]
+    assert mounts(services["redis"])["/data"] == ("redis", False)
+
+
+def test_the_deployment_without_containers_has_the_same_settings(services: Services, tmp_path: Path) -> None:
+    database = {"conn_type": "postgres", "login": "me", "host": "127.0.0.1", "port": 5432, "schema": "db"}
+    native = Settings(
+        folder=tmp_path,
+        dags=tmp_path,
+        url="http://127.0.0.1:8080",
+        np6={},
+        metadata=database,
+        events=database,
+        broker=6379,
+    ).environment()
+    composed = services["airflow-worker"]["environment"]
+    folders = {"AIRFLOW_HOME", "AIRFLOW__CORE__DAGS_FOLDER"}  # where the image has them already
+    assert {name for name in native if name.startswith("AIRFLOW")} - folders == composed.keys() - {
+        "DUMB_INIT_SETSID"
+    }
+    assert shared() == {name: composed[name] for name in shared()}
 
 
 def test_airflows_own_examples_are_not_loaded(services: Services) -> None:

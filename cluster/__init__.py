@@ -1,0 +1,1 @@
+"""The deployment of ``docker-compose.yaml`` without containers, to try and to test it."""
