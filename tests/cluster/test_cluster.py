@@ -113,4 +113,5 @@ def test_the_examples_pool_keeps_below_a_limit_of_five_a_second(cluster: Cluster
         3_600,
     )
     cluster.sandbox.limit = None
+    print(f"{len(limit.granted)} requests from a pool of four slots, {limit.refused} refused")
     assert (len(limit.granted) >= 8, limit.refused) == (True, 0)
