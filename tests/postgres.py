@@ -66,7 +66,10 @@ class Postgres:
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         command = [str(self._binaries / "postgres"), "-D", str(data), "-p", str(self.port), *options]
         with (self.folder / "log").open("wb") as log:
-            self._server = subprocess.Popen(command, user=self._user, stdout=subprocess.DEVNULL, stderr=log)
+            # In a session of its own: a Ctrl-C in the terminal would end it before those who use it.
+            self._server = subprocess.Popen(
+                command, user=self._user, stdout=subprocess.DEVNULL, stderr=log, start_new_session=True
+            )
         deadline = time.monotonic() + 60
         while not self._answers():
             if self._server.poll() is not None or time.monotonic() > deadline:
