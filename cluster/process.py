@@ -50,11 +50,6 @@ class Process:
                     return True
         return False
 
-    def tell_to_stop(self) -> None:
-        """Ask it to end, without waiting."""
-        if self._process is not None:
-            self._process.terminate()
-
     def stop(self, patience: float = 60) -> None:
         """End it: politely, and after ``patience`` seconds at once, with all that it started."""
         if self._process is None:
