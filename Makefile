@@ -117,7 +117,7 @@ cluster: .venv/ready ## the deployment of docker-compose.yaml without containers
 	$(BIN)/python -m cluster
 
 .PHONY: cluster-test
-cluster-test: .venv/ready ## a month of 20 actions through that deployment, which is disturbed meanwhile: an hour
+cluster-test: .venv/ready ## a month of 20 actions through that deployment, disturbed meanwhile: 30 to 60 minutes
 	@$(get-redis)
 	$(BIN)/python -m pytest -s -m cluster tests/cluster
 

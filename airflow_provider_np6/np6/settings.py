@@ -30,7 +30,7 @@ class Np6Settings:
     :param connect_timeout: seconds to wait for a connection.
     :param read_timeout: seconds to wait between two bytes of an answer.
     :param max_attempts: tries of a request in a row that bring nothing new.
-    :param max_wait: longest wait, in seconds, that a worker sleeps through.
+    :param max_wait: longest wait in a row, in seconds, that a worker sleeps through.
     :param max_event_bytes: size in bytes beyond which one event is refused.
     :param ca_bundle: path of a PEM file with the authorities to trust.
     :param allow_http: whether plain http may go beyond this machine.
