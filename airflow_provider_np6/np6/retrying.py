@@ -63,6 +63,8 @@ class Attempts:
         """Sleep until NP6 lets requests through again, and a little longer the more often others won."""
         self._turns += 1
         left = self._settings.max_wait - self._queued
+        if left <= 0:  # a delay of nothing, again and again
+            raise error
         yielding = random.uniform(0, min(LONGEST_YIELD, FIRST_WAIT * 2**self._turns))  # noqa: S311 - jitter
         wait = max(delay, min(delay + yielding, left))
         sleep(wait, left, error)

@@ -207,6 +207,15 @@ def test_the_whole_time_among_others_is_bounded_by_max_wait(sandbox: Sandbox, cl
     assert len(clock.slept) == 3
 
 
+def test_a_delay_of_nothing_is_not_waited_for_without_end(sandbox: Sandbox, clock: Clock) -> None:
+    sandbox.plan.add(Fault(status=429, headers={"Retry-After": "0"}), times=1_000)
+    client = Np6Client(Np6Settings(base_url=sandbox.url, api_key=KEY, account="test", max_wait=60))
+    with pytest.raises(errors.Np6RateLimitError):
+        client.list_actions({})
+    assert sum(clock.slept) == pytest.approx(60)
+    assert len(sandbox.asked) < 100
+
+
 def test_a_single_try_waits_for_no_turn(sandbox: Sandbox, clock: Clock) -> None:
     sandbox.plan.add(Fault(status=429, headers={"X-RateLimit-Reset": "3"}))
     client = Np6Client(Np6Settings(base_url=sandbox.url, api_key=KEY, account="test", max_attempts=1))
