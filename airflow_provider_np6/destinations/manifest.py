@@ -110,7 +110,7 @@ def coverage(
     :raises Np6DestinationError: if the tree or one of its manifests cannot be read.
     :raises Np6ConflictError: if one of them is of a later format.
     """
-    query = _query(event_type, action_id, start, end, classification)
+    query = EventQuery.between(event_type, action_id, start, end, classification)
     return coverage_of(query.window, held(store_at(path, conn_id), query))
 
 
@@ -132,7 +132,9 @@ def manifests(
     conn_id: str | None = None,
 ) -> list[Manifest]:
     """The manifests of slices that ``[start, end)`` touches, in order of time; see :func:`coverage`."""
-    return list(_found(store_at(path, conn_id), _query(event_type, action_id, start, end, classification)))
+    return list(
+        _found(store_at(path, conn_id), EventQuery.between(event_type, action_id, start, end, classification))
+    )
 
 
 def data_files(
@@ -147,7 +149,7 @@ def data_files(
 ) -> list[str]:
     """Paths of the data files that manifests vouch for, in order of time; empty slices have none."""
     store = store_at(path, conn_id)
-    found = _found(store, _query(event_type, action_id, start, end, classification))
+    found = _found(store, EventQuery.between(event_type, action_id, start, end, classification))
     return [store.path("", manifest.data) for manifest in found if manifest.data]
 
 
@@ -190,13 +192,6 @@ def verify_in(store: Store, manifest: Manifest) -> None:
 
 def _differs(manifest: Manifest, what: str) -> Np6DestinationError:
     return Np6DestinationError(f"the data file {manifest.data} {what}", cure="Pull its window again.")
-
-
-def _query(
-    event_type: str, action_id: str, start: object, end: object, classification: str | None
-) -> EventQuery:
-    span = Window(parse_moment("start", start), parse_moment("end", end))
-    return EventQuery.checked(event_type, action_id, span, classification)
 
 
 def _found(store: Store, query: EventQuery) -> Iterator[Manifest]:

@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import BaseHook
 
 from airflow_provider_np6.np6.errors import Np6InputError
-from airflow_provider_np6.np6.window import Window, iso_seconds
+from airflow_provider_np6.np6.window import iso_seconds
 from airflow_provider_np6.provider_info import CONNECTION_TYPE, DEFAULT_CONN_ID, FIELD_BEHAVIOUR
 
 if TYPE_CHECKING:
     import requests
 
     from airflow_provider_np6.np6.client import Np6Client
-    from airflow_provider_np6.np6.query import EventQuery
     from airflow_provider_np6.np6.settings import Np6Settings
 
 TEST_SECONDS = 15
@@ -187,8 +186,10 @@ class Np6Hook(BaseHook):
         import msgspec
 
         from airflow_provider_np6.np6.pull import iter_proven
+        from airflow_provider_np6.np6.query import EventQuery
 
-        for events in iter_proven(self.client, _query(event_type, action_id, start, end, classification)):
+        query = EventQuery.between(event_type, action_id, start, end, classification)
+        for events in iter_proven(self.client, query):
             for item in events.items:
                 yield msgspec.json.decode(item)
 
@@ -212,8 +213,10 @@ class Np6Hook(BaseHook):
         :raises Np6Error: if an answer broke for good or is not what was asked for.
         """
         from airflow_provider_np6.np6.counting import count
+        from airflow_provider_np6.np6.query import EventQuery
 
-        return count(self.client, _query(event_type, action_id, start, end, classification)).events
+        query = EventQuery.between(event_type, action_id, start, end, classification)
+        return count(self.client, query).events
 
     def _read_connection(self) -> tuple[Np6Settings, dict[str, Any]]:
         from airflow_provider_np6.np6.settings import Np6Settings
@@ -249,20 +252,6 @@ def _single(action_id: str) -> str:
     if action_id == ALL_ACTIONS:
         raise Np6InputError("'*' is no action", cure="Give one action's id.")
     return check_action_id(action_id)
-
-
-def _query(
-    event_type: str,
-    action_id: str,
-    start: datetime | date | str,
-    end: datetime | date | str,
-    classification: str | None,
-) -> EventQuery:
-    from airflow_provider_np6.np6.moments import parse_moment
-    from airflow_provider_np6.np6.query import EventQuery
-
-    window = Window(parse_moment("start", start), parse_moment("end", end))
-    return EventQuery.checked(event_type, action_id, window, classification)
 
 
 def _object(conn_id: str, extra: str | None) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from airflow_provider_np6.np6.catalogue import CATALOGUE, EventType
 from airflow_provider_np6.np6.errors import Np6InputError
+from airflow_provider_np6.np6.moments import parse_moment
 from airflow_provider_np6.np6.window import Window, iso_seconds
 
 __all__ = ["ALL_ACTIONS", "EventQuery", "EventType", "check_action_id", "check_event_type"]
@@ -110,6 +111,14 @@ class EventQuery:
         """
         name = check_event_type(event_type)
         return cls(name, check_action_id(action_id), window, check_classification(name, classification))
+
+    @classmethod
+    def between(
+        cls, event_type: object, action_id: object, start: object, end: object, classification: object = None
+    ) -> EventQuery:
+        """Likewise, over ``[start, end)``: moments as :func:`~.moments.parse_moment` takes them."""
+        window = Window(parse_moment("start", start), parse_moment("end", end))
+        return cls.checked(event_type, action_id, window, classification)
 
     @property
     def path(self) -> str:
