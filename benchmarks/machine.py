@@ -25,11 +25,12 @@ def described() -> dict[str, Any]:
     """Cores, memory, system, and versions of all that ran; to be asked before anything is measured."""
     cores, (load, _, _) = len(os.sched_getaffinity(0)), os.getloadavg()
     cpu = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
+    linux = platform.release().partition("-")[0]
     system = re.search(r'PRETTY_NAME="(.+)"', Path("/etc/os-release").read_text())
     return {
         "cores": f"{cores} x {cpu[1] if cpu else platform.machine()}",
         "memory": f"{memory_bytes() / 2**30:.0f} GB",
-        "system": f"{system[1] if system else platform.system()}, Linux {platform.release()}",
+        "system": f"{system[1] if system else platform.system()}, Linux {linux}",
         "load": round(load, 1),
         "busy": load > BUSY * cores,
         "Python": platform.python_version(),

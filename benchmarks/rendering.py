@@ -63,7 +63,7 @@ def _machine(results: dict[str, Any]) -> str:
     peers = f"\nPeers, in an environment of their own: {machine['peers']}." if machine["peers"] else ""
     return (
         f"Measured on {results['date']}: {machine['cores']}, {machine['memory']}, {machine['system']},"
-        f" Python {machine['Python']}; load average {machine['load']} when it began.\n"
+        f" Python {machine['Python']}.\n"
         f"Versions: airflow-provider-np6 {results['version']}, {machine['versions']}.{peers}\n"
         f"{results['events']:,} bounces, {results['bytes'] / 1e6:,.0f} MB, from one server on loopback, which"
         f" needs {results['drained']:.2f} s for them ({rate:,.0f} events/s) where nothing is done with them."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -76,7 +77,9 @@ def _hook(conn_id: str) -> Np6Hook:
     except Exception as error:  # its class differs by version
         raise Np6InputError(
             f"connection {conn_id!r} cannot be looked up: {type(error).__name__}",
-            cure="Create it, by 'airflow connections add' or by a variable AIRFLOW_CONN_….",
+            cure=f"Look at AIRFLOW_CONN_{conn_id.upper()}: is it JSON, with fields of those names?"
+            if f"AIRFLOW_CONN_{conn_id.upper()}" in os.environ
+            else "Create it, by 'airflow connections add' or by a variable AIRFLOW_CONN_….",
         ) from None
     if connection.conn_type != CONNECTION_TYPE:
         raise Np6InputError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -39,5 +40,5 @@ def destination(path: str | None, sql: str | None, table: str, schema: str | Non
     if (path is None) == (sql is None):
         raise click.UsageError("Give the PATH of a tree of files, or --sql CONN_ID.")
     if path is not None:
-        return FileDestination(path)
+        return FileDestination(path if "://" in path else str(Path(path).absolute()))
     return SqlDestination(str(sql), table, schema, create=False, evolve=False)

@@ -163,6 +163,7 @@ def examine(client: Np6Client, action_id: str, *, now: int) -> Iterator[Finding]
     :param action_id: an action that has events; with none in three years most questions stay open.
     :param now: ms since the epoch, UTC.
     :raises Np6InputError: for an unusable id.
+    :raises Np6NotFoundError: if there is no such action.
     :raises Np6Error: if the account cannot be asked at all.
     """
     from airflow_provider_np6.conformance.questions import QUESTIONS

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_np6.conformance.asking import SORTED
 from airflow_provider_np6.conformance.verdict import Copes, Verdict, not_shown
 from airflow_provider_np6.np6.catalogue import CATALOGUE, EventType
+from airflow_provider_np6.np6.errors import Np6NotFoundError
 from airflow_provider_np6.np6.window import iso_seconds
 from airflow_provider_np6.privacy.shape import EVENT, Part, Shape, below, is_documented
 
@@ -25,7 +26,15 @@ _SHOWN = 12
 
 
 def types_of_an_action(on: Examination) -> Verdict:
-    """Which event types an action has."""
+    """Which event types an action has.
+
+    :raises Np6NotFoundError: if it has none: it does not exist, and all else would be about nothing.
+    """
+    if all(seen.status in (404, 410) for seen in on.of_action.values()):
+        raise Np6NotFoundError(
+            f"NP6 knows no event type of action {on.action_id}",
+            cure="Check the id: one that has events can be examined.",
+        )
     return _readable(on.of_action)
 
 
@@ -42,7 +51,8 @@ def _readable(answers: Mapping[EventType, Seen]) -> Verdict:
     if not refused:
         return Verdict(f"all {len(answers)} types answer")
     told = "; ".join(f"{status}: {', '.join(types)}" for status, types in sorted(refused.items()))
-    return Verdict(f"{len(answers) - sum(map(len, refused.values()))} of {len(answers)} answer; {told}")
+    some = len(answers) - sum(map(len, refused.values()))
+    return Verdict(f"{some} of {len(answers)} answer; {told}", Copes.YES if some else Copes.NOT_SHOWN)
 
 
 def type_is_told(on: Examination) -> Verdict:

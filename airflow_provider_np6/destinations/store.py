@@ -20,6 +20,8 @@ from airflow_provider_np6.np6.errors import Np6InputError
 
 _TRIES = 10
 _AT_ONCE = 1_000
+_EXTRAS = {"s3": "s3", "gs": "gcs"}
+_UNKNOWN = ("No filesystem registered", "Unsupported filesystem")  # of Airflow, whose errors have one class
 _PART = 8 * 1024 * 1024  # s3fs holds ten parts in memory, of 50 MB each by default
 
 
@@ -226,13 +228,36 @@ def _unless_gone(error: OSError) -> None:
         raise error
 
 
+def _object_path(uri: str, conn_id: str | None) -> Any:
+    """An ``ObjectStoragePath`` whose store can be opened.
+
+    :raises Np6InputError: if no package that is installed opens it.
+    """
+    from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+    scheme = urlsplit(uri).scheme
+    if not uri.startswith(f"{scheme}://"):
+        raise Np6InputError(f"the destination {uri!r} is no URI", cure=f"Write {scheme}://bucket/key.")
+    try:
+        path = ObjectStoragePath(uri, **({"conn_id": conn_id} if conn_id else {}))
+        path.fs  # noqa: B018 - made when first asked for
+    except (ImportError, ValueError) as error:
+        if isinstance(error, ValueError) and not str(error).startswith(_UNKNOWN):
+            raise
+        raise Np6InputError(
+            f"nothing that is installed opens {scheme}://",
+            cure=f"On all workers: pip install 'airflow-provider-np6[{_EXTRAS[scheme]}]'."
+            if scheme in _EXTRAS
+            else "Check the URI, or install the Airflow provider of that store on all workers.",
+        ) from None
+    return path
+
+
 class ObjectStore:
     """An object store: temporaries stand in a folder of this user's own and are uploaded whole."""
 
     def __init__(self, uri: str, conn_id: str | None) -> None:
-        from airflow.providers.common.compat.sdk import ObjectStoragePath
-
-        self._root = ObjectStoragePath(uri, **({"conn_id": conn_id} if conn_id else {}))
+        self._root = _object_path(uri, conn_id)
         self._fs: Any = self._root.fs
         self._upload = {"chunksize": _PART} if hasattr(self._fs, "abort_mpu") else {}
         self._local = LocalStore(_private_folder(uri))

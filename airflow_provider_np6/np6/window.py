@@ -35,7 +35,8 @@ def to_ms(moment: datetime) -> int:
     """
     if moment.utcoffset() is None:
         raise Np6InputError(
-            f"{moment.isoformat()} has no time zone", cure="Give an offset, such as +00:00 or Z."
+            f"{moment.isoformat()} has no time zone",
+            cure="Give an offset, such as +00:00, or tzinfo=timezone.utc.",
         )
     ms, rest = divmod(moment.microsecond, 1_000)
     if rest:

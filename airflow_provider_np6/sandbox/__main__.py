@@ -30,7 +30,10 @@ def main() -> None:
     parser.add_argument("--rate", type=int, metavar="N", help="requests to answer in a second (any number)")
     given = parser.parse_args()
     world = World(seed=given.seed, actions=given.actions, events_per_day=given.events_per_day)
-    sandbox = Sandbox(world, key=given.key, host=given.host, port=given.port, packed=given.gzip)
+    try:
+        sandbox = Sandbox(world, key=given.key, host=given.host, port=given.port, packed=given.gzip)
+    except OSError as error:
+        parser.error(f"{given.host}:{given.port} cannot be listened on: {error.strerror}; see --port")
     if given.rate:
         sandbox.limit = Limit(given.rate)
     print(f"NP6 sandbox on {sandbox.url} with actions {', '.join(world.action_ids[:8])}", flush=True)

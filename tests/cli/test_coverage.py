@@ -210,7 +210,6 @@ def test_a_picture_without_matplotlib(np6: Run, tmp_path: Path, monkeypatch: pyt
         ((), "Give the PATH of a tree of files, or --sql CONN_ID."),
         (("/a", "--sql", "np6_sql"), "Give the PATH of a tree of files, or --sql CONN_ID."),
         (("/nowhere/at/all",), "nothing was ever pulled into it"),
-        (("relative",), "is not absolute"),
         (("--sql", "np6_sql"), "there is no table np6_events_windows"),
         (("--sql", "np6_sql", "--table", "no;table"), "'no;table' is not a table's"),
         (("--sql", "nowhere"), "connection 'nowhere' gives no database"),
@@ -225,3 +224,16 @@ def test_wrong_use(np6: Run, arguments: tuple[str, ...], says: str) -> None:
     assert (ended.code, ended.out) == (2, "")
     assert says in ended.err
     assert "Traceback" not in ended.err
+
+
+def test_a_path_may_be_relative_here(
+    np6: Run, client: Np6Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    land(
+        client,
+        FileDestination(str(tmp_path / "np6")),
+        EventQuery.checked("bounces", "000PE4", Window(MIDNIGHT, MIDNIGHT + DAY)),
+    )
+    monkeypatch.chdir(tmp_path)
+    ended = np6("coverage", "np6", "--start", "2024-10-04", "--end", "2024-10-05")
+    assert (ended.code, ended.err) == (0, "")

@@ -11,7 +11,7 @@ import pytest
 from airflow_provider_np6.conformance import QUESTIONS, Copes, Finding, examine
 from airflow_provider_np6.conformance.asking import MOST_REQUESTS
 from airflow_provider_np6.np6.client import Np6Client
-from airflow_provider_np6.np6.errors import Np6AuthenticationError, Np6InputError
+from airflow_provider_np6.np6.errors import Np6AuthenticationError, Np6InputError, Np6NotFoundError
 from airflow_provider_np6.sandbox import Fault, Sandbox, Temper, World, faults
 from airflow_provider_np6.sandbox.world import Stored
 from tests.airflow_runs import load
@@ -100,6 +100,8 @@ Otherwise = tuple[str, Callable[[Sandbox], None], str, Copes]
 OTHERWISE: list[Otherwise] = [
     ("event types of one action", always(path="000PE4/events/responses", status=404),
      "11 of 13 answer; 404: responses/stop, responses/reply", Copes.YES),
+    ("event types of all actions", always(path="/actions/events", status=403),
+     "0 of 13 answer; 403: executions", Copes.NOT_SHOWN),
     ("event types of all actions", always(path="/actions/events/hits/form", status=403),
      "12 of 13 answer; 403: hits/form", Copes.YES),
     ("`id` and `timestamp`", changed(b'"id":"', b'"id":"x'), "not all uuids", Copes.YES),
@@ -201,6 +203,9 @@ def test_an_account_that_cannot_be_asked_is_an_error(sandbox: Sandbox, client: N
     with pytest.raises(Np6InputError, match="one action"):
         list(examine(client, "*", now=0))
     assert not sandbox.asked
+    with pytest.raises(Np6NotFoundError, match="action NOPE"):
+        list(examine(client, "NOPE", now=NOW))
+    sandbox.asked.clear()
     sandbox.key = "another"
     with pytest.raises(Np6AuthenticationError):
         list(examine(client, "000PE4", now=NOW))

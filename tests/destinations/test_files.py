@@ -288,7 +288,8 @@ def test_all_actions_by_one_request(client: Np6Client, sandbox: Sandbox, root: P
         (FileDestination("s3://key:s3cret@bucket/x"), "holds a password"),
         (FileDestination("/dev/null/x"), "cannot be"),
         (FileDestination("/proc/x"), "cannot be"),
-        (FileDestination("nonsense://bucket/x"), "cannot be used"),
+        (FileDestination("nonsense://bucket/x"), "nothing that is installed opens nonsense://"),
+        (FileDestination("s3:/bucket/x"), "is no URI. Write s3://"),
     ],
 )
 def test_unusable_places_are_refused_before_any_request(
