@@ -20,7 +20,7 @@ from tests.conftest import KEY
 PULLS = """
 import json, os, signal, sys
 from airflow.providers.common.compat.sdk import BaseHook, ObjectStoragePath
-from airflow_provider_np6.destinations import FileDestination, SqlDestination, store
+from airflow_provider_np6.destinations import FileDestination, SqlDestination, object_store
 from airflow_provider_np6.destinations import database, dialects, rows, structure
 from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.pull import pull
@@ -37,7 +37,7 @@ else:
     destination = FileDestination(place["files"], place["format"])
     if "://" in destination.path:
         import airflow.providers.amazon.aws.fs.s3, s3fs
-        store._PART = 5 * 1024 * 1024
+        object_store._PART = 5 * 1024 * 1024
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)
 print("ready", flush=True)
 for _ in sys.stdin:

@@ -14,8 +14,8 @@ import pytest
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 from airflow_provider_np6.destinations import FileDestination, manifest
+from airflow_provider_np6.destinations.object_store import ObjectStore
 from airflow_provider_np6.destinations.slices import MAX_OPEN
-from airflow_provider_np6.destinations.store import ObjectStore
 from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.errors import (
     Np6ConflictError,

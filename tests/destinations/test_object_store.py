@@ -12,7 +12,7 @@ from typing import Any
 import boto3
 import pytest
 
-from airflow_provider_np6.destinations import FileDestination, store
+from airflow_provider_np6.destinations import FileDestination, object_store
 from airflow_provider_np6.destinations.manifest import manifests, verify
 from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.errors import Np6DestinationError
@@ -50,7 +50,7 @@ def bucket(s3: str, s3_server: str, storm: Storm, monkeypatch: pytest.MonkeyPatc
     connection = {"conn_type": "aws", "login": "a", "password": "b", "extra": extra}
     monkeypatch.setenv("AIRFLOW_CONN_AWS_STORM", json.dumps(connection))
     monkeypatch.setattr("s3fs.S3FileSystem.retries", 1)
-    monkeypatch.setattr(store, "_PART", 5 * 1024 * 1024)  # the least that S3 takes
+    monkeypatch.setattr(object_store, "_PART", 5 * 1024 * 1024)  # the least that S3 takes
     found = boto3.resource(
         "s3",
         endpoint_url=s3_server,
