@@ -153,14 +153,15 @@ class _Own:
     def __init__(self, values: list[bytes], policy: Policy) -> None:
         self.values = values
         joined = b"\0".join(values)
-        read = joined.decode().split("\0")
+        text = joined.decode()
+        read = text.split("\0")
         self.doubtful: set[int] = set()
-        """Those that are blank, or where the pattern may have missed the value's end."""
+        """Those with white space around, or where the pattern may have missed the value's end."""
         if b"\\" in joined:
             read = list(map(read_json, read))
             self.doubtful = {at for at, value in enumerate(values) if value.endswith(b"\\")}
-        if "" in read or any(map(str.isspace, read)):
-            self.doubtful |= {at for at, value in enumerate(read) if not value.strip()}
+        if text.split() != [text]:
+            self.doubtful |= {at for at, value in enumerate(read) if value != value.strip()}
         self.tokens = list(map(str.encode, policy.replacements(read)))
         self.has_addresses = b"@" in joined
         self.is_words = joined.replace(b"\0", b"").isalnum()
@@ -183,10 +184,10 @@ def _is_suspicious(text: bytes) -> bool:
 
 
 def _is_escaped_oddly(text: bytes) -> bool:
-    """Whether something may be spelled by a number, in JSON or in a text."""
+    """Whether something may be spelled by a number, in JSON or in a text, or :data:`_MARK` ends an escape."""
     at = text.find(b"\\")
     while at >= 0:
-        if text[at + 1] in b"\\u":
+        if text[at + 1] in b"\\u" + _MARK:
             return True
         at = text.find(b"\\", at + 2)
     return b"%" in text

@@ -254,17 +254,47 @@ def test_batches_and_single_events_agree(events: list[bytes], mode: str) -> None
     assert spooled(events, mode) == alone
 
 
+BOUNCE = (
+    '{"type":"bounce","id":"86bc","timestamp":5,"identity":{},"source":{"type":"email","detail":'
+    '{"activation":{"id":"000PE4","kind":"message","receiver":{"type":"id","value":"0013KDC0"},'
+    '"recipient":"anna@np6.com"},"bounce":{"status":{"diagnostic":"TEXT"}}}}}'
+)
+
+
 @pytest.mark.parametrize("text", ["{0}{0}", "{0}.{0}", "{0} {0}", "x{0}", "{0}.", "<{0}>{0}", "0{1}0", "{1}"])
 def test_a_batch_and_single_events_agree_on_neighbours(text: str) -> None:
-    event = (
-        '{"type":"bounce","id":"86bc","timestamp":5,"identity":{},"source":{"type":"email","detail":'
-        '{"activation":{"id":"000PE4","kind":"message","receiver":{"type":"id","value":"0013KDC0"},'
-        '"recipient":"anna@np6.com"},"bounce":{"status":{"diagnostic":"TEXT"}}}}}'
-    ).replace("TEXT", text.format("anna@np6.com", "0013kdc0"))
+    event = BOUNCE.replace("TEXT", text.format("anna@np6.com", "0013kdc0"))
     found = redact(event, policy("pseudonymize"))
     assert "anna" not in found
     assert "0013" not in found
     assert spooled([event.encode()], "pseudonymize") == [found.encode()]
+
+
+@pytest.mark.parametrize("mode", REPLACING)
+@pytest.mark.parametrize(
+    ("target", "recipient", "text"),
+    [
+        ("0013KDC0", "tom@np6.com", "550 \\tom@np6.com"),  # a tab, and om@np6.com
+        ("0013KDC0", "nanna@np6.com", "550\\r\\nanna@np6.com"),
+        ("0013KDC0", "anna@np6.com", "anna@np6.com\\u0065u"),
+        ("ab", "62/x@np6.com", "%61%62/x@np6.com"),
+        ("ab", "%61%62/x@np6.com", "<%61%62/x@np6.com>"),
+        ("ab", "u0062/x@np6.com", "\\\\u0061\\\\u0062/x@np6.com"),
+        ("ab", "\\\\u0061\\\\u0062/x@np6.com", "<\\\\u0061\\\\u0062/x@np6.com>"),
+        ("x/a", "a/b@np6.com", "x/a/b@np6.com"),
+        ("0013KDC0", "anna@", "anna%40 is gone"),
+        ("0013KDC0", " anna@np6.com", "550: anna@np6.com"),
+        ("0013KDC0", "anna@np6.com\u00a0", "<anna@np6.com\u00a0(gone)"),
+        ("0013KDC0", "", "gone"),
+    ],
+)
+def test_a_batch_and_single_events_agree_on_what_an_address_is_part_of(
+    mode: str, target: str, recipient: str, text: str
+) -> None:
+    event = BOUNCE.replace("0013KDC0", target).replace("anna@np6.com", recipient).replace("TEXT", text)
+    found = redact(event, policy(mode))
+    json.loads(found)
+    assert spooled([event.encode()] * 2, mode) == [found.encode()] * 2
 
 
 def test_members_named_as_an_identity_are_one_where_they_are_not_documented_too() -> None:
