@@ -57,6 +57,8 @@ class Batches:
         if len(gaps) == 1 or any(gap and not gap.endswith(b"\n") for gap in gaps):  # it fits inside an event
             return left
         mine, rest = _around(gaps, left) if any(gaps) else (left, left[:0])
+        if len(mine) != len(gaps) - 1:  # it fits across events
+            return left
         lines, doubtful = columns.redacted(pieces, some if mine is left else [items[at] for at in mine])
         for at in doubtful:
             lines[at] = self._redacted_alone(items[mine[at]])

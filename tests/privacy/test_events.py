@@ -377,6 +377,8 @@ ODD = [
     ),
     LIKE_IT.replace(OWN, f'"data":"\\"}}",{OWN}').replace("activation", "execution"),
     LIKE_IT.replace(OWN, OWN.replace('"value":', '"value":"0013KDC0","value":')),
+    LIKE_IT.replace(OWN, '"recipient":["anna@np6.com","bob"]'),
+    LIKE_IT.replace(OWN, '"recipient":["anna\\","]'),
     '{"timestamp":1,"id":"a"}',
 ]
 WITHIN = [
