@@ -23,6 +23,8 @@ FIRST_WAIT = 0.5
 LONGEST_WAIT = 60.0
 LONGEST_YIELD = 4.0
 """Most that is added to a delay that NP6 asked for, in s: others wait for the same moment."""
+_DOUBLED = 100
+"""Times that a wait is doubled at most: a queue has room for thousands of turns, a float has not."""
 
 
 class Attempts:
@@ -65,7 +67,8 @@ class Attempts:
         left = self._settings.max_wait - self._queued
         if left <= 0:  # a delay of nothing, again and again
             raise error
-        yielding = random.uniform(0, min(LONGEST_YIELD, FIRST_WAIT * 2**self._turns))  # noqa: S311 - jitter
+        longest = min(LONGEST_YIELD, FIRST_WAIT * 2 ** min(self._turns, _DOUBLED))
+        yielding = random.uniform(0, longest)  # noqa: S311 - jitter
         wait = max(delay, min(delay + yielding, left))
         sleep(wait, left, error)
         self._queued += wait

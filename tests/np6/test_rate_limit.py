@@ -216,6 +216,14 @@ def test_a_delay_of_nothing_is_not_waited_for_without_end(sandbox: Sandbox, cloc
     assert len(sandbox.asked) < 100
 
 
+def test_no_number_of_turns_is_too_many(clock: Clock) -> None:
+    settings = Np6Settings(base_url="https://x", api_key=KEY, account="test", max_wait=86_400)
+    attempts = retrying.Attempts(settings)
+    for _ in range(2_000):
+        attempts.wait_or_raise(errors.Np6RateLimitError("NP6 limits the rate of requests", delay=1.0))
+    assert len(clock.slept) == 2_000
+
+
 def test_a_single_try_waits_for_no_turn(sandbox: Sandbox, clock: Clock) -> None:
     sandbox.plan.add(Fault(status=429, headers={"X-RateLimit-Reset": "3"}))
     client = Np6Client(Np6Settings(base_url=sandbox.url, api_key=KEY, account="test", max_attempts=1))
