@@ -25,7 +25,7 @@ class RateLimit:
 
     def learn(self, headers: Mapping[str, str]) -> None:
         """Take note of an answer's headers: with nothing remaining, the next request waits for the reset."""
-        if _number(headers.get("X-RateLimit-Remaining")) == 0:
+        if _is_used_up(headers):
             wait = _reset(headers)
             if wait is not None:
                 self._free_at = time.time() + wait
@@ -36,13 +36,17 @@ class RateLimit:
 
 
 def asked_delay(headers: Mapping[str, str]) -> float | None:
-    """Seconds that an answer of status 429 or 503 asks to wait, or None if it does not say."""
+    """Seconds that an answer of status 429 or 503 asks to wait, or None if it does not say; with nothing
+    remaining, not less than until the reset, before which no request is sent."""
     value = headers.get("Retry-After", "").strip()
     seconds = _number(value)
     if seconds is None and value:
         date = _date(value)
         seconds = None if date is None else date - server_time(headers)
-    return max(0.0, seconds) if seconds is not None else _reset(headers)
+    reset = _reset(headers)
+    if seconds is None:
+        return reset
+    return max(0.0, seconds, reset or 0.0 if _is_used_up(headers) else 0.0)
 
 
 def server_time(headers: Mapping[str, str]) -> float:
@@ -55,6 +59,10 @@ def server_date(headers: Mapping[str, str]) -> int | None:
     """``Date`` in ms since the epoch, None if it is missing or unreadable."""
     date = _date(headers.get("Date", ""))
     return None if date is None else int(date * 1_000)
+
+
+def _is_used_up(headers: Mapping[str, str]) -> bool:
+    return _number(headers.get("X-RateLimit-Remaining")) == 0
 
 
 def _reset(headers: Mapping[str, str]) -> float | None:

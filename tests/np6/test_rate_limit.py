@@ -216,6 +216,16 @@ def test_a_delay_of_nothing_is_not_waited_for_without_end(sandbox: Sandbox, cloc
     assert len(sandbox.asked) < 100
 
 
+def test_a_reset_after_the_delay_counts_too(sandbox: Sandbox, clock: Clock) -> None:
+    headers = {"Retry-After": "1", "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "30"}
+    sandbox.plan.add(Fault(status=429, headers=headers), times=1_000)
+    client = Np6Client(Np6Settings(base_url=sandbox.url, api_key=KEY, account="test", max_wait=60))
+    with pytest.raises(errors.Np6RateLimitError):
+        client.list_actions({})
+    assert sum(clock.slept) <= 60
+    assert asked_delay({**headers, "X-RateLimit-Remaining": "1"}) == 1.0
+
+
 def test_no_number_of_turns_is_too_many(clock: Clock) -> None:
     settings = Np6Settings(base_url="https://x", api_key=KEY, account="test", max_wait=86_400)
     attempts = retrying.Attempts(settings)
