@@ -16,7 +16,7 @@ from airflow_provider_np6.privacy.events import identities
 from airflow_provider_np6.privacy.patterns import MIN_DIGITS
 from airflow_provider_np6.privacy.policy import pseudonyms_of
 from airflow_provider_np6.privacy.pseudonyms import TOKEN, Pseudonyms, normalised
-from airflow_provider_np6.privacy.spellings import Reading, readings
+from airflow_provider_np6.privacy.spellings import NO_TEXT, Reading, readings
 
 if TYPE_CHECKING:
     from airflow_provider_np6.np6.settings import Np6Settings
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 
 VERSION = 1
 """Of the list beside a tree's data."""
-
-NO_TEXT = "base64:"
-"""What begins what was set aside and is no text."""
 
 _RUN = re.compile(r"[a-z0-9]+")
 

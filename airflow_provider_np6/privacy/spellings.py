@@ -10,6 +10,9 @@ from dataclasses import dataclass
 DEPTH = 3
 """Times that escapes within escapes are looked through, JSON's own not counted."""
 
+NO_TEXT = "base64:"
+"""What begins the record of something that was set aside and is no text."""
+
 _JSON = re.compile(
     r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|[^u]|u)", re.DOTALL
 )
