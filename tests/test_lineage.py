@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -174,9 +175,8 @@ def test_files_are_one_data_set_named_after_the_root(path: str, expected: tuple[
 @pytest.fixture
 def collector(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Airflow's collector, as it is where a plugin reads it."""
-    from airflow.providers.common.compat.sdk import HookLineageCollector
-
-    made = HookLineageCollector()
+    module = import_module("airflow.sdk.lineage" if AIRFLOW_3_2 else "airflow.lineage.hook")
+    made = module.HookLineageCollector()
     if AIRFLOW_3_2:
         monkeypatch.setattr("airflow.sdk.lineage.get_hook_lineage_collector", lambda: made)
     else:

@@ -6,7 +6,6 @@ import gzip
 import os
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from airflow_provider_np6.destinations.manifest import coverage, manifests, verify
@@ -67,6 +66,8 @@ def test_files_hold_exactly_the_sandboxes_events(cluster: Cluster, told: Told) -
 
 
 def test_rows_are_exactly_the_sandboxes_events(cluster: Cluster, told: Told) -> None:
+    import psycopg
+
     fields = cluster.deployment.events
     address = f"host={fields['host']} port={fields['port']} user={fields['login']} dbname={fields['schema']}"
     with psycopg.connect(address) as database:
