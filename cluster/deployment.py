@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Callable
 from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
 
+from cluster.health import is_healthy
 from cluster.process import Process
 from cluster.settings import Settings
 from tests.postgres import Postgres, free_port
@@ -97,7 +96,7 @@ class Deployment:
         self._add("api-server", _command("api-server", "--host", "127.0.0.1", "--port", str(self._port)))
         for name in PARTS:
             self._add(name, _command(name))
-        self.wait_for(self._is_healthy, "a healthy Airflow")
+        self.wait_for(lambda: is_healthy(self.url), "a healthy Airflow")
         for name in WORKERS:
             pid = str(self._folder / f"{name}.pid")
             self._add(name, _command("celery", "worker", "--celery-hostname", name, "--pid", pid))
@@ -123,15 +122,6 @@ class Deployment:
         if done.returncode:
             said = f"{done.stdout[-4_000:]}{done.stderr[-4_000:]}"
             raise RuntimeError(f"airflow {' '.join(arguments)} failed:\n{said}")
-
-    def _is_healthy(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"{self.url}/api/v2/monitor/health", timeout=10) as answer:  # noqa: S310
-                health = json.load(answer)
-        except OSError:
-            return False
-        parts = ("scheduler", "triggerer", "dag_processor")
-        return all(health[part]["status"] == "healthy" for part in parts)
 
 
 def _redis() -> str:

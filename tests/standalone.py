@@ -10,12 +10,12 @@ import sqlite3
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
+from cluster.health import is_healthy
 from tests.postgres import free_port
 
 EXAMPLES = Path(__file__).parent.parent / "dags"
@@ -66,7 +66,7 @@ class Standalone:
                 start_new_session=True,
             )
         try:
-            self.wait_for(self._is_healthy, 480)
+            self.wait_for(lambda: is_healthy(self.url), 480)
         except BaseException:
             self._stop()
             raise
@@ -90,16 +90,6 @@ class Standalone:
         while not condition():
             assert time.monotonic() < deadline, (self.home / "standalone.log").read_text()[-4_000:]
             time.sleep(0.5)
-
-    def _is_healthy(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"{self.url}/api/v2/monitor/health", timeout=5) as answer:  # noqa: S310
-                health = json.load(answer)
-        except OSError:
-            return False
-        return all(
-            health[part]["status"] == "healthy" for part in ("scheduler", "triggerer", "dag_processor")
-        )
 
     def _stop(self) -> None:
         # Told to stop, the parent leaves its children alone: the whole group is told.

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -19,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_np6.destinations.manifest import manifests
+from cluster.health import is_healthy
 from tests.airflow_runs import AIRFLOW_3
 from tests.docs.pages import Page
 from tests.postgres import free_port
@@ -50,7 +49,7 @@ class Shell:
         self._script = script
         programs = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         port = free_port()
-        self._health = f"http://127.0.0.1:{port}/api/v2/monitor/health"
+        self._url = f"http://127.0.0.1:{port}"
         self.environment = {
             "PATH": programs,
             "HOME": str(folder),
@@ -91,12 +90,7 @@ class Shell:
 
     def answers(self) -> bool:
         """Whether Airflow's page can be opened, and its scheduler runs."""
-        try:
-            with urllib.request.urlopen(self._health, timeout=5) as answer:  # noqa: S310 - loopback
-                health = json.load(answer)
-        except OSError:
-            return False
-        return all(health[part]["status"] == "healthy" for part in ("scheduler", "dag_processor"))
+        return is_healthy(self._url, ("scheduler", "dag_processor"))
 
 
 def test_whoever_follows_it_has_a_dag_that_runs_by_itself(tmp_path: Path) -> None:
