@@ -78,7 +78,6 @@ class Examination:
     def __init__(self, client: Np6Client, action_id: str, now: int) -> None:
         self.asker = Asker(client)
         self.action_id = action_id
-        self.now = now
         self.settled = (now - SETTLED) // SECOND * SECOND
         self.last_day = Window(self.settled - DAY, self.settled)
         self.recent = Window(self.settled - RECENT, self.settled)

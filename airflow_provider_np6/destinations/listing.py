@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from airflow_provider_np6.destinations import layout
-from airflow_provider_np6.destinations.manifest import Manifest, is_replaced
+from airflow_provider_np6.destinations.manifest import decoded, is_replaced
 from airflow_provider_np6.destinations.records import Record, Scope, Series
-from airflow_provider_np6.np6.errors import Np6ConflictError, Np6DestinationError, Np6InputError
+from airflow_provider_np6.np6.errors import Np6InputError
 
 if TYPE_CHECKING:
     from airflow_provider_np6.destinations.store import Store
@@ -79,7 +79,7 @@ def _recorded(store: Store, key: str, found: list[Slot]) -> Iterator[Record]:
     aside = _windows(store.names_below(f"{layout.QUARANTINE}/{key}"))
     without = {slot.manifest: slot for slot in found if slot.window not in filled.get(slot.folder, ())}
     empty = {
-        without[file] for file, data in store.read_each(without) if _decoded(store, file, data).data is None
+        without[file] for file, data in store.read_each(without) if decoded(store, file, data).data is None
     }
     for slot in found:
         if slot in empty or slot.window in filled.get(slot.folder, ()):
@@ -97,14 +97,3 @@ def _standing(found: Iterable[Slot]) -> Iterator[Slot]:
     for slot in found:
         days.setdefault(slot.folder, []).append(slot.window)
     return (slot for slot in found if not is_replaced(slot.window, days[slot.folder]))
-
-
-def _decoded(store: Store, file: tuple[str, str], data: bytes) -> Manifest:
-    try:
-        return Manifest.decode(data)
-    except Np6ConflictError as error:
-        raise error.at(store.path(*file)) from None
-    except Np6DestinationError:
-        raise Np6DestinationError(
-            f"the manifest {store.path(*file)} cannot be read", cure="Pull its window again."
-        ) from None

@@ -203,15 +203,27 @@ def _found(store: Store, query: EventQuery) -> Iterator[Manifest]:
             if not window.overlaps(query.window) or is_replaced(window, stored.values()):
                 continue
             try:
-                yield Manifest.decode(store.read(folder, name))
-            except Np6ConflictError as error:
-                raise error.at(store.path(folder, name)) from None
-            except Np6DestinationError:
-                raise Np6DestinationError(
-                    f"the manifest {store.path(folder, name)} cannot be read", cure="Pull its window again."
-                ) from None
+                data = store.read(folder, name)
             except FileNotFoundError:
                 continue  # a pull has just replaced it
+            yield decoded(store, (folder, name), data)
+
+
+def decoded(store: Store, file: tuple[str, str], data: builtins.bytes) -> Manifest:
+    """The manifest in the bytes of a file, which an error names.
+
+    :param file: folder and name.
+    :raises Np6DestinationError: if it is none.
+    :raises Np6ConflictError: if it is of a later format.
+    """
+    try:
+        return Manifest.decode(data)
+    except Np6ConflictError as error:
+        raise error.at(store.path(*file)) from None
+    except Np6DestinationError:
+        raise Np6DestinationError(
+            f"the manifest {store.path(*file)} cannot be read", cure="Pull its window again."
+        ) from None
 
 
 def is_replaced(window: Window, stored: Collection[Window]) -> bool:
