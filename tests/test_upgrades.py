@@ -320,8 +320,9 @@ def test_a_listing_names_the_empty_slice_of_a_later_version(lake: Path) -> None:
     assert f"({path})" in str(refused.value)
 
 
+@pytest.mark.parametrize("more", [{}, {"window_end": "2024-10-06"}], ids=["the same window", "a larger one"])
 def test_a_manifest_that_a_later_version_wrote_meanwhile_is_left(
-    lake: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+    lake: Path, sandbox: Sandbox, more: Pull
 ) -> None:
     (path,) = (lake / "_manifests/type=bounces/action=000PE4").rglob("*.json")
     text = '{"version": 2}'
@@ -333,5 +334,5 @@ def test_a_manifest_that_a_later_version_wrote_meanwhile_is_left(
     sandbox.plan.add(Fault(change=change))
     place = Place(json.loads((VERSIONS[-1] / "held.json").read_text()), FileDestination(str(lake)), None)  # type: ignore[arg-type]
     with pytest.raises(AirflowFailException, match="a manifest is of format 2"):
-        place.pull(BOUNCES)
+        place.pull(BOUNCES, **more)
     assert path.read_text() == text

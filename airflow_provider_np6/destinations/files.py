@@ -72,7 +72,6 @@ class FileDestination(Destination):
             tree = Tree(store, query, account, personal_data)
             tree.check_account()
             tree.check_slices()
-            tree.check_formats()
         landing = _FileLanding(tree, self.format)
         try:
             landing.try_writing()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -84,16 +84,6 @@ class Tree:
             data = json.dumps({"account": self.account, "personal_data": self.personal_data}).encode() + b"\n"
             self.store.put(self.written("", layout.ACCOUNT, data), "", layout.ACCOUNT)
 
-    def check_formats(self) -> None:
-        """Look into the manifests of what the window replaces.
-
-        :raises Np6ConflictError: if one is of a later format.
-        """
-        for window in self.query.window.days():
-            for name, stored in self.manifests(window).items():
-                if stored.overlaps(window):
-                    self.check_format(layout.partition(self.query, window), name)
-
     def check_format(self, folder: str, name: str) -> None:
         """:raises Np6ConflictError: if the manifest of that name is of a later format."""
         folder = f"{layout.MANIFESTS}/{folder}"
@@ -105,13 +95,18 @@ class Tree:
             return  # one that cannot be read is replaced; one that is gone was replaced just now
 
     def check_slices(self) -> None:
-        """Refuse what would leave two slices that both claim a moment.
+        """Refuse what would leave two slices that both claim a moment, or replace what is not understood.
 
         :raises Np6ConflictError: if a stored slice crosses or contains one of the window's, or belongs to
-            a pull of all actions where this is one of a single action, or the other way round.
+            a pull of all actions where this is one of a single action, or the other way round; or if the
+            manifest of one that is to be replaced is of a later format.
         """
         for window in self.query.window.days():
-            if self.is_claimed(window):
+            stored = self.manifests(window)
+            for name, slice_ in stored.items():
+                if slice_.overlaps(window):
+                    self.check_format(layout.partition(self.query, window), name)
+            if _is_claimed(window, stored.values()):
                 self._refuse_crossed()
             for action in self._rivals():
                 if any(slice_.overlaps(window) for slice_ in self.manifests(window, action).values()):
@@ -123,8 +118,7 @@ class Tree:
 
     def is_claimed(self, window: Window) -> bool:
         """Whether a stored slice crosses or contains ``window``, one slice's own, without being it."""
-        stored = self.manifests(window).values()
-        return any(slice_.overlaps(window) and not window.contains(slice_) for slice_ in stored)
+        return _is_claimed(window, self.manifests(window).values())
 
     def _refuse_crossed(self) -> None:
         """Name the smallest window that would be taken: it covers every slice that it touches."""
@@ -191,3 +185,7 @@ class Tree:
         temporary = self.store.temporary(folder, name)
         temporary.write_bytes(data)
         return temporary
+
+
+def _is_claimed(window: Window, stored: Iterable[Window]) -> bool:
+    return any(slice_.overlaps(window) and not window.contains(slice_) for slice_ in stored)
