@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from airflow_provider_np6.np6.client import Np6Client, chunks, facts
+from airflow_provider_np6.np6.client import Np6Client, chunks
 from airflow_provider_np6.np6.errors import (
     Np6AnswerError,
     Np6Error,
@@ -16,6 +16,7 @@ from airflow_provider_np6.np6.errors import (
     Np6TruncatedError,
     Np6UnsettledError,
 )
+from airflow_provider_np6.np6.outcomes import facts
 from airflow_provider_np6.np6.progress import Progress
 from airflow_provider_np6.np6.proof import Proof, Spool
 from airflow_provider_np6.np6.rate_limit import server_date

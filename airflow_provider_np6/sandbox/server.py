@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import json
-import random
-import re
 import socket
 import struct
 import threading
@@ -14,24 +11,20 @@ import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
-from airflow_provider_np6.sandbox.counters import statistics
-from airflow_provider_np6.sandbox.faults import Change, Fault, Plan
+from airflow_provider_np6.sandbox.answers import Answers
+from airflow_provider_np6.sandbox.faults import Fault, Plan
 from airflow_provider_np6.sandbox.temper import RefusedError, Temper
-from airflow_provider_np6.sandbox.world import ALL_EVENT_TYPES, HOUR, ROBOTS, UNIONS, Stored, World
+from airflow_provider_np6.sandbox.world import World
 
 if TYPE_CHECKING:
     from airflow_provider_np6.sandbox.limit import Limit
 
 _BLOCK = 64 * 1024
-_EVENTS = re.compile(r"/actions(?:/(?P<action>[^/]+))?/events(?:/(?P<type>(?!events$).+))?")
-_ACTION = re.compile(r"/actions/(?P<action>[^/]+)(?P<statistics>/statistics)?")
 _LIMITED = Fault(status=429, framing="length")
 
 
@@ -133,77 +126,13 @@ class _Handler(BaseHTTPRequestHandler):
             if fault.status != HTTPStatus.OK or fault.body is not None:
                 body = iter([fault.body or b""])
             else:
-                body = self._body(url.path, parameters, fault.change)
+                answers = Answers(self.sandbox.world, self.sandbox.temper)
+                body = answers.body(url.path, parameters, fault.change)
         except RefusedError as refused:
             body = iter([self.sandbox.temper.error_body])
             fault = Fault(status=refused.status, framing="length")
         with suppress(ConnectionError):
             self._send(body, fault)
-
-    def _body(self, path: str, parameters: dict[str, str], change: Change | None) -> Iterator[bytes]:
-        world = self.sandbox.world
-        if path == "/actions":
-            if not self.sandbox.temper.listing:
-                raise RefusedError(410)
-            start, end = self.sandbox.temper.bounds(parameters, "creation_start", "creation_end")
-            actions = map(world.action, world.action_ids)
-            found = [item for item in actions if start <= _created(item) < end]
-            return iter([json.dumps(found).encode()])
-        if match := _EVENTS.fullmatch(path):
-            event_type, action = match["type"] or "events", match["action"]
-            known = event_type in (*ALL_EVENT_TYPES, *UNIONS) and (action is None or world.has(action))
-            if not known:
-                if self.sandbox.temper.unknown_actions:
-                    return iter([b"[]"])
-                raise RefusedError(404)
-            return self._events(event_type, action, parameters, change)
-        if (match := _ACTION.fullmatch(path)) and world.has(match["action"]):
-            if match["statistics"]:
-                counted = statistics(world, match["action"], round(time.time() * 1_000))
-                return iter([json.dumps(counted).encode()])
-            item = {**world.action(match["action"]), "description": "", "content": {"subject": "Bonjour"}}
-            return iter([json.dumps(item).encode()])
-        raise RefusedError(404)
-
-    def _events(
-        self, event_type: str, action: str | None, parameters: dict[str, str], change: Change | None
-    ) -> Iterator[bytes]:
-        temper = self.sandbox.temper
-        window = temper.window(parameters)
-        order = parameters.get("sort")
-        if order not in (None, "asc", "desc"):
-            raise RefusedError(400)
-        classes = frozenset(filter(None, parameters.get(temper.classification, "").split(",")))
-        if temper.mixed_robots:
-            classes |= {"", *ROBOTS}
-        events = self._ordered(event_type, action, window, order or temper.unsorted, classes)
-        if change is not None:
-            events = iter(change(list(events)))
-        return _array(event.json for event in events)
-
-    def _ordered(
-        self,
-        event_type: str,
-        action: str | None,
-        bounds: tuple[int, int],
-        order: str | None,
-        classes: frozenset[str],
-    ) -> Iterator[Stored]:
-        """Events hour by hour, so that any number of them fits into memory."""
-        start, end = bounds
-        hours = list(range(start // HOUR, -(-end // HOUR)))
-        if order is None:
-            random.shuffle(hours)
-        elif order == "desc":
-            hours.reverse()
-        for hour in hours:
-            made = self.sandbox.world.hour(event_type, action, hour, classification=classes)
-            events = [event for event in made if start <= event.timestamp < end]
-            if order is None or not self.sandbox.temper.stable_ties:
-                random.shuffle(events)
-            if order is not None:
-                events.sort(key=attrgetter("timestamp"), reverse=order == "desc")
-            yield from events
 
     def send_header(self, keyword: str, value: str) -> None:
         if keyword != "Date" or self.sandbox.temper.dated:
@@ -261,19 +190,6 @@ class _Handler(BaseHTTPRequestHandler):
         elif fault.ending == "reset":
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.connection.close()
-
-
-def _created(action: dict[str, Any]) -> float:
-    return datetime.fromisoformat(action["creationDate"]).timestamp() * 1_000
-
-
-def _array(elements: Iterable[bytes]) -> Iterator[bytes]:
-    yield b"["
-    comma = b""
-    for element in elements:
-        yield comma + element
-        comma = b","
-    yield b"]"
 
 
 def _dripping(blocks: Iterable[bytes], pause: float) -> Iterator[bytes]:

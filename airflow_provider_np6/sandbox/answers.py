@@ -1,0 +1,120 @@
+"""What the sandbox answers to whom it lets in."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_np6.sandbox.counters import statistics
+from airflow_provider_np6.sandbox.temper import RefusedError
+from airflow_provider_np6.sandbox.world import ALL_EVENT_TYPES, HOUR, ROBOTS, UNIONS, Stored, World
+
+if TYPE_CHECKING:
+    from airflow_provider_np6.sandbox.faults import Change
+    from airflow_provider_np6.sandbox.temper import Temper
+
+_EVENTS = re.compile(r"/actions(?:/(?P<action>[^/]+))?/events(?:/(?P<type>(?!events$).+))?")
+_ACTION = re.compile(r"/actions/(?P<action>[^/]+)(?P<statistics>/statistics)?")
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Answers out of a world, as a temper gives them."""
+
+    world: World
+    temper: Temper
+
+    def body(self, path: str, parameters: dict[str, str], change: Change | None) -> Iterator[bytes]:
+        """The answer to one GET, in pieces.
+
+        :param change: what to do with the events first.
+        :raises RefusedError: if there is none.
+        """
+        if path == "/actions":
+            return self._actions(parameters)
+        if match := _EVENTS.fullmatch(path):
+            event_type, action = match["type"] or "events", match["action"]
+            known = event_type in (*ALL_EVENT_TYPES, *UNIONS) and (action is None or self.world.has(action))
+            if known:
+                return self._events(event_type, action, parameters, change)
+            if self.temper.unknown_actions:
+                return iter([b"[]"])
+        elif (match := _ACTION.fullmatch(path)) and self.world.has(match["action"]):
+            return self._statistics(match["action"]) if match["statistics"] else self._action(match["action"])
+        raise RefusedError(404)
+
+    def _actions(self, parameters: dict[str, str]) -> Iterator[bytes]:
+        if not self.temper.listing:
+            raise RefusedError(410)
+        start, end = self.temper.bounds(parameters, "creation_start", "creation_end")
+        actions = map(self.world.action, self.world.action_ids)
+        return _encoded([action for action in actions if start <= _created(action) < end])
+
+    def _action(self, id_: str) -> Iterator[bytes]:
+        return _encoded({**self.world.action(id_), "description": "", "content": {"subject": "Bonjour"}})
+
+    def _statistics(self, id_: str) -> Iterator[bytes]:
+        return _encoded(statistics(self.world, id_, round(time.time() * 1_000)))
+
+    def _events(
+        self, event_type: str, action: str | None, parameters: dict[str, str], change: Change | None
+    ) -> Iterator[bytes]:
+        window = self.temper.window(parameters)
+        order = parameters.get("sort")
+        if order not in (None, "asc", "desc"):
+            raise RefusedError(400)
+        classes = frozenset(filter(None, parameters.get(self.temper.classification, "").split(",")))
+        if self.temper.mixed_robots:
+            classes |= {"", *ROBOTS}
+        events = self._ordered(event_type, action, window, order or self.temper.unsorted, classes)
+        if change is not None:
+            events = iter(change(list(events)))
+        return _array(event.json for event in events)
+
+    def _ordered(
+        self,
+        event_type: str,
+        action: str | None,
+        bounds: tuple[int, int],
+        order: str | None,
+        classes: frozenset[str],
+    ) -> Iterator[Stored]:
+        """Events hour by hour, so that any number of them fits into memory."""
+        start, end = bounds
+        hours = list(range(start // HOUR, -(-end // HOUR)))
+        if order is None:
+            random.shuffle(hours)
+        elif order == "desc":
+            hours.reverse()
+        for hour in hours:
+            made = self.world.hour(event_type, action, hour, classification=classes)
+            events = [event for event in made if start <= event.timestamp < end]
+            if order is None or not self.temper.stable_ties:
+                random.shuffle(events)
+            if order is not None:
+                events.sort(key=attrgetter("timestamp"), reverse=order == "desc")
+            yield from events
+
+
+def _created(action: dict[str, Any]) -> float:
+    return datetime.fromisoformat(action["creationDate"]).timestamp() * 1_000
+
+
+def _encoded(value: Any) -> Iterator[bytes]:
+    return iter([json.dumps(value).encode()])
+
+
+def _array(elements: Iterable[bytes]) -> Iterator[bytes]:
+    yield b"["
+    comma = b""
+    for element in elements:
+        yield comma + element
+        comma = b","
+    yield b"]"
