@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from airflow_provider_np6.privacy.layouts import Layouts
     from airflow_provider_np6.privacy.policy import Policy
 
-MAX_KNOWN = 4_096
-"""Rests that are remembered."""
+MAX_KNOWN = 2 * 1024 * 1024
+"""Bytes of rests that are remembered, after which all are forgotten."""
 
 MAX_REST = 4_096
 """Bytes of a rest that is remembered."""
@@ -48,6 +48,7 @@ class Columns:
         self._policy = policy
         self._layouts = layouts
         self._known: dict[bytes, str] = {}
+        self._known_bytes = 0
 
     def redacted(self, pieces: list[bytes], items: Sequence[Item]) -> tuple[list[bytes], set[int]]:
         """The events without personal data; and which of them must be looked at string by string instead.
@@ -118,8 +119,10 @@ class Columns:
             return _REFUSED
         if _MARK in template and _is_escaped_oddly(template):
             return _REFUSED
-        if len(self._known) >= MAX_KNOWN:
+        self._known_bytes += len(template)
+        if self._known_bytes > MAX_KNOWN:
             self._known.clear()
+            self._known_bytes = len(template)
         before, text = head.decode(), template.decode()
         self._known[template] = self._read(before + text, len(before))
         return self._known[template]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+import tracemalloc
 from random import Random
 from typing import Any
 
@@ -450,6 +451,19 @@ def test_damaged_escapes_and_lone_surrogates_are_no_failure() -> None:
 def test_a_long_text_takes_no_long_time() -> None:
     for text in ("a" * 300_000 + "@", "a@" * 100_000, "1-" * 100_000, "%41" * 50_000, '\\"' * 100_000):
         redact(f'{{"x":"{text}"}}', policy("pseudonymize"))
+
+
+def test_long_texts_of_which_none_is_like_another_are_not_all_remembered() -> None:
+    event = next(World().events("bounces", "000PE4", 0, 86_400_000)).json
+    before, after = re.split(rb'(?<="diagnostic":")[^"]*', event)
+    batches = Batches(policy("pseudonymize"))
+    tracemalloc.start()
+    for hundred in range(0, 1_000, 100):
+        texts = [f"{number:x}:" + "no such user here " * 180 for number in range(hundred, hundred + 100)]
+        batches.redacted([before + text.encode() + after for text in texts])
+    remembered, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert remembered < 5_500_000
 
 
 def test_an_events_identities_are_told_normalised() -> None:
