@@ -4,7 +4,7 @@
 assumes: counts, statuses and names of fields, never an event, an address or the key.
 """
 
-from airflow_provider_np6.conformance.examination import Finding, examine
+from airflow_provider_np6.conformance.findings import Finding, examine
 from airflow_provider_np6.conformance.questions import QUESTIONS, Question
 from airflow_provider_np6.conformance.verdict import Copes
 

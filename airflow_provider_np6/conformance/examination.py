@@ -1,14 +1,12 @@
-"""One account examined: a sample of events is looked for, then each question is asked."""
+"""One account, and a sample of its events, as the questions look at it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_np6.conformance.asking import FIRST_BYTES, SORTED, Asker, Seen, SpentError
-from airflow_provider_np6.conformance.verdict import Copes, not_shown
+from airflow_provider_np6.conformance.asking import FIRST_BYTES, SORTED, Asker, Seen
 from airflow_provider_np6.np6.catalogue import EventType
 from airflow_provider_np6.np6.errors import Np6InputError
 from airflow_provider_np6.np6.query import ALL_ACTIONS, EventQuery, check_action_id
@@ -24,24 +22,6 @@ RECENT = 30 * DAY
 LONG_AGO = 3 * 365 * DAY
 _WIDTHS = (0, 60 * SECOND, 3_600 * SECOND, DAY, 10 * DAY)
 _ENOUGH = 20
-
-
-@dataclass(frozen=True)
-class Finding:
-    """The answer to one question.
-
-    :param question: what was asked.
-    :param mark: ``documented``, ``inferred`` or ``unknown``.
-    :param assumed: what this provider assumes.
-    :param seen: what the account showed.
-    :param copes: whether the provider's promises hold with that.
-    """
-
-    question: str
-    mark: str
-    assumed: str
-    seen: str
-    copes: Copes
 
 
 @dataclass(frozen=True)
@@ -151,26 +131,3 @@ def _events(seen: Seen) -> list[dict[str, Any]]:
         for event in seen.events
         if isinstance(event.get("id"), str) and isinstance(event.get("timestamp"), int)
     ]
-
-
-def examine(client: Np6Client, action_id: str, *, now: int) -> Iterator[Finding]:
-    """Ask every question of an account, one after the other.
-
-    Read only: at most :data:`~.asking.MOST_REQUESTS` GETs, within the account's rate limit, no more than
-    4 MiB of any answer; the key and what events hold are in no finding.
-
-    :param action_id: an action that has events; with none in three years most questions stay open.
-    :param now: ms since the epoch, UTC.
-    :raises Np6InputError: for an unusable id.
-    :raises Np6NotFoundError: if there is no such action.
-    :raises Np6Error: if the account cannot be asked at all.
-    """
-    from airflow_provider_np6.conformance.questions import QUESTIONS
-
-    examination = Examination(client, action_id, now)
-    for question in QUESTIONS:
-        try:
-            seen, copes = question.ask(examination)
-        except SpentError:
-            seen, copes = not_shown("all requests of this examination were used up")
-        yield Finding(question.asks, question.mark, question.assumed, seen, copes)
