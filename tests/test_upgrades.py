@@ -336,3 +336,16 @@ def test_a_manifest_that_a_later_version_wrote_meanwhile_is_left(
     with pytest.raises(AirflowFailException, match="a manifest is of format 2"):
         place.pull(BOUNCES, **more)
     assert path.read_text() == text
+
+
+@pytest.mark.parametrize("place", ["sqlite", "postgres"], indirect=True)
+def test_what_a_later_version_wrote_into_a_table_meanwhile_is_left(place: Place, sandbox: Sandbox) -> None:
+    def change(stored: list[Stored]) -> list[Stored]:
+        ask("UPDATE np6_events_windows SET version = 2 WHERE event_type = 'bounces'")
+        return stored
+
+    before = place.ids(BOUNCES)
+    sandbox.plan.add(Fault(change=change))
+    with pytest.raises(AirflowFailException, match="table np6_events is of format 2"):
+        place.pull(BOUNCES)
+    assert place.ids(BOUNCES) == before

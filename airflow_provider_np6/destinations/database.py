@@ -182,9 +182,14 @@ def is_there(database: Database, cursor: Any) -> bool:
     if stored is None:
         return False
     if "version" in stored:
-        ((newest,),) = database.windows.select(cursor, ["MAX(version)"], {})
-        check_version(f"table {database.events.name}", int(newest or 0), VERSION)
+        check_format(database, cursor)
     return True
+
+
+def check_format(database: Database, cursor: Any) -> None:
+    """:raises Np6ConflictError: if something in the table of windows is of a later format."""
+    ((newest,),) = database.windows.select(cursor, ["MAX(version)"], {})
+    check_version(f"table {database.events.name}", int(newest or 0), VERSION)
 
 
 def erased_in(database: Database, cursor: Any) -> Erased | None:

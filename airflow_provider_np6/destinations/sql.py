@@ -15,6 +15,7 @@ from airflow_provider_np6.destinations.base import Destination, Landing, given, 
 from airflow_provider_np6.destinations.database import (
     VERSION,
     Database,
+    check_format,
     check_table,
     erased_in,
     hook_of,
@@ -240,6 +241,7 @@ class _SqlLanding:
         database, query = self._database, self._query
         load = database.dialect.take_over if take_over else database.dialect.load
         with database.transaction() as cursor:
+            check_format(database, cursor)
             check_table(database, cursor, query, self._account, self._personal_data)
             if erased_in(database, cursor) != self.erased:
                 raise Np6DestinationError(
