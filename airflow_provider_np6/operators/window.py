@@ -8,7 +8,7 @@ every run without one fails with the cure.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_np6.np6.errors import Np6InputError
@@ -17,8 +17,11 @@ from airflow_provider_np6.np6.window import Window, from_ms, to_ms
 
 if TYPE_CHECKING:
     import pendulum
+    from airflow.timetables.base import DataInterval
 
 _UNSET = (None, "", "None")
+_LONGEST_GAP = 3
+"""Hours: clocks are put forward by less, and the next change is weeks away."""
 _CURE = (
     "Schedule the DAG with CronDataIntervalTimetable, or give the operator period=timedelta(…) for a cron"
     " string, or window_start and window_end (from params, for runs without a date)."
@@ -80,26 +83,56 @@ def _period_before(dag: Any, logical_date: datetime, period: timedelta) -> Windo
     if period % timedelta(days=1):
         return Window(to_ms(end - period), to_ms(end))
     local = pendulum.instance(end).in_timezone(_timezone(dag))
-    return Window(to_ms(local.subtract(days=period.days)), to_ms(end))
+    start = _moment(_meant(dag, local) - period, local.timezone)
+    return Window(to_ms(start), to_ms(end))
+
+
+def _meant(dag: Any, tick: pendulum.DateTime) -> datetime:
+    """What the clock on the wall shows at ``tick``; where it was put forward over a time of the DAG's cron,
+    which then ticks later, that time: days counted from the later one would leave a gap behind the window
+    before.
+    """
+    import pendulum
+
+    shown = tick.replace(tzinfo=None)
+    skipped = tick.subtract(hours=_LONGEST_GAP).replace(tzinfo=None) + timedelta(hours=_LONGEST_GAP)
+    if _moment(skipped, tick.timezone).replace(tzinfo=None) == skipped:
+        return shown  # it was not skipped
+    crons = [cron for each in _ticking(dag.timetable) if (cron := _attribute(each, "expression")) is not None]
+    moment = pendulum.instance(skipped.replace(tzinfo=UTC))
+    ticked = any(_interval_from(cron, pendulum.UTC, moment).start == moment for cron in crons)
+    return skipped if ticked else shown
+
+
+def _moment(wall: datetime, zone: Any) -> datetime:
+    """When a clock shows ``wall``: where it does so twice, the later time; where it skips it, as much later.
+    Airflow's crons tick then."""
+    return zone.convert(wall.replace(fold=1))  # type: ignore[no-any-return]
 
 
 def _partition(dag: Any, partition: datetime) -> Window:
     """From the partition's date to the next tick of the DAG's cron, in its zone."""
     import pendulum
-    from airflow.timetables.base import DataInterval, TimeRestriction
-    from airflow.timetables.interval import CronDataIntervalTimetable
 
     cron = _attribute(_inner(dag.timetable), "expression")
     if cron is None:
         raise Np6InputError("this run has a partition, but its DAG has no cron to end it by", cure=_CURE)
     start = pendulum.instance(partition)
-    following = CronDataIntervalTimetable(cron, timezone=_timezone(dag)).next_dagrun_info(
-        last_automated_data_interval=DataInterval(start.subtract(seconds=1), start),
+    return Window(to_ms(start), to_ms(_interval_from(cron, _timezone(dag), start).end))
+
+
+def _interval_from(cron: str, zone: Any, moment: pendulum.DateTime) -> DataInterval:
+    """From a cron's last tick, at ``moment`` or before, to its next one."""
+    from airflow.timetables.base import DataInterval, TimeRestriction
+    from airflow.timetables.interval import CronDataIntervalTimetable
+
+    following = CronDataIntervalTimetable(cron, timezone=zone).next_dagrun_info(
+        last_automated_data_interval=DataInterval(moment.subtract(seconds=1), moment),
         restriction=TimeRestriction(earliest=None, latest=None, catchup=True),
     )
     if following is None or following.data_interval is None:
-        raise Np6InputError("the DAG's cron never ticks after this run's partition", cure=_CURE)
-    return Window(to_ms(start), to_ms(following.data_interval.end))
+        raise Np6InputError("the DAG's cron never ticks after this run's date", cure=_CURE)
+    return following.data_interval
 
 
 def _timezone(dag: Any) -> pendulum.Timezone | pendulum.FixedTimezone:
@@ -114,13 +147,20 @@ def _timezone(dag: Any) -> pendulum.Timezone | pendulum.FixedTimezone:
 
 def _inner(timetable: Any) -> Any:
     """The timetable that ticks, inside of those that wrap one or several of one zone."""
+    return _ticking(timetable)[0]
+
+
+def _ticking(timetable: Any) -> list[Any]:
+    """All of them, where one wraps several."""
     while _attribute(timetable, "timezone") is None:
         several = _attribute(timetable, "timetables")
-        wrapped = several[0] if several else _attribute(timetable, "timetable")
+        if several:
+            return [inner for each in several for inner in _ticking(each)]
+        wrapped = _attribute(timetable, "timetable")
         if wrapped is None:
-            return timetable
+            break
         timetable = wrapped
-    return timetable
+    return [timetable]
 
 
 def _attribute(timetable: Any, name: str) -> Any:

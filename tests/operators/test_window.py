@@ -6,6 +6,7 @@ Intervals come from Airflow's own timetables, as the scheduler makes them.
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
 
@@ -144,6 +145,38 @@ def test_local_days_have_23_24_or_25_hours(
     assert resolve_window(by_interval, None, None, None) == window(start, end)
     by_period = manual(CronTriggerTimetable("0 0 * * *", timezone=PARIS), end)
     assert resolve_window(by_period, None, None, DAY) == window(start, end)
+
+
+@pytest.mark.parametrize(
+    ("cron", "zone", "after"),
+    [
+        ("0 2 * * *", PARIS, utc(2026, 3, 26)),
+        ("30 2 * * *", PARIS, utc(2026, 3, 26)),
+        ("0 3 * * *", PARIS, utc(2026, 3, 26)),
+        ("30 2 * * *", PARIS, utc(2026, 10, 22)),
+        ("0 0 * * *", "Africa/Cairo", utc(2026, 4, 21)),
+        ("@daily", "America/Santiago", utc(2026, 9, 3)),
+        ("0 2 * * *", "Australia/Lord_Howe", utc(2026, 9, 30)),
+    ],
+)
+def test_days_tile_where_the_clock_skips_or_repeats_the_time_of_the_cron(
+    cron: str, zone: str, after: pendulum.DateTime
+) -> None:
+    inner = CronTriggerTimetable(cron, timezone=zone)
+    several = SimpleNamespace(_timetables=[CronTriggerTimetable("0 12 1 1 *", timezone=zone), inner])
+    ends = [scheduled(inner, after)["logical_date"]]
+    while len(ends) < 7:
+        ends.append(scheduled(inner, ends[-1])["logical_date"])
+    for timetable in (inner, several):
+        runs = [{**manual(inner, end), "dag": SimpleNamespace(timetable=timetable)} for end in ends]
+        windows = [resolve_window(run, None, None, DAY) for run in runs]
+        assert windows[1:] == [window(start, end) for start, end in pairwise(ends)]
+
+
+def test_a_run_by_hand_after_a_skipped_hour_has_its_own_days() -> None:
+    run = manual(CRON_STRING, utc(2026, 3, 29, 1))
+    run["dag"] = SimpleNamespace(timetable=CronTriggerTimetable("0 9 * * *", timezone=PARIS))
+    assert resolve_window(run, None, None, DAY) == window(utc(2026, 3, 28, 2), utc(2026, 3, 29, 1))
 
 
 def test_the_zone_of_a_wrapped_timetable_is_that_of_the_one_inside() -> None:
