@@ -136,10 +136,13 @@ def _interval_from(cron: str, zone: Any, moment: pendulum.DateTime) -> DataInter
 
 
 def _timezone(dag: Any) -> pendulum.Timezone | pendulum.FixedTimezone:
-    """The zone that the DAG's timetable counts days in."""
+    """The zone that the DAG's timetable counts days in; a ``timedelta`` steps over all days alike."""
     import pendulum
 
-    zone = _attribute(_inner(dag.timetable), "timezone") or dag.timezone
+    timetable = _inner(dag.timetable)
+    if _attribute(timetable, "delta") is not None:
+        return pendulum.UTC
+    zone = _attribute(timetable, "timezone") or dag.timezone
     if isinstance(zone, str):
         return pendulum.timezone(zone)
     return zone  # type: ignore[no-any-return]

@@ -173,6 +173,22 @@ def test_days_tile_where_the_clock_skips_or_repeats_the_time_of_the_cron(
         assert windows[1:] == [window(start, end) for start, end in pairwise(ends)]
 
 
+@pytest.mark.skipif(not AIRFLOW_3, reason="the Task SDK came with Airflow 3")
+@pytest.mark.parametrize("after", [utc(2026, 3, 26, 11), utc(2026, 10, 23, 11)])
+def test_days_tile_where_a_timedelta_steps_over_a_clock_change(after: pendulum.DateTime) -> None:
+    from airflow.sdk import DAG
+    from airflow.timetables.trigger import DeltaTriggerTimetable
+
+    with DAG("d", schedule=DAY, start_date=pendulum.datetime(2026, 1, 1, 12, tz=PARIS)) as dag:
+        pass
+    ends = [scheduled(DeltaTriggerTimetable(DAY), after)["logical_date"]]
+    while len(ends) < 5:
+        ends.append(scheduled(DeltaTriggerTimetable(DAY), ends[-1])["logical_date"])
+    runs = [{**manual(DeltaTriggerTimetable(DAY), end), "dag": dag} for end in ends]
+    windows = [resolve_window(run, None, None, DAY) for run in runs]
+    assert windows[1:] == [window(start, end) for start, end in pairwise(ends)]
+
+
 def test_a_run_by_hand_after_a_skipped_hour_has_its_own_days() -> None:
     run = manual(CRON_STRING, utc(2026, 3, 29, 1))
     run["dag"] = SimpleNamespace(timetable=CronTriggerTimetable("0 9 * * *", timezone=PARIS))
