@@ -108,17 +108,19 @@ class Tree:
                     self.check_format(layout.partition(self.query, window), name)
             if _is_claimed(window, stored.values()):
                 self._refuse_crossed()
-            for action in self._rivals():
-                if any(slice_.overlaps(window) for slice_ in self.manifests(window, action).values()):
-                    raise Np6ConflictError(
-                        f"the tree holds events of this time pulled for {layout.action_key(action)}",
-                        cure="Pull all actions at once or each by itself, or use two trees.",
-                        where=self.query.where,
-                    )
+            rival = self._rival(window)
+            if rival is not None:
+                raise Np6ConflictError(
+                    f"the tree holds events of this time pulled for {layout.action_key(rival)}",
+                    cure="Pull all actions at once or each by itself, or use two trees.",
+                    where=self.query.where,
+                )
 
     def is_claimed(self, window: Window) -> bool:
-        """Whether a stored slice crosses or contains ``window``, one slice's own, without being it."""
-        return _is_claimed(window, self.manifests(window).values())
+        """Whether a stored slice crosses or contains ``window``, one slice's own, without being it; or may
+        hold the same events, pulled for all actions where this is one of a single action, or the other way
+        round."""
+        return _is_claimed(window, self.manifests(window).values()) or self._rival(window) is not None
 
     def _refuse_crossed(self) -> None:
         """Name the smallest window that would be taken: it covers every slice that it touches."""
@@ -139,6 +141,13 @@ class Tree:
             cure=f"Pull {wanted} or more.",
             where=self.query.where,
         )
+
+    def _rival(self, window: Window) -> str | None:
+        """A partition that may hold the same events of ``window``, which lies in one day."""
+        for action in self._rivals():
+            if any(slice_.overlaps(window) for slice_ in self.manifests(window, action).values()):
+                return action
+        return None
 
     def _rivals(self) -> list[str]:
         """Partitions that may hold the same events: all actions' for one action, each one's for all."""

@@ -7,6 +7,7 @@ import resource
 import threading
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -504,6 +505,33 @@ def test_two_pulls_at_once_never_leave_two_claims_or_a_wrong_proof(
     (slice_,) = manifest.manifests(root, *span)
     manifest.verify(root, slice_)
     assert slice_.events == len(held(sandbox, query_of(sandbox, wanted)))
+
+
+RIVALS = {"000PE4": "*", "*": "000PE4"}
+
+
+@pytest.mark.parametrize("case", [f"{action} {step}" for action in RIVALS for step in ("data", "manifest")])
+def test_all_actions_and_single_ones_at_once_never_both_stay(
+    client: Np6Client, sandbox: Sandbox, s3: str, case: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine, step = case.split()
+    others = RIVALS[mine]
+    root = f"{s3}/rivals/{step}/{len(mine)}"
+    destination = FileDestination(root)
+    query = replace(query_of(sandbox, HOURS), action_id=mine)
+    other = replace(query, action_id=others)
+    monkeypatch.setattr("airflow_provider_np6.destinations.store.ObjectStore", Meddling)
+    monkeypatch.setattr(Meddling, "meddle", staticmethod(lambda: land(client, destination, other)))
+    monkeypatch.setattr(Meddling, "step", step)
+    with pytest.raises(Np6DestinationError, match="at the same time") as withdrawn:
+        land(client, destination, query)
+    assert not withdrawn.value.final
+    span = ("2024-10-04", "2024-10-05")
+    assert manifest.manifests(root, "bounces", mine, *span) == []
+    (stored,) = manifest.manifests(root, "bounces", others, *span)
+    manifest.verify(root, stored)
+    with pytest.raises(Np6ConflictError, match="pulled for action="):
+        land(client, destination, query)
 
 
 def test_pulls_of_one_local_tree_publish_one_after_the_other(
