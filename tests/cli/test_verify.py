@@ -126,6 +126,20 @@ def _add_data(root: Path) -> None:
     (root / PLACE / f"{STEM}.jsonl.gz").write_bytes(b"")
 
 
+def _leave_beside_an_empty_slice(root: Path) -> None:
+    _leave(root, NEXT)
+
+
+def _leave_of_a_new_type(root: Path) -> None:
+    _leave(root, NEW)
+
+
+def _leave(root: Path, file: str) -> None:
+    data = Path(f"{root}{file}")
+    data.parent.mkdir(parents=True, exist_ok=True)
+    data.write_bytes(b"")
+
+
 def _overlap(root: Path) -> None:
     manifest = root / "_manifests" / PLACE / f"{STEM}.json"
     hour = "20241004T010000Z_20241004T020000Z"
@@ -136,6 +150,8 @@ def _overlap(root: Path) -> None:
 
 
 MANIFEST = f"/_manifests/{PLACE}/{STEM}.json"
+NEXT = "/type=bounces/action=000PE4/date=2024-10-05/20241005T000000Z_20241006T000000Z.jsonl"
+NEW = f"/{PLACE.replace('bounces', 'hits')}/{STEM}.jsonl"
 
 
 @pytest.mark.parametrize(
@@ -147,6 +163,8 @@ MANIFEST = f"/_manifests/{PLACE}/{STEM}.json"
         (_move, MANIFEST, "it is of bounces of action 000PEI"),
         (_name_another, MANIFEST, "and not its own"),
         (_add_data, f"/{PLACE}/{STEM}.jsonl.gz", "no manifest vouches for it"),
+        (_leave_beside_an_empty_slice, NEXT, "no manifest vouches for it"),
+        (_leave_of_a_new_type, NEW, "no manifest vouches for it"),
         (_overlap, "bounces of action 000PE4, window [2024-10-04T01:", "overlaps [2024-10-04T00:"),
         (lambda root: (root / PLACE / f"{STEM}.jsonl").unlink(), MANIFEST, "is gone"),
         (lambda root: Path(f"{root}{MANIFEST}").write_bytes(b"{"), MANIFEST, "a manifest cannot be read"),
@@ -163,6 +181,8 @@ MANIFEST = f"/_manifests/{PLACE}/{STEM}.json"
         "moved",
         "misnamed",
         "added",
+        "left beside an empty slice",
+        "left of a new type",
         "overlapping",
         "gone",
         "unreadable",
