@@ -20,6 +20,7 @@ from airflow_provider_np6.privacy.persons import Erased, Person, concerned, may_
 
 if TYPE_CHECKING:
     from airflow_provider_np6.destinations.tree import Tree
+    from airflow_provider_np6.np6.window import Window
     from airflow_provider_np6.privacy.pseudonyms import Pseudonyms
 
 
@@ -34,8 +35,9 @@ class FileErasure:
     """Takes persons out of all that a tree holds, whatever the event type and action.
 
     They are put on the tree's list first, so that no pull brings them back; then each data file that tells
-    of them is written anew without their events, and its manifest after it. What was begun and broke off is
-    ended by doing it again.
+    of them is written anew without their events, and its manifest after it; and what killed pulls and
+    erasures left, data without a manifest and temporaries, is removed whoever it tells of. What was begun and
+    broke off is ended by doing it again.
     """
 
     def __init__(self, tree: Tree, given: Collection[str], pseudonyms: Pseudonyms) -> None:
@@ -43,6 +45,7 @@ class FileErasure:
         self._store = tree.store
         self._given = given
         self._pseudonyms = pseudonyms
+        self._vouched: set[str] = set()
 
     def run(self) -> dict[str, int]:
         """``events`` taken out, and ``files`` written anew or removed."""
@@ -59,7 +62,9 @@ class FileErasure:
                     self._tree.check_format(folder, name)
                 self._again = self._list_persons()
                 counts = [self._erase_slice(folder, name) for folder, name in self._manifests()]
+                self._remove_debris()
                 for folder in self._folders(layout.QUARANTINE):
+                    self._store.remove_abandoned(f"{layout.QUARANTINE}/{folder}")
                     for name in layout.windows_of(self._store.names(f"{layout.QUARANTINE}/{folder}")):
                         self._erase_quarantine(f"{layout.QUARANTINE}/{folder}", name)
         finally:
@@ -100,6 +105,7 @@ class FileErasure:
         manifest = Manifest.decode(self._store.read(f"{layout.MANIFESTS}/{folder}", name))
         if manifest.data is None:
             return 0
+        self._vouched.add(manifest.data)
         data = manifest.data.rsplit("/", 1)[1]
         # A file without its manifest's size is one whose manifest could not be written any more.
         unended = self._again and self._store.size(folder, data) != manifest.bytes
@@ -134,7 +140,26 @@ class FileErasure:
             store.put(slice_.data.path, folder, data)
         store.put(manifest, f"{layout.MANIFESTS}/{folder}", name)
         if slice_.data is None:
+            self._vouched.discard(str(old.data))
             store.remove(folder, data)
+
+    def _remove_debris(self) -> None:
+        for key in (name for name in self._store.names("") if name.startswith("type=")):
+            for folder, names in self._store.names_below(key).items():
+                self._store.remove_abandoned(folder)
+                for name, window in layout.windows_of(names).items():
+                    if not self._is_vouched_for(folder, name, window):
+                        self._store.remove(folder, name)
+
+    def _is_vouched_for(self, folder: str, name: str, window: Window) -> bool:
+        data = f"{folder}/{name}"
+        if data in self._vouched:
+            return True
+        try:  # a pull may have written it since, in a store that cannot lock
+            manifest = self._store.read(f"{layout.MANIFESTS}/{folder}", f"{window.stem}.json")
+        except FileNotFoundError:
+            return False
+        return Manifest.decode(manifest).data == data
 
     def _erase_quarantine(self, folder: str, name: str) -> None:
         """Leave of what may name the persons nothing but its reason, place and sha256."""

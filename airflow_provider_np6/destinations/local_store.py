@@ -42,7 +42,7 @@ class LocalStore:
         path = goal / f".{name}.{secrets.token_hex(4)}.tmp"
         self._made += [path for path in (goal, *goal.parents) if not path.exists()]
         self._locks[path] = self._locked(path)
-        self._remove_abandoned(goal)
+        self.remove_abandoned(folder)
         return path
 
     def _locked(self, path: Path) -> int:
@@ -58,8 +58,8 @@ class LocalStore:
                 os.close(descriptor)
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
 
-    def _remove_abandoned(self, folder: Path) -> None:
-        for path in folder.glob(".*.tmp"):
+    def remove_abandoned(self, folder: str) -> None:
+        for path in (self._root / folder).glob(".*.tmp"):
             if path in self._locks:
                 continue
             try:

@@ -87,6 +87,9 @@ class ObjectStore:
     def temporary(self, folder: str, name: str) -> Path:
         return self._local.temporary("", name)
 
+    def remove_abandoned(self, folder: str) -> None:
+        self._local.remove_abandoned("")
+
     def publication(self) -> AbstractContextManager[None]:
         return nullcontext()
 

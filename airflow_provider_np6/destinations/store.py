@@ -26,6 +26,9 @@ class Store(Protocol):
     def temporary(self, folder: str, name: str) -> Path:
         """A path on a local disk for a file that may become ``folder/name``; its folder exists."""
 
+    def remove_abandoned(self, folder: str) -> None:
+        """Remove temporaries for ``folder`` whose process was killed; those of living ones stay."""
+
     def publication(self) -> AbstractContextManager[None]:
         """While it lasts, no other publication goes on below this root, where the store can see to that:
         local disks can, object stores cannot."""

@@ -16,6 +16,7 @@ from airflow_provider_np6.destinations import FileDestination, SqlDestination, d
 from airflow_provider_np6.destinations.base import Destination
 from airflow_provider_np6.destinations.file_erasure import FileErasure
 from airflow_provider_np6.destinations.formats import FORMATS, events
+from airflow_provider_np6.destinations.local_store import LocalStore
 from airflow_provider_np6.destinations.manifest import Manifest, manifests, verify
 from airflow_provider_np6.destinations.store import store_at
 from airflow_provider_np6.erasure import erase
@@ -359,6 +360,47 @@ def test_an_erasure_that_broke_off_is_ended_by_the_next(
     monkeypatch.setattr(FileErasure, "_publish", published)
     erase(root, PERSON)
     assert in_files(root)() == kept
+
+
+def test_an_erasure_that_broke_off_before_it_removed_a_file_is_ended_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "lake"
+    pull(str(root), "keep", **SPAN)
+    everybody = {value for line in in_files(str(root))() for value in persons_of(line)}
+
+    def power_goes(*_: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(LocalStore, "remove", power_goes)
+        with pytest.raises(Np6DestinationError, match="Input/output error"):
+            erase(str(root), *everybody)
+    assert [*root.glob("type=*/*/*/*")]
+    erase(str(root), *everybody)
+    assert [*root.glob("type=*/*/*/*")] == []
+    assert in_files(str(root))() == []
+
+
+def test_what_killed_pulls_left_names_nobody(tmp_path: Path) -> None:
+    root = tmp_path / "lake"
+    pull_all(FileDestination(str(root), "jsonl"))
+    kept = [line for line in in_files(str(root))() if not about(line, PERSON)]
+    data = next(root.glob("type=bounces/*/*/*"))
+    whole = data.read_bytes()
+    left = [
+        data.with_name("20241004T010000Z_20241004T020000Z.jsonl"),  # before its manifest
+        data.with_suffix(".jsonl.gz"),  # before the manifest of another format
+        data.with_name(f".{data.name}.0123abcd.tmp"),
+        root / "_quarantine" / data.parent.relative_to(root) / ".x.bad.0123abcd.tmp",
+        root / "type=hits" / data.relative_to(root / "type=bounces"),  # the first pull of its type
+    ]
+    for path in left:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(whole)
+    erase(str(root), PERSON)
+    assert [path for path in left if path.exists()] == []
+    assert in_files(str(root))() == kept
 
 
 def test_an_object_store_likewise(s3: str) -> None:
