@@ -108,7 +108,7 @@ class _Cutter:
         scan = Scan()
         scan.run(self._held)
         if scan.closed_at is not None and not self._held[scan.closed_at :].strip(SPACE):
-            yield self._checked(RawBatch(scan.elements(self._held, scan.closed_at), None))
+            yield self._checked(_told_apart(scan.elements(self._held, scan.closed_at)))
             return
         batch = self.cut()
         if batch is not None:
@@ -170,7 +170,7 @@ class _Cutter:
         try:
             batch = RawBatch(_decode(array), array)
         except (msgspec.DecodeError, RecursionError):
-            batch = RawBatch(scan.elements(self._held, end), None)
+            batch = _told_apart(scan.elements(self._held, end))
         return self._taken(batch, begin)
 
     def _array(self, end: int) -> bytes:
@@ -193,3 +193,27 @@ class _Cutter:
             f"one event is larger than {self._max_event_bytes} bytes",
             cure="If such events are right, raise the connection's extra max_event_bytes.",
         )
+
+
+def _told_apart(items: Sequence[bytes]) -> RawBatch:
+    """Elements of which some are not valid JSON.
+
+    Such a one must not hold others: where a quote in a text is not escaped, all up to the next such quote
+    looks like one element, thousands of events that would pass for a single invalid one.
+
+    :raises Np6TruncatedError: if it may.
+    """
+    for item in items:
+        opening = _OPENING.match(b"[" + item)
+        begin = re.escape(opening[1]) if opening else rb"\{"
+        if re.search(_BETWEEN + begin, item) and not _is_json(item):
+            raise Np6TruncatedError("the answer's events cannot be told apart any more from some event on")
+    return RawBatch(items, None)
+
+
+def _is_json(item: bytes) -> bool:
+    try:
+        _decode(b"[" + item + b"]")
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return True

@@ -15,6 +15,7 @@ from airflow_provider_np6.np6.settings import Np6Settings
 from airflow_provider_np6.np6.verification import Events, Invalid
 from airflow_provider_np6.np6.window import DAY, Window
 from airflow_provider_np6.sandbox import Fault, Sandbox, World, faults
+from airflow_provider_np6.sandbox.world import Stored
 
 pytestmark = pytest.mark.core
 
@@ -294,6 +295,26 @@ def test_more_than_a_thousand_invalid_events_fail_the_pull_at_once(
     sandbox.plan.add(Fault(body=bad))
     with pytest.raises(errors.Np6AnswerError, match="more than 1000 events are invalid"):
         pull(client, query_of(sandbox), Taken(), quarantine=True)
+
+
+def test_events_between_two_broken_ones_never_pass_for_one_invalid_event(
+    client: Np6Client, sandbox: Sandbox
+) -> None:
+    """A quote in a text is not escaped: up to the next such quote, all looks like one element."""
+    sandbox.world = World(events_per_day=2_400)
+    query = query_of(sandbox)
+
+    ids = [json.loads(line)["id"] for line in held(sandbox, query)[100:300:100]]
+
+    def unescaped(events: list[Stored]) -> list[Stored]:
+        return [
+            replace(event, json=event.json.replace(b'"kind":"', b'"kind":"a"')) if event.id in ids else event
+            for event in events
+        ]
+
+    sandbox.plan.add(Fault(change=unescaped), times=1_000)
+    with pytest.raises(errors.Np6TruncatedError):
+        pull(client, query, Taken(), quarantine=True)
 
 
 def test_an_invalid_event_that_comes_again_at_a_seam_is_set_aside_once(

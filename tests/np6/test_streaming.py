@@ -153,6 +153,16 @@ def test_an_element_that_is_no_json_costs_no_other(
     assert all_of(pieces(text, cuts)) == elements
 
 
+@pytest.mark.parametrize("between", [0, 1, 10_000])
+@pytest.mark.parametrize("space", [b"", b" \n"])
+def test_an_element_that_may_hold_others_is_none(between: int, space: bytes) -> None:
+    good, bad = b'{"id":"x","text":"a, {b}"}', b'{"id":"y","text":"a"b"}'
+    answer = [good, bad, *[good] * between, bad, good]
+    text = b"[" + (space + b"," + space).join(answer) + b"]"
+    with pytest.raises(Np6TruncatedError, match="cannot be told apart"):
+        all_of(text[at : at + 65_536] for at in range(0, len(text), 65_536))
+
+
 @settings(max_examples=200, deadline=None)
 @given(answers(), st.lists(st.integers(0, 10_000), max_size=40), st.integers(1, 10_000))
 def test_whole_elements_are_handed_on_before_a_break(
