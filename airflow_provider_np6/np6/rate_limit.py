@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 EPOCH_SECONDS = 1e9
@@ -86,6 +87,8 @@ def _number(text: str | None) -> float | None:
 
 def _date(text: str) -> float | None:
     try:
-        return parsedate_to_datetime(text).timestamp()
+        date = parsedate_to_datetime(text)
     except (TypeError, ValueError):
         return None
+    # HTTP's dates are in UTC, also in the old form of C's asctime, which names no zone.
+    return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import time
 from datetime import UTC, datetime, timedelta
 from email.utils import formatdate
 
@@ -100,6 +101,28 @@ def test_the_servers_date_may_be_missing_or_unreadable() -> None:
     assert server_date({"Date": formatdate(NOW)}) == NOW * 1_000
     assert server_date({}) is None
     assert server_date({"Date": "soon"}) is None
+
+
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Asia/Tokyo"])
+@pytest.mark.parametrize(
+    "date",
+    [
+        "Sun, 06 Nov 1994 08:49:37 GMT",
+        "Sunday, 06-Nov-94 08:49:37 GMT",
+        "Sun Nov  6 08:49:37 1994",
+        "Sun, 06 Nov 1994 08:49:37 -0000",
+    ],
+)
+def test_each_form_of_a_date_in_http_is_utc_whatever_the_workers_zone(
+    date: str, zone: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    try:
+        with monkeypatch.context() as patched:
+            patched.setenv("TZ", zone)
+            time.tzset()
+            assert server_date({"Date": date}) == 784_111_777_000
+    finally:
+        time.tzset()
 
 
 def test_without_any_header_the_wait_grows_at_random(
