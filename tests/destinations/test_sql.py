@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import json
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
 import pytest
 
 from airflow_provider_np6.destinations import SqlDestination
 from airflow_provider_np6.destinations.columns import COLUMNS
+from airflow_provider_np6.destinations.recorded import Recorded
 from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.errors import (
     Np6ConflictError,
@@ -420,6 +421,35 @@ def test_pulls_at_once_are_exact(sandbox: Sandbox, sql: SqlDestination, settings
             list(pool.map(lambda query: land(Np6Client(settings), sql, query), queries))
         assert payloads() == in_order(held(sandbox, whole))
     assert sum(events for _, events in windows()) == len(payloads())
+
+
+def test_a_pull_that_comes_while_another_replaces_waits_its_turn(
+    client: Np6Client,
+    sandbox: Sandbox,
+    sql: SqlDestination,
+    settings: Np6Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Without events, for then no row is in the way of another."""
+    sandbox.plan.add(Fault(body=b"[]"), times=3)
+    land(client, sql, query_of(sandbox, Window(MIDNIGHT, MIDNIGHT + HOUR)))  # or both would make the tables
+    inside = query_of(sandbox, Window(MIDNIGHT + HOUR, MIDNIGHT + 2 * HOUR))
+    is_superseded = Recorded.is_superseded
+    others: list[Future[Any]] = []
+
+    def meddled(self: Recorded, window: Window, pulled_at: int) -> bool:
+        found = is_superseded(self, window, pulled_at)
+        if not others:
+            others.append(pool.submit(lambda: land(Np6Client(settings), sql, inside)))
+            wait(others, timeout=1)
+        return found
+
+    monkeypatch.setattr(Recorded, "is_superseded", meddled)
+    with ThreadPoolExecutor(1) as pool:
+        land(client, sql, query_of(sandbox))
+    assert "superseded" not in others[0].result()
+    assert [events for _, events in windows()] == [0, 0, 0]
+    assert [check.problem for check in sql.verification().checks if check.problem] == []
 
 
 def test_a_database_that_is_away_is_left_to_airflows_retries(

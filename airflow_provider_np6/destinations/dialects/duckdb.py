@@ -1,10 +1,15 @@
-"""DuckDB, by any provider whose hook is a common-sql hook: one process at a time, loads from a file."""
+"""DuckDB, by any provider whose hook is a common-sql hook: one process at a time, loads from a file.
+
+Among threads of that process a transaction sees what was there when it began, and conflicts with another
+only where both change one row: two pulls would not see each other's windows. So they take turns.
+"""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from shutil import copyfileobj
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
@@ -14,6 +19,7 @@ if TYPE_CHECKING:
     from airflow_provider_np6.destinations.columns import Kind
     from airflow_provider_np6.destinations.tables import Table
 
+_turn = threading.Lock()
 _FINAL = {"CatalogException", "BinderException", "PermissionException", "ParserException"}
 
 
@@ -38,11 +44,21 @@ class Duckdb(BulkDialect):
     def text(self, value: Any) -> Any:
         return None if isinstance(value, str) and "\0" in value else value
 
-    def cursor(self, connection: Any) -> AbstractContextManager[Any]:
-        # connection.cursor() would be another connection, with transactions of its own.
-        return nullcontext(connection)
+    def __init__(self) -> None:
+        self._has_turn = False
+
+    @contextmanager
+    def cursor(self, connection: Any) -> Iterator[Any]:
+        try:
+            # connection.cursor() would be another connection, with transactions of its own.
+            yield connection
+        finally:
+            if self._has_turn:
+                self._has_turn = False
+                _turn.release()
 
     def begin(self, cursor: Any, table: Table) -> None:
+        self._has_turn = _turn.acquire()
         cursor.execute("BEGIN TRANSACTION")
 
     def failure(self, error: Exception) -> Failure:
