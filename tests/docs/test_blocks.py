@@ -23,7 +23,7 @@ import airflow_provider_np6.destinations as destinations_package
 from airflow_provider_np6.destinations import SqlDestination
 from airflow_provider_np6.np6.window import iso
 from airflow_provider_np6.sandbox import Sandbox
-from tests.airflow_runs import AIRFLOW_3, DAGS_FOLDER
+from tests.airflow_runs import AIRFLOW_3, AIRFLOW_3_2, DAGS_FOLDER
 from tests.destinations.landing import MIDNIGHT
 from tests.docs.conftest import Place
 from tests.docs.pages import PAGES, ROOT, Block, Page
@@ -93,7 +93,7 @@ def test_what_belongs_into_a_dag_file_is_a_dag(block: Block) -> None:
 
 def dag_bag(path: Path) -> Any:
     """A file as Airflow reads it."""
-    module = "airflow.dag_processing.dagbag" if AIRFLOW_3 else "airflow.models.dagbag"
+    module = "airflow.dag_processing.dagbag" if AIRFLOW_3_2 else "airflow.models.dagbag"
     return resolve_name(f"{module}.DagBag")(dag_folder=str(path))
 
 
