@@ -22,6 +22,14 @@ if TYPE_CHECKING:
 _turn = threading.Lock()
 _FINAL = {"CatalogException", "BinderException", "PermissionException", "ParserException"}
 
+# What an error of each class says where the file is held: by another process, or by a connection of this one
+# that another thread opens or closes just then. DuckDB 1 has no class of its own for the latter.
+_BUSY = {
+    "BinderException": "Unique file handle conflict",
+    "IOException": "lock",
+    "ResourceInUseException": "",
+}
+
 
 class Duckdb(BulkDialect):
     types: ClassVar[Mapping[Kind, str]] = {
@@ -67,7 +75,7 @@ class Duckdb(BulkDialect):
             return Failure.MOVED
         if name == "TransactionException":
             return Failure.PASSING
-        if name == "ResourceInUseException" or (name == "IOException" and "lock" in str(error)):
+        if name in _BUSY and _BUSY[name] in str(error):
             return Failure.BUSY
         return Failure.FINAL if name in _FINAL else Failure.UNKNOWN
 
