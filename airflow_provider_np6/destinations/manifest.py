@@ -28,6 +28,8 @@ from airflow_provider_np6.np6.window import Window
 VERSION = 1
 
 _BLOCK = 1024 * 1024
+_LOOKS = 10
+"""Times that a day is looked at whose slices are just replaced."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,9 +118,8 @@ def coverage(
 
 def held(store: Store, query: EventQuery) -> Iterator[Held]:
     """The slices of a query's dataset and action that its window touches and whose data is there."""
-    for found in _found(store, query):
-        if found.data is None or _is_there(store, found.data):
-            yield Held(found.window, found.events, found.invalid)
+    for found in _found(store, query, with_data=True):
+        yield Held(found.window, found.events, found.invalid)
 
 
 def manifests(
@@ -194,19 +195,45 @@ def _differs(manifest: Manifest, what: str) -> Np6DestinationError:
     return Np6DestinationError(f"the data file {manifest.data} {what}", cure="Pull its window again.")
 
 
-def _found(store: Store, query: EventQuery) -> Iterator[Manifest]:
+def _found(store: Store, query: EventQuery, *, with_data: bool = False) -> Iterator[Manifest]:
+    """The manifests of slices that a query's window touches, in order of time.
+
+    :param with_data: whether to leave out those whose data is gone.
+    :raises Np6DestinationError: if pulls replace a day's slices time and again meanwhile.
+    """
     for day in query.window.days():
-        folder = f"{layout.MANIFESTS}/{layout.partition(query, day)}"
-        names = (name for name in store.names(folder) if name.endswith(".json"))
-        stored = layout.windows_of(names)
-        for name, window in sorted(stored.items(), key=lambda found: found[1]):
-            if not window.overlaps(query.window) or is_replaced(window, stored.values()):
-                continue
-            try:
-                data = store.read(folder, name)
-            except FileNotFoundError:
-                continue  # a pull has just replaced it
-            yield decoded(store, (folder, name), data)
+        looks = (_stored_now(store, query, day, with_data=with_data) for _ in range(_LOOKS))
+        found = next((manifests for manifests in looks if manifests is not None), None)
+        if found is None:
+            raise Np6DestinationError(
+                f"the slices of {day.date} change while they are looked at",
+                cure="Ask again once fewer pulls of that day are under way.",
+                where=query.where,
+            )
+        yield from found
+
+
+def _stored_now(store: Store, query: EventQuery, day: Window, *, with_data: bool) -> list[Manifest] | None:
+    """Those of one day; None if a pull has replaced slices meanwhile: what came instead was not looked at."""
+    folder = f"{layout.MANIFESTS}/{layout.partition(query, day)}"
+    stored = _windows(store, folder)
+    found = []
+    for name, window in sorted(stored.items(), key=lambda found: found[1]):
+        if not window.overlaps(query.window) or is_replaced(window, stored.values()):
+            continue
+        try:
+            data = store.read(folder, name)
+        except FileNotFoundError:
+            return None
+        found.append(decoded(store, (folder, name), data))
+    if not with_data:
+        return found
+    there = [manifest for manifest in found if manifest.data is None or _is_there(store, manifest.data)]
+    return there if there == found or _windows(store, folder) == stored else None
+
+
+def _windows(store: Store, folder: str) -> dict[str, Window]:
+    return layout.windows_of(name for name in store.names(folder) if name.endswith(".json"))
 
 
 def decoded(store: Store, file: tuple[str, str], data: builtins.bytes) -> Manifest:

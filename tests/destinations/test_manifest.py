@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Callable
 from dataclasses import fields
 from importlib.resources import files
 from pathlib import Path
+from typing import TypeVar
 
 import duckdb
 import jsonschema
@@ -15,6 +18,7 @@ import pytest
 
 from airflow_provider_np6.destinations import FileDestination
 from airflow_provider_np6.destinations.formats import FORMATS
+from airflow_provider_np6.destinations.local_store import LocalStore
 from airflow_provider_np6.destinations.manifest import (
     Manifest,
     actions,
@@ -27,12 +31,13 @@ from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.errors import Np6ConflictError, Np6DestinationError, Np6InputError
 from airflow_provider_np6.np6.window import DAY, Window
 from airflow_provider_np6.sandbox import Fault, Sandbox, World, faults
-from tests.destinations.landing import HOUR, MIDNIGHT, held, land, query_of
+from tests.destinations.landing import HOUR, MIDNIGHT, TODAY, held, land, query_of
 
 pytestmark = pytest.mark.core
 
 SCHEMA = json.loads(files("airflow_provider_np6.destinations").joinpath("manifest.schema.json").read_text())
 MONTH = ("bounces", "000PE4", "2024-10-01", "2024-11-01")
+Found = TypeVar("Found")
 FIRST = MIDNIGHT - 3 * DAY  # 2024-10-01
 
 
@@ -193,3 +198,42 @@ def test_a_tree_tells_its_actions(client: Np6Client, sandbox: Sandbox, tmp_path:
     land(client, FileDestination(str(tmp_path)), query_of(sandbox, event_type="responses/stop", action="*"))
     assert actions(str(tmp_path), "bounces") == ["000PE4", "000PEB"]
     assert actions(str(tmp_path), "responses/stop") == ["*"]
+
+
+@pytest.mark.parametrize(
+    "case", [f"{step} {after}" for step in ("read _manifests/", "names type=") for after in (0, 1, 23)]
+)
+def test_a_reader_misses_nothing_while_a_pull_replaces_what_it_reads(
+    client: Np6Client, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str
+) -> None:
+    """Between two steps of the reader, the slices of hours become one of a day."""
+    destination, span = FileDestination(str(tmp_path)), ("bounces", "000PE4", "2024-10-04", "2024-10-05")
+    name, folders, after = case.split()
+    whole = getattr(LocalStore, name)
+    left: list[int] = []
+
+    def meddled(self: LocalStore, folder: str, *names: str) -> object:
+        if left and folder.startswith(folders):
+            left[0] -= 1
+            if left[0] < 0:
+                left.clear()
+                land(client, destination, query_of(sandbox))
+        return whole(self, folder, *names)
+
+    def while_replaced(find: Callable[..., Found]) -> Found:
+        shutil.rmtree(tmp_path)
+        for hour in range(24):
+            begin = MIDNIGHT + hour * HOUR
+            land(client, destination, query_of(sandbox, Window(begin, begin + HOUR)))
+        left[:] = [int(after)]
+        found = find(str(tmp_path), *span)
+        left.clear()
+        return found
+
+    monkeypatch.setattr(LocalStore, name, meddled)
+    found = while_replaced(coverage)
+    assert (found.missing, found.overlaps, found.events) == ([], [], len(held(sandbox, query_of(sandbox))))
+    stored = while_replaced(manifests)
+    assert (stored[0].window.start, stored[-1].window.end) == (TODAY.start, TODAY.end)
+    assert sum(manifest.events for manifest in stored) == found.events
+    assert len(while_replaced(data_files)) == len([manifest for manifest in stored if manifest.data])
