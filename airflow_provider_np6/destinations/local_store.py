@@ -120,8 +120,8 @@ class LocalStore:
     def remove(self, folder: str, name: str) -> None:
         (self._root / folder / name).unlink(missing_ok=True)
 
-    def unfinished(self, folder: str) -> dict[str, Callable[[], object]]:
-        return {}
+    def unfinished(self, folder: str) -> list[tuple[str, Callable[[], object]]]:
+        return []
 
     def path(self, folder: str, name: str = "") -> str:
         return str(self._root / folder / name)

@@ -131,20 +131,21 @@ class ObjectStore:
         except FileNotFoundError:
             return
 
-    def unfinished(self, folder: str) -> dict[str, Callable[[], object]]:
+    def unfinished(self, folder: str) -> list[tuple[str, Callable[[], object]]]:
         if not hasattr(self._fs, "abort_mpu"):
-            return {}  # not S3: others forget such uploads by themselves
+            return []  # not S3: others forget such uploads by themselves
         bucket, prefix = self._key(folder).split("/", 1)
         try:
             listed = self._fs.call_s3("list_multipart_uploads", Bucket=bucket, Prefix=f"{prefix}/")
         except PermissionError:
-            return {}
-        return {
-            upload["Key"].rsplit("/", 1)[-1]: partial(
-                self._fs.abort_mpu, bucket, upload["Key"], upload["UploadId"]
+            return []
+        return [
+            (
+                upload["Key"].rsplit("/", 1)[-1],
+                partial(self._fs.abort_mpu, bucket, upload["Key"], upload["UploadId"]),
             )
             for upload in listed.get("Uploads", [])
-        }
+        ]
 
     def path(self, folder: str, name: str = "") -> str:
         return "/".join(part for part in (str(self._root).rstrip("/"), folder, name) if part)

@@ -51,8 +51,9 @@ class Store(Protocol):
     def remove(self, folder: str, name: str) -> None:
         """Remove ``folder/name``; it may be gone already."""
 
-    def unfinished(self, folder: str) -> dict[str, Callable[[], object]]:
-        """Uploads to ``folder`` that were begun and never ended, by name, each with what gives it up."""
+    def unfinished(self, folder: str) -> list[tuple[str, Callable[[], object]]]:
+        """Uploads to ``folder`` that were begun and never ended, each by name, which several may share, with
+        what gives it up."""
 
     def path(self, folder: str, name: str = "") -> str:
         """How a user writes the path of ``folder/name``."""

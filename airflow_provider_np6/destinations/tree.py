@@ -173,7 +173,7 @@ class Tree:
         that never ended.
         """
         folder = layout.partition(self.query, window)
-        for name, give_up in self.store.unfinished(folder).items():
+        for name, give_up in self.store.unfinished(folder):
             if any(window.contains(begun) for begun in layout.windows_of([name]).values()):
                 give_up()
         for name, stored in self.manifests(window).items():

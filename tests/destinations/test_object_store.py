@@ -150,6 +150,19 @@ def test_a_large_upload_that_fails_is_given_up(
     assert slices(f"large-{fault}", "s3://aws_storm@lake") == {MORNING: 24}
 
 
+def test_all_uploads_that_killed_workers_began_are_given_up(
+    client: Np6Client, sandbox: Sandbox, s3: str, bucket: Any
+) -> None:
+    destination, query = FileDestination(f"{s3}/begun", "jsonl"), query_of(sandbox)
+    land(client, destination, query)
+    (key,) = (key for key in keys(bucket, "begun") if key.startswith("type="))
+    for _ in range(3):
+        bucket.Object(f"begun/{key}").initiate_multipart_upload()
+    assert len(uploads(bucket, "begun")) == 3
+    land(client, destination, query)
+    assert uploads(bucket, "begun") == []
+
+
 @pytest.mark.timeout(1_800)
 def test_killed_workers_leave_the_old_slice_or_the_new(
     client: Np6Client, sandbox: Sandbox, s3: str, bucket: Any
