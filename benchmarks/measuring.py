@@ -65,6 +65,7 @@ def asked_of(python: str, module: str, *arguments: str) -> Any:
     """
     command = [python, "-W", "ignore", "-m", module, *arguments]
     environment = {**os.environ, "NO_PROXY": "127.0.0.1"}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # what is installed is compiled
     try:
         done = subprocess.run(
             command,
