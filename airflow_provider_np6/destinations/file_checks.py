@@ -23,7 +23,7 @@ def verification(store: Store) -> Verification:
     :raises Np6InputError: if there are no manifests.
     """
     # Data first: what has no manifest yet when it is listed may have one afterwards.
-    filled = [name for name in store.names("") if name.startswith("type=")]
+    filled = layout.type_keys_in(store.names(""))
     keys = sorted({*type_keys(store), *filled})  # a first pull may have been killed before its manifest
     data = {
         (folder, name)

@@ -144,7 +144,7 @@ class FileErasure:
             store.remove(folder, data)
 
     def _remove_debris(self) -> None:
-        for key in (name for name in self._store.names("") if name.startswith("type=")):
+        for key in layout.type_keys_in(self._store.names("")):
             for folder, names in self._store.names_below(key).items():
                 self._store.remove_abandoned(folder)
                 for name, window in layout.windows_of(names).items():

@@ -59,3 +59,8 @@ def windows_of(names: Iterable[str]) -> dict[str, Window]:
     """The names that are named after a window, with it; hidden and foreign files are left out."""
     named = ((name, _window(name)) for name in names)
     return {name: window for name, window in named if window is not None}
+
+
+def type_keys_in(names: Iterable[str]) -> list[str]:
+    """Those of ``names`` that are partitions of event types, in order."""
+    return sorted(name for name in names if name.startswith("type="))

@@ -37,7 +37,7 @@ def type_keys(store: Store) -> list[str]:
 
     :raises Np6InputError: if there are none.
     """
-    keys = sorted(name for name in store.names(layout.MANIFESTS) if name.startswith("type="))
+    keys = layout.type_keys_in(store.names(layout.MANIFESTS))
     if not keys:
         raise Np6InputError(
             f"there are no manifests below {store.path('')}",
