@@ -452,6 +452,13 @@ class Meddling(ObjectStore):
         super().put(temporary, folder, name)
 
 
+def meddle(monkeypatch: pytest.MonkeyPatch, step: str, act: Callable[[], object]) -> None:
+    """Do something just before the next pull into an object store puts its data or manifest."""
+    monkeypatch.setattr("airflow_provider_np6.destinations.store.ObjectStore", Meddling)
+    monkeypatch.setattr(Meddling, "meddle", staticmethod(act))
+    monkeypatch.setattr(Meddling, "step", step)
+
+
 HOURS = Window(MIDNIGHT + 6 * HOUR, MIDNIGHT + 9 * HOUR)
 CROSSING = Window(MIDNIGHT + 8 * HOUR, MIDNIGHT + 12 * HOUR)
 
@@ -473,9 +480,7 @@ def test_two_pulls_at_once_never_leave_two_claims_or_a_wrong_proof(
         sandbox.plan.add(Fault(change=faults.capped(3)))
         land(client, destination, query_of(sandbox, other))
 
-    monkeypatch.setattr("airflow_provider_np6.destinations.store.ObjectStore", Meddling)
-    monkeypatch.setattr(Meddling, "meddle", staticmethod(pull_other))
-    monkeypatch.setattr(Meddling, "step", step)
+    meddle(monkeypatch, step, pull_other)
     withdrawn: Np6DestinationError | None = None
     try:
         land(client, destination, query_of(sandbox, HOURS))
@@ -520,9 +525,7 @@ def test_all_actions_and_single_ones_at_once_never_both_stay(
     destination = FileDestination(root)
     query = replace(query_of(sandbox, HOURS), action_id=mine)
     other = replace(query, action_id=others)
-    monkeypatch.setattr("airflow_provider_np6.destinations.store.ObjectStore", Meddling)
-    monkeypatch.setattr(Meddling, "meddle", staticmethod(lambda: land(client, destination, other)))
-    monkeypatch.setattr(Meddling, "step", step)
+    meddle(monkeypatch, step, lambda: land(client, destination, other))
     with pytest.raises(Np6DestinationError, match="at the same time") as withdrawn:
         land(client, destination, query)
     assert not withdrawn.value.final
