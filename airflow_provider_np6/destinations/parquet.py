@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from airflow_provider_np6.np6.query import EventQuery
     from airflow_provider_np6.np6.verification import Events
 
-ROWS = 32_768
+ROWS = 16_384
 """Rows of a row group at most."""
 
 BYTES = 64 * 1024 * 1024
@@ -31,6 +31,8 @@ _TYPES = {"moment": pa.timestamp("ms", tz="UTC")}
 _UNIQUE = {"event_id", "occurred_at", "message_id", "recipient", "target_id", "payload"}
 
 _REPEATED = [column.name for column in _COLUMNS if column.name not in _UNIQUE]
+# Of payloads, the least and the greatest would be two whole events, in the footer for each row group.
+_COMPARED = [column.name for column in _COLUMNS if column.kind != "payload"]
 
 SCHEMA = pa.schema([(column.name, _TYPES.get(column.kind, pa.string())) for column in _COLUMNS])
 """Every file has it, whatever its events hold."""
@@ -85,7 +87,7 @@ class ParquetFile(SliceFile):
         if self._writer is None:
             self._stream = buffered(self._file)
             self._writer = pq.ParquetWriter(
-                self._stream, SCHEMA, compression="zstd", use_dictionary=_REPEATED
+                self._stream, SCHEMA, compression="zstd", use_dictionary=_REPEATED, write_statistics=_COMPARED
             )
         self._writer.write_table(table, table.num_rows)
         pa.default_memory_pool().release_unused()  # or it holds what several row groups took

@@ -168,6 +168,15 @@ def test_row_groups_end_by_rows_or_by_bytes(
     assert found == groups
 
 
+def test_a_row_group_tells_the_bounds_of_its_columns_and_no_whole_event(
+    tmp_path: Path, sandbox: Sandbox
+) -> None:
+    written(tmp_path / "a.parquet", "parquet", [held(sandbox, QUERY)])
+    group = pq.ParquetFile(tmp_path / "a.parquet").metadata.row_group(0)
+    columns = [group.column(n) for n in range(group.num_columns)]
+    assert [column.path_in_schema for column in columns if column.statistics is None] == ["payload"]
+
+
 def test_the_schema_is_the_same_whatever_the_events_hold(
     client: Np6Client, sandbox: Sandbox, tmp_path: Path
 ) -> None:
