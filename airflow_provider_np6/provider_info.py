@@ -87,7 +87,9 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "sensors": [{"integration-name": "NP6", "python-modules": ["airflow_provider_np6.sensors.events"]}],
-        "triggers": [{"integration-name": "NP6", "python-modules": ["airflow_provider_np6.triggers.moment"]}],
+        "triggers": [
+            {"integration-name": "NP6", "python-modules": ["airflow_provider_np6.triggers.wait_until"]}
+        ],
         "asset-uris": ASSET_URIS,
         "dataset-uris": ASSET_URIS,  # their name on Airflow 2
         "connection-types": [

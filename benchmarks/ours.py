@@ -23,7 +23,7 @@ def query() -> Any:
 
 def client_of(place: Place) -> Any:
     from airflow_provider_np6.np6.client import Np6Client
-    from airflow_provider_np6.np6.settings import Np6Settings
+    from airflow_provider_np6.np6.config import Np6Settings
 
     return Np6Client(
         Np6Settings(base_url=place.url, api_key="key", account="bench", pseudonym_key="bench" * 8)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from benchmarks.ours import client_of, query
 
 if TYPE_CHECKING:
-    from airflow_provider_np6.np6.verification import Events, Invalid
+    from airflow_provider_np6.np6.verify import Events, Invalid
     from benchmarks.measuring import Contender, Place
 
 

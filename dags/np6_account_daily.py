@@ -18,7 +18,7 @@ import pendulum
 from airflow.providers.common.compat.sdk import DAG, Param
 from airflow.timetables.interval import CronDataIntervalTimetable
 
-from airflow_provider_np6.np6.catalogue import EventType
+from airflow_provider_np6.np6.event_types import EventType
 from airflow_provider_np6.operators.events import Np6EventsOperator
 
 # Not all of them are documented for all actions, see docs/event-types.md: take out what your account lacks.

@@ -11,7 +11,7 @@ import pendulum
 from airflow.providers.common.compat.sdk import DAG, Param, task
 
 from airflow_provider_np6.destinations import SqlDestination
-from airflow_provider_np6.np6.catalogue import EventType
+from airflow_provider_np6.np6.event_types import EventType
 from airflow_provider_np6.operators.events import Np6EventsOperator
 
 TYPES = [str(event_type) for event_type in EventType]

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from airflow_provider_np6.np6.catalogue import CATALOGUE, COMMON, CatalogueRow
+from airflow_provider_np6.np6.event_types import CATALOGUE, COMMON, CatalogueRow
 
 PAGE = Path(__file__).with_name("event-types.md")
 

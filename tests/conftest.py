@@ -43,7 +43,7 @@ os.environ.update(
 
 from airflow_provider_np6.destinations import SqlDestination  # noqa: E402
 from airflow_provider_np6.np6.client import Np6Client  # noqa: E402
-from airflow_provider_np6.np6.settings import Np6Settings  # noqa: E402
+from airflow_provider_np6.np6.config import Np6Settings  # noqa: E402
 from airflow_provider_np6.sandbox import Sandbox, World  # noqa: E402
 from tests.airflow_runs import migrate  # noqa: E402
 from tests.mariadb import Mariadb, missing  # noqa: E402
@@ -119,7 +119,7 @@ def client(settings: Np6Settings) -> Iterator[Np6Client]:
 @pytest.fixture(autouse=True)
 def _quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tests do not wait for backoff."""
-    monkeypatch.setattr("airflow_provider_np6.np6.retrying.FIRST_WAIT", 0.001)
+    monkeypatch.setattr("airflow_provider_np6.np6.retry.FIRST_WAIT", 0.001)
 
 
 @pytest.fixture

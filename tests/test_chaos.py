@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 from airflow_provider_np6.destinations import FileDestination, SqlDestination
 from airflow_provider_np6.destinations.base import Destination
 from airflow_provider_np6.np6.client import Np6Client
+from airflow_provider_np6.np6.config import Np6Settings
 from airflow_provider_np6.np6.errors import Np6Error
 from airflow_provider_np6.np6.query import EventQuery
-from airflow_provider_np6.np6.settings import Np6Settings
 from airflow_provider_np6.np6.window import Window
 from airflow_provider_np6.sandbox import Fault, Sandbox, World, faults
 from tests.conftest import KEY

@@ -15,7 +15,7 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 from cryptography.fernet import Fernet
 
-from airflow_provider_np6.np6.settings import Np6Settings
+from airflow_provider_np6.np6.config import Np6Settings
 from cluster.settings import Settings, shared
 
 Config = Callable[..., subprocess.CompletedProcess[str]]

@@ -19,7 +19,7 @@ from airflow_provider_np6.destinations import SqlDestination, destination_of
 from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.pull import pull
 from airflow_provider_np6.np6.query import EventQuery
-from airflow_provider_np6.np6.settings import Np6Settings
+from airflow_provider_np6.np6.config import Np6Settings
 from airflow_provider_np6.np6.window import DAY, Window
 
 url, place = sys.argv[1:]

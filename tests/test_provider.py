@@ -14,7 +14,7 @@ import pytest
 
 import airflow_provider_np6
 from airflow_provider_np6.hooks.np6 import Np6Hook
-from airflow_provider_np6.np6.settings import _EXTRAS
+from airflow_provider_np6.np6.config import _EXTRAS
 from airflow_provider_np6.provider_info import CONN_FIELDS, get_provider_info
 from airflow_provider_np6.sandbox import Sandbox
 from tests.airflow_runs import AIRFLOW_3_2

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_np6.np6.settings import _EXTRAS
+from airflow_provider_np6.np6.config import _EXTRAS
 from airflow_provider_np6.sandbox import Sandbox
 from tests.airflow_runs import AIRFLOW_3, DAGS_FOLDER, load, run_dag
 from tests.docs.pages import ROOT, Page

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
 
-from airflow_provider_np6.reports import summed
+from airflow_provider_np6.fan_out import summed
 
 pytestmark = pytest.mark.core
 

@@ -6,7 +6,7 @@ import hashlib
 
 from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.pull import pull
-from airflow_provider_np6.np6.verification import Events, Invalid
+from airflow_provider_np6.np6.verify import Events, Invalid
 from airflow_provider_np6.sandbox import Fault, Sandbox, World
 from tests.destinations.landing import query_of
 

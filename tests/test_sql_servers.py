@@ -123,7 +123,7 @@ from airflow_provider_np6.destinations import SqlDestination
 from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.pull import pull
 from airflow_provider_np6.np6.query import EventQuery
-from airflow_provider_np6.np6.settings import Np6Settings
+from airflow_provider_np6.np6.config import Np6Settings
 from airflow_provider_np6.np6.window import Window
 
 url, start, end = sys.argv[1:]

@@ -14,8 +14,8 @@ from airflow_provider_np6.cli.options import as_json
 from airflow_provider_np6.cli.printing import console, print_json, table, tracked
 from airflow_provider_np6.cli.readable import Readable, readable_types
 from airflow_provider_np6.cli.running import DIFFERS, HOLDS, Command, beside_airflow
-from airflow_provider_np6.np6.catalogue import CATALOGUE
 from airflow_provider_np6.np6.errors import Np6InputError
+from airflow_provider_np6.np6.event_types import CATALOGUE
 from airflow_provider_np6.np6.query import ALL_ACTIONS, check_action_id
 from airflow_provider_np6.provider_info import CONNECTION_TYPE, DEFAULT_CONN_ID
 

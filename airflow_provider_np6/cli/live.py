@@ -13,7 +13,7 @@ from airflow_provider_np6.cli.running import DIFFERS, HOLDS
 
 if TYPE_CHECKING:
     from airflow_provider_np6.conformance import Finding
-    from airflow_provider_np6.np6.settings import Np6Settings
+    from airflow_provider_np6.np6.config import Np6Settings
 
 _COLOURS = {"yes": "green", "with care": "yellow", "no": "red", "not shown": "dim"}
 

@@ -8,7 +8,6 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from airflow_provider_np6.np6.catalogue import CATALOGUE, CatalogueRow, Mark
 from airflow_provider_np6.np6.errors import (
     Np6AuthenticationError,
     Np6ConnectionError,
@@ -17,12 +16,13 @@ from airflow_provider_np6.np6.errors import (
     Np6RateLimitError,
     Np6RefusedError,
 )
+from airflow_provider_np6.np6.event_types import CATALOGUE, CatalogueRow, Mark
 from airflow_provider_np6.np6.query import ALL_ACTIONS, EventQuery
 from airflow_provider_np6.np6.window import SECOND, Window
 
 if TYPE_CHECKING:
     from airflow_provider_np6.np6.client import Np6Client
-    from airflow_provider_np6.np6.settings import Np6Settings
+    from airflow_provider_np6.np6.config import Np6Settings
 
 _HOUR = 3_600 * SECOND
 _TRIES = 2

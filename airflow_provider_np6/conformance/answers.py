@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from airflow_provider_np6.conformance.verdict import Copes, Verdict, not_shown
-from airflow_provider_np6.np6.catalogue import EventType
+from airflow_provider_np6.np6.event_types import EventType
 from airflow_provider_np6.np6.rate_limit import EPOCH_MILLISECONDS, EPOCH_SECONDS
 
 if TYPE_CHECKING:

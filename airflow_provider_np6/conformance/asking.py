@@ -12,9 +12,9 @@ import msgspec
 
 from airflow_provider_np6.np6.client import Np6Client, chunks
 from airflow_provider_np6.np6.errors import Np6TransientError
-from airflow_provider_np6.np6.outcomes import refusal
+from airflow_provider_np6.np6.http_errors import refusal
 from airflow_provider_np6.np6.rate_limit import server_date
-from airflow_provider_np6.np6.retrying import Attempts
+from airflow_provider_np6.np6.retry import Attempts
 from airflow_provider_np6.np6.window import Window, iso_seconds
 
 MOST_REQUESTS = 80

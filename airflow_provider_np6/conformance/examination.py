@@ -7,8 +7,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_np6.conformance.asking import FIRST_BYTES, SORTED, Asker, Seen
-from airflow_provider_np6.np6.catalogue import EventType
 from airflow_provider_np6.np6.errors import Np6InputError
+from airflow_provider_np6.np6.event_types import EventType
 from airflow_provider_np6.np6.query import ALL_ACTIONS, EventQuery, check_action_id
 from airflow_provider_np6.np6.window import DAY, SECOND, Window
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_np6.conformance.asking import SORTED
 from airflow_provider_np6.conformance.verdict import Copes, Verdict, not_shown
-from airflow_provider_np6.np6.catalogue import CATALOGUE, EventType
 from airflow_provider_np6.np6.errors import Np6NotFoundError
+from airflow_provider_np6.np6.event_types import CATALOGUE, EventType
 from airflow_provider_np6.np6.window import iso_seconds
 from airflow_provider_np6.privacy.shape import EVENT, Part, Shape, below, is_documented
 

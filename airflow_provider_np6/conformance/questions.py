@@ -14,7 +14,7 @@ from airflow_provider_np6.conformance import answers, paths, windows
 if TYPE_CHECKING:
     from airflow_provider_np6.conformance.examination import Examination
     from airflow_provider_np6.conformance.verdict import Verdict
-    from airflow_provider_np6.np6.catalogue import Mark
+    from airflow_provider_np6.np6.event_types import Mark
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from airflow_provider_np6.destinations.manifest import Manifest
 from airflow_provider_np6.destinations.slices import Slice
 from airflow_provider_np6.np6.errors import Np6InputError
 from airflow_provider_np6.np6.query import EventQuery
-from airflow_provider_np6.np6.verification import Events
+from airflow_provider_np6.np6.verify import Events
 from airflow_provider_np6.np6.window import iso
 from airflow_provider_np6.privacy.persons import Erased, Person, concerned, may_name
 

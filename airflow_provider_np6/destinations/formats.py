@@ -13,7 +13,7 @@ from airflow_provider_np6.np6.errors import Np6DestinationError, Np6InputError
 
 if TYPE_CHECKING:
     from airflow_provider_np6.np6.query import EventQuery
-    from airflow_provider_np6.np6.verification import Events
+    from airflow_provider_np6.np6.verify import Events
 
 FORMATS = ("jsonl", "jsonl.gz", "jsonl.zst", "parquet")
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from airflow_provider_np6.destinations.rows import Item
     from airflow_provider_np6.destinations.writing import Hashed
     from airflow_provider_np6.np6.query import EventQuery
-    from airflow_provider_np6.np6.verification import Events
+    from airflow_provider_np6.np6.verify import Events
 
 ROWS = 16_384
 """Rows of a row group at most."""

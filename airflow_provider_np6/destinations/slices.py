@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from airflow_provider_np6.destinations.store import Store
     from airflow_provider_np6.destinations.writing import SliceFile
     from airflow_provider_np6.np6.query import EventQuery
-    from airflow_provider_np6.np6.verification import Events, Invalid
+    from airflow_provider_np6.np6.verify import Events, Invalid
 
 MAX_OPEN = 16
 """Files that a pull of many days holds open at a time."""

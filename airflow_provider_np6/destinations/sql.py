@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from airflow_provider_np6.destinations.records import Record, Scope, Verification
     from airflow_provider_np6.np6.proof import Proof
     from airflow_provider_np6.np6.query import EventQuery
-    from airflow_provider_np6.np6.verification import Events, Invalid
+    from airflow_provider_np6.np6.verify import Events, Invalid
     from airflow_provider_np6.privacy.persons import Erased
     from airflow_provider_np6.privacy.pseudonyms import Pseudonyms
 

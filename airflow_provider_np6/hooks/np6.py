@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import requests
 
     from airflow_provider_np6.np6.client import Np6Client
-    from airflow_provider_np6.np6.settings import Np6Settings
+    from airflow_provider_np6.np6.config import Np6Settings
 
 TEST_SECONDS = 15
 """Longest that :meth:`Np6Hook.test_connection` takes."""
@@ -45,7 +45,7 @@ class Np6Hook(BaseHook):
     @classmethod
     def get_connection_form_widgets(cls) -> dict[str, Any]:
         """The form's own fields for Airflow up to 3.1; later ones read the provider's metadata."""
-        from airflow_provider_np6.hooks.form import widgets
+        from airflow_provider_np6.hooks._connection_form import widgets
 
         return widgets()
 
@@ -60,7 +60,7 @@ class Np6Hook(BaseHook):
 
         :raises Np6InputError: naming the field that cannot be used.
         """
-        from airflow_provider_np6.np6.settings import unknown_extras
+        from airflow_provider_np6.np6.config import unknown_extras
 
         settings, extra = self._read_connection()
         for sentence in unknown_extras(extra):
@@ -83,7 +83,7 @@ class Np6Hook(BaseHook):
 
         Takes :data:`TEST_SECONDS` at most.
         """
-        from airflow_provider_np6.hooks.testing import outcome_within
+        from airflow_provider_np6.hooks._connection_test import outcome_within
 
         return outcome_within(TEST_SECONDS, self._read_connection)
 
@@ -219,7 +219,7 @@ class Np6Hook(BaseHook):
         return count(self.client, query).events
 
     def _read_connection(self) -> tuple[Np6Settings, dict[str, Any]]:
-        from airflow_provider_np6.np6.settings import Np6Settings
+        from airflow_provider_np6.np6.config import Np6Settings
 
         connection = self.get_connection(self.np6_conn_id)
         extra = _object(self.np6_conn_id, connection.extra)

@@ -17,15 +17,15 @@ from airflow_provider_np6.np6.errors import (
     Np6NotFoundError,
     Np6TruncatedError,
 )
-from airflow_provider_np6.np6.outcomes import facts, refusal, translated
+from airflow_provider_np6.np6.http_errors import facts, refusal, translated
 from airflow_provider_np6.np6.rate_limit import RateLimit
-from airflow_provider_np6.np6.retrying import Attempts, wait_for_limit
+from airflow_provider_np6.np6.retry import Attempts, wait_for_limit
 from airflow_provider_np6.np6.scanning import SPACE
 from airflow_provider_np6.np6.session import Np6Session
 
 if TYPE_CHECKING:
+    from airflow_provider_np6.np6.config import Np6Settings
     from airflow_provider_np6.np6.query import EventQuery
-    from airflow_provider_np6.np6.settings import Np6Settings
 
 CHUNK = 256 * 1024
 """Bytes read from the socket, and unpacked, at a time."""

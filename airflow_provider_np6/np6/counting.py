@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from airflow_provider_np6.np6.client import Np6Client
     from airflow_provider_np6.np6.proof import Proof
     from airflow_provider_np6.np6.query import EventQuery
-    from airflow_provider_np6.np6.verification import Events, Invalid
+    from airflow_provider_np6.np6.verify import Events, Invalid
 
 
 class Nowhere:

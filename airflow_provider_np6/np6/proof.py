@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from airflow_provider_np6.np6.verification import Events, Invalid
+    from airflow_provider_np6.np6.verify import Events, Invalid
 
 
 class Spool(Protocol):

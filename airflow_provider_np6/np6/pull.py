@@ -16,13 +16,13 @@ from airflow_provider_np6.np6.errors import (
     Np6TruncatedError,
     Np6UnsettledError,
 )
-from airflow_provider_np6.np6.outcomes import facts
+from airflow_provider_np6.np6.http_errors import facts
+from airflow_provider_np6.np6.json_stream import RawBatch, batches
 from airflow_provider_np6.np6.progress import Progress
 from airflow_provider_np6.np6.proof import Proof, Spool
 from airflow_provider_np6.np6.rate_limit import server_date
-from airflow_provider_np6.np6.retrying import Attempts
-from airflow_provider_np6.np6.streaming import RawBatch, batches
-from airflow_provider_np6.np6.verification import (
+from airflow_provider_np6.np6.retry import Attempts
+from airflow_provider_np6.np6.verify import (
     Events,
     Invalid,
     OutOfOrderError,

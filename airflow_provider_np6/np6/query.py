@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from urllib.parse import quote
 
-from airflow_provider_np6.np6.catalogue import CATALOGUE, EventType
 from airflow_provider_np6.np6.errors import Np6InputError
+from airflow_provider_np6.np6.event_types import CATALOGUE, EventType
 from airflow_provider_np6.np6.moments import parse_moment
 from airflow_provider_np6.np6.window import Window, iso_seconds
 
@@ -124,7 +124,7 @@ class EventQuery:
     def path(self) -> str:
         """``/actions/{id}/events/{type}``, or ``/actions/events/{type}`` for every action.
 
-        Which of these are documented stands in the :mod:`~airflow_provider_np6.np6.catalogue`; the mixed
+        Which of these are documented stands in the :mod:`~airflow_provider_np6.np6.event_types`; the mixed
         stream has no ``{type}``.
         """
         action = "" if self.action_id == ALL_ACTIONS else f"/{quote(self.action_id, safe='')}"

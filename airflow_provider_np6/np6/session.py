@@ -11,7 +11,7 @@ from airflow_provider_np6 import __version__
 from airflow_provider_np6.np6.errors import Np6RefusedError
 
 if TYPE_CHECKING:
-    from airflow_provider_np6.np6.settings import Np6Settings
+    from airflow_provider_np6.np6.config import Np6Settings
 
 
 class Np6Session(requests.Session):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import Asset, BaseOperator, conf
 
+from airflow_provider_np6._errors import failing_for_good
 from airflow_provider_np6.destinations import destination_of
 from airflow_provider_np6.destinations.base import Destination
 from airflow_provider_np6.hooks.np6 import Np6Hook
@@ -18,9 +19,8 @@ from airflow_provider_np6.lineage import openlineage
 from airflow_provider_np6.np6.errors import Np6InputError, Np6TransientError
 from airflow_provider_np6.np6.query import EventQuery
 from airflow_provider_np6.np6.window import Window
-from airflow_provider_np6.operators.failing import failing_for_good
-from airflow_provider_np6.operators.pulling import Pulling
-from airflow_provider_np6.operators.window import describe, resolve_window, wait_until
+from airflow_provider_np6.operators._pull import Pulling
+from airflow_provider_np6.operators._window import describe, resolve_window, wait_until
 from airflow_provider_np6.privacy.policy import check_mode, policy_of
 from airflow_provider_np6.provider_info import DEFAULT_CONN_ID
 
@@ -44,7 +44,7 @@ class Np6EventsOperator(BaseOperator):
     .. seealso:: the example DAGs in ``dags/``.
 
     :param event_type: path of the event type below ``/actions/{id}/events/``: one of
-        :class:`~airflow_provider_np6.np6.catalogue.EventType`, or any other as ``"/custom/path"``.
+        :class:`~airflow_provider_np6.np6.event_types.EventType`, or any other as ``"/custom/path"``.
         (templated)
     :param action_id: id of the action, such as ``000PE4``; ``"*"`` for all, by one request. (templated)
     :param destination: absolute path or URI of a tree of files, or a
@@ -211,13 +211,13 @@ class Np6EventsOperator(BaseOperator):
 
     def _install_retry_policy(self) -> None:
         try:
-            from airflow_provider_np6.retries import Np6RetryPolicy
+            from airflow_provider_np6.retry_policies import Np6RetryPolicy
         except ImportError:
             return  # policies came with Airflow 3.3
         self.retry_policy = Np6RetryPolicy()
 
     def _wait(self, window: Window, moment: int, event: str) -> None:
-        from airflow_provider_np6.triggers.moment import MomentTrigger
+        from airflow_provider_np6.triggers.wait_until import MomentTrigger
 
         self.log.info("%s at %s: waiting until then.", event, describe(moment))
         if self.deferrable:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from airflow_provider_np6.destinations.coverage import Coverage
     from airflow_provider_np6.hooks.np6 import Np6Hook
     from airflow_provider_np6.np6.query import EventQuery
-    from airflow_provider_np6.operators.pulling import Pulling
+    from airflow_provider_np6.operators._pull import Pulling
 
 _ON_DIFFERENCE = ("pull", "report", "fail")
 

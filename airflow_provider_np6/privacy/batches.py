@@ -15,7 +15,7 @@ from airflow_provider_np6.privacy.events import redact
 from airflow_provider_np6.privacy.layouts import Layouts
 
 if TYPE_CHECKING:
-    from airflow_provider_np6.np6.verification import Item
+    from airflow_provider_np6.np6.verify import Item
     from airflow_provider_np6.privacy.policy import Policy
 
 MAX_CUTS = 8

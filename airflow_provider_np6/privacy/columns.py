@@ -19,7 +19,7 @@ from airflow_provider_np6.privacy.shape import Part
 from airflow_provider_np6.privacy.spellings import read_json, readings
 
 if TYPE_CHECKING:
-    from airflow_provider_np6.np6.verification import Item
+    from airflow_provider_np6.np6.verify import Item
     from airflow_provider_np6.privacy.cuts import Cut
     from airflow_provider_np6.privacy.layouts import Layouts
     from airflow_provider_np6.privacy.policy import Policy

@@ -19,8 +19,8 @@ from airflow_provider_np6.privacy.pseudonyms import TOKEN, Pseudonyms, normalise
 from airflow_provider_np6.privacy.spellings import NO_TEXT, Reading, readings
 
 if TYPE_CHECKING:
-    from airflow_provider_np6.np6.settings import Np6Settings
-    from airflow_provider_np6.np6.verification import Item
+    from airflow_provider_np6.np6.config import Np6Settings
+    from airflow_provider_np6.np6.verify import Item
 
 VERSION = 1
 """Of the list beside a tree's data."""

@@ -11,7 +11,7 @@ from airflow_provider_np6.privacy.patterns import domain_of
 from airflow_provider_np6.privacy.pseudonyms import Pseudonyms
 
 if TYPE_CHECKING:
-    from airflow_provider_np6.np6.settings import Np6Settings
+    from airflow_provider_np6.np6.config import Np6Settings
 
 MODES = ("keep", "pseudonymize", "pseudonymize+domain", "drop")
 

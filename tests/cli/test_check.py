@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_np6.conformance import QUESTIONS
-from airflow_provider_np6.np6.catalogue import CATALOGUE
+from airflow_provider_np6.np6.event_types import CATALOGUE
 from airflow_provider_np6.sandbox import Fault, Sandbox, Temper
 from tests.cli.conftest import Run
 from tests.conftest import KEY

@@ -13,9 +13,9 @@ import pytest
 
 from airflow_provider_np6.destinations import FileDestination, SqlDestination
 from airflow_provider_np6.destinations.manifest import coverage, data_files
-from airflow_provider_np6.np6.catalogue import CATALOGUE, COMMON, EventType
 from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.errors import Np6ConflictError
+from airflow_provider_np6.np6.event_types import CATALOGUE, COMMON, EventType
 from airflow_provider_np6.np6.query import EventQuery
 from airflow_provider_np6.np6.window import from_ms
 from airflow_provider_np6.sandbox import Sandbox

@@ -18,6 +18,7 @@ from airflow_provider_np6.destinations import FileDestination, manifest
 from airflow_provider_np6.destinations.object_store import ObjectStore
 from airflow_provider_np6.destinations.slices import MAX_OPEN
 from airflow_provider_np6.np6.client import Np6Client
+from airflow_provider_np6.np6.config import Np6Settings
 from airflow_provider_np6.np6.errors import (
     Np6ConflictError,
     Np6DestinationError,
@@ -25,7 +26,6 @@ from airflow_provider_np6.np6.errors import (
     Np6TruncatedError,
 )
 from airflow_provider_np6.np6.pull import pull
-from airflow_provider_np6.np6.settings import Np6Settings
 from airflow_provider_np6.np6.window import DAY, Window
 from airflow_provider_np6.sandbox import Fault, Sandbox, World, faults
 from tests.destinations.landing import HOUR, MIDNIGHT, TODAY, held, land, query_of

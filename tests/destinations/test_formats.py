@@ -24,7 +24,7 @@ from airflow_provider_np6.destinations.writing import PIECE, Hashed, SliceFile
 from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.errors import Np6DestinationError, Np6InputError
 from airflow_provider_np6.np6.query import EventQuery
-from airflow_provider_np6.np6.verification import Events
+from airflow_provider_np6.np6.verify import Events
 from airflow_provider_np6.np6.window import to_ms
 from airflow_provider_np6.sandbox import Fault, Sandbox, World
 from tests.destinations.landing import MIDNIGHT, TODAY, held, land, query_of

@@ -12,6 +12,7 @@ from airflow_provider_np6.destinations import SqlDestination
 from airflow_provider_np6.destinations.columns import COLUMNS
 from airflow_provider_np6.destinations.recorded import Recorded
 from airflow_provider_np6.np6.client import Np6Client
+from airflow_provider_np6.np6.config import Np6Settings
 from airflow_provider_np6.np6.errors import (
     Np6ConflictError,
     Np6DestinationError,
@@ -19,7 +20,6 @@ from airflow_provider_np6.np6.errors import (
     Np6TruncatedError,
 )
 from airflow_provider_np6.np6.pull import pull
-from airflow_provider_np6.np6.settings import Np6Settings
 from airflow_provider_np6.np6.window import DAY, Window, iso
 from airflow_provider_np6.sandbox import Fault, Sandbox, World, faults
 from tests.destinations.databases import ask, payloads, windows

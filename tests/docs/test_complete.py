@@ -15,11 +15,12 @@ from typing import Any
 import pytest
 import yaml  # type: ignore[import-untyped]
 
-from airflow_provider_np6 import erasure, reports
+from airflow_provider_np6 import erasure
+from airflow_provider_np6 import fan_out as reports
 from airflow_provider_np6.destinations import FileDestination, SqlDestination, manifest
 from airflow_provider_np6.hooks.np6 import Np6Hook
 from airflow_provider_np6.np6 import errors
-from airflow_provider_np6.np6.settings import _EXTRAS, Np6Settings
+from airflow_provider_np6.np6.config import _EXTRAS, Np6Settings
 from airflow_provider_np6.operators.events import Np6EventsOperator
 from airflow_provider_np6.operators.reconcile import Np6ReconcileOperator
 from airflow_provider_np6.provider_info import get_provider_info
@@ -200,7 +201,10 @@ def public_names() -> Iterator[str]:
         yield from (f"{module.__name__}.{name}" for name in module.__all__)
     for module in (erasure, reports):
         yield from (f"{module.__name__}.{name}" for name in defined(module) if name.islower())
-    yield from ("airflow_provider_np6.np6.catalogue.EventType", "airflow_provider_np6.retries.Np6RetryPolicy")
+    yield from (
+        "airflow_provider_np6.np6.event_types.EventType",
+        "airflow_provider_np6.retry_policies.Np6RetryPolicy",
+    )
 
 
 def defined(module: Any) -> list[str]:

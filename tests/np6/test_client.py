@@ -7,8 +7,8 @@ import pytest
 
 from airflow_provider_np6.np6 import errors
 from airflow_provider_np6.np6.client import Np6Client
+from airflow_provider_np6.np6.config import Np6Settings
 from airflow_provider_np6.np6.query import EventQuery
-from airflow_provider_np6.np6.settings import Np6Settings
 from airflow_provider_np6.np6.window import Window
 from airflow_provider_np6.sandbox import Fault, Sandbox
 from tests.conftest import KEY

@@ -9,10 +9,10 @@ import pytest
 
 from airflow_provider_np6.np6 import errors
 from airflow_provider_np6.np6.client import Np6Client
+from airflow_provider_np6.np6.config import Np6Settings
 from airflow_provider_np6.np6.pull import iter_proven, pull
 from airflow_provider_np6.np6.query import EventQuery
-from airflow_provider_np6.np6.settings import Np6Settings
-from airflow_provider_np6.np6.verification import Events, Invalid
+from airflow_provider_np6.np6.verify import Events, Invalid
 from airflow_provider_np6.np6.window import DAY, Window
 from airflow_provider_np6.sandbox import Fault, Sandbox, World, faults
 from airflow_provider_np6.sandbox.world import Stored
@@ -258,7 +258,7 @@ def test_an_open_window_is_not_closed_by_the_workers_clock(
     client: Np6Client, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slept: list[float] = []
-    monkeypatch.setattr("airflow_provider_np6.np6.retrying.time.sleep", slept.append)
+    monkeypatch.setattr("airflow_provider_np6.np6.retry.time.sleep", slept.append)
     end = time.time_ns() // 1_000_000_000 * 1_000
     query = EventQuery.checked("bounces", "000PE4", Window(end - DAY, end))
     sandbox.plan.add(Fault(clock=-120))
@@ -335,7 +335,7 @@ def test_a_window_must_have_settled_by_np6s_clock_too(
     client: Np6Client, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slept: list[float] = []
-    monkeypatch.setattr("airflow_provider_np6.np6.retrying.time.sleep", slept.append)
+    monkeypatch.setattr("airflow_provider_np6.np6.retry.time.sleep", slept.append)
     end = time.time_ns() // 1_000_000_000 * 1_000 - 30_000
     sandbox.plan.add(Fault(clock=0))
     sandbox.plan.add(Fault(clock=60))

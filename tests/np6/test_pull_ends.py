@@ -10,9 +10,9 @@ import pytest
 
 from airflow_provider_np6.np6 import errors
 from airflow_provider_np6.np6.client import Np6Client
+from airflow_provider_np6.np6.config import Np6Settings
 from airflow_provider_np6.np6.pull import iter_proven, pull
 from airflow_provider_np6.np6.query import EventQuery
-from airflow_provider_np6.np6.settings import Np6Settings
 from airflow_provider_np6.np6.window import DAY, Window
 from airflow_provider_np6.sandbox import Fault, Sandbox, World, faults
 from tests.np6.test_pull import DAY_START, Taken, held, query_of
@@ -39,7 +39,7 @@ def asked_hours(sandbox: Sandbox) -> list[tuple[int, int]]:
 def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Waits, which do not take any time."""
     made: list[float] = []
-    monkeypatch.setattr("airflow_provider_np6.np6.retrying.time.sleep", made.append)
+    monkeypatch.setattr("airflow_provider_np6.np6.retry.time.sleep", made.append)
     return made
 
 

@@ -7,10 +7,11 @@ from email.utils import formatdate
 
 import pytest
 
-from airflow_provider_np6.np6 import errors, retrying
+from airflow_provider_np6.np6 import errors
+from airflow_provider_np6.np6 import retry as retrying
 from airflow_provider_np6.np6.client import Np6Client
+from airflow_provider_np6.np6.config import Np6Settings
 from airflow_provider_np6.np6.rate_limit import asked_delay, server_date
-from airflow_provider_np6.np6.settings import Np6Settings
 from airflow_provider_np6.sandbox import Fault, Sandbox
 from tests.conftest import KEY
 
@@ -38,7 +39,7 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
     monkeypatch.setattr("airflow_provider_np6.np6.rate_limit.time.time", made.time)
-    monkeypatch.setattr("airflow_provider_np6.np6.retrying.time.sleep", made.sleep)
+    monkeypatch.setattr("airflow_provider_np6.np6.retry.time.sleep", made.sleep)
     return made
 
 
@@ -128,8 +129,8 @@ def test_each_form_of_a_date_in_http_is_utc_whatever_the_workers_zone(
 def test_without_any_header_the_wait_grows_at_random(
     sandbox: Sandbox, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("airflow_provider_np6.np6.retrying.FIRST_WAIT", 0.5)
-    monkeypatch.setattr("airflow_provider_np6.np6.retrying.random.uniform", lambda low, high: high - low)
+    monkeypatch.setattr("airflow_provider_np6.np6.retry.FIRST_WAIT", 0.5)
+    monkeypatch.setattr("airflow_provider_np6.np6.retry.random.uniform", lambda low, high: high - low)
     sandbox.plan.add(Fault(status=429), times=7)
     Np6Client(Np6Settings(base_url=sandbox.url, api_key=KEY, account="test")).list_actions({})
     assert clock.slept == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0]
@@ -214,8 +215,8 @@ def test_others_who_win_every_time_are_no_failures(sandbox: Sandbox, clock: Cloc
 def test_those_who_lost_more_often_yield_longer(
     sandbox: Sandbox, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("airflow_provider_np6.np6.retrying.FIRST_WAIT", 0.5)
-    monkeypatch.setattr("airflow_provider_np6.np6.retrying.random.uniform", lambda low, high: high - low)
+    monkeypatch.setattr("airflow_provider_np6.np6.retry.FIRST_WAIT", 0.5)
+    monkeypatch.setattr("airflow_provider_np6.np6.retry.random.uniform", lambda low, high: high - low)
     sandbox.plan.add(Fault(status=429, headers={"X-RateLimit-Reset": "1"}), times=4)
     Np6Client(Np6Settings(base_url=sandbox.url, api_key=KEY, account="test")).list_actions({})
     assert clock.slept == [2.0, 3.0, 5.0, 5.0]

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_np6.np6.config import Np6Settings, unknown_extras
 from airflow_provider_np6.np6.errors import Np6InputError
-from airflow_provider_np6.np6.settings import Np6Settings, unknown_extras
 
 pytestmark = pytest.mark.core
 

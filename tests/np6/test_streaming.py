@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_np6.np6 import streaming
+from airflow_provider_np6.np6 import json_stream as streaming
 from airflow_provider_np6.np6.errors import (
     Np6AnswerError,
     Np6TimeoutError,
     Np6TruncatedError,
 )
-from airflow_provider_np6.np6.streaming import batches
+from airflow_provider_np6.np6.json_stream import batches
 
 pytestmark = pytest.mark.core
 

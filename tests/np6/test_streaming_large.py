@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from airflow_provider_np6.np6 import streaming
+from airflow_provider_np6.np6 import json_stream as streaming
 from airflow_provider_np6.np6.errors import (
     Np6AnswerError,
     Np6TimeoutError,
     Np6TruncatedError,
 )
+from airflow_provider_np6.np6.json_stream import batches
 from airflow_provider_np6.np6.scanning import Scan
-from airflow_provider_np6.np6.streaming import batches
 
 if TYPE_CHECKING:
     import msgspec
@@ -59,7 +59,7 @@ def test_nested_objects_do_not_make_a_scan_of_every_batch(
     def no_scan() -> None:
         raise AssertionError("scanned")
 
-    monkeypatch.setattr("airflow_provider_np6.np6.streaming.Scan", no_scan)
+    monkeypatch.setattr("airflow_provider_np6.np6.json_stream.Scan", no_scan)
     event = b"{" + first + b',"data":[' + b",".join([nested] * count) + b'],"z":1}'
     events = 2 * MB // len(event)
     answer = b"[" + comma.join([event] * events) + b"]"

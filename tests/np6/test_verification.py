@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_np6.np6 import verification
+from airflow_provider_np6.np6 import verify as verification
 from airflow_provider_np6.np6.errors import Np6AnswerError
-from airflow_provider_np6.np6.streaming import RawBatch
-from airflow_provider_np6.np6.verification import Invalid, OutOfOrderError, Verifier
+from airflow_provider_np6.np6.json_stream import RawBatch
+from airflow_provider_np6.np6.verify import Invalid, OutOfOrderError, Verifier
 from airflow_provider_np6.np6.window import Window
 
 pytestmark = pytest.mark.core

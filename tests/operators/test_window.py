@@ -19,7 +19,7 @@ from airflow.timetables.trigger import CronTriggerTimetable
 
 from airflow_provider_np6.np6.errors import Np6InputError
 from airflow_provider_np6.np6.window import Window, to_ms
-from airflow_provider_np6.operators.window import resolve_window, wait_until
+from airflow_provider_np6.operators._window import resolve_window, wait_until
 from tests.airflow_runs import AIRFLOW_3, AIRFLOW_3_2
 
 pytestmark = pytest.mark.core

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_np6.np6.settings import Np6Settings
-from airflow_provider_np6.np6.verification import Events, Invalid
+from airflow_provider_np6.np6.config import Np6Settings
+from airflow_provider_np6.np6.verify import Events, Invalid
 from airflow_provider_np6.privacy.batches import Batches
 from airflow_provider_np6.privacy.events import identities, redact
 from airflow_provider_np6.privacy.policy import Policy, policy_of

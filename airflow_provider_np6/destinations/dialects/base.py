@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from airflow_provider_np6.destinations.columns import Column, Kind
     from airflow_provider_np6.destinations.tables import Table
     from airflow_provider_np6.np6.query import EventQuery
-    from airflow_provider_np6.np6.verification import Events
+    from airflow_provider_np6.np6.verify import Events
 
 _ROWS = 1_000
 _BYTES = 4 * 1024 * 1024

@@ -12,7 +12,7 @@ from airflow_provider_np6.np6.errors import Np6Error, Np6NotFoundError
 from airflow_provider_np6.np6.window import iso_seconds
 
 if TYPE_CHECKING:
-    from airflow_provider_np6.np6.settings import Np6Settings
+    from airflow_provider_np6.np6.config import Np6Settings
 
 Read = Callable[[], "tuple[Np6Settings, dict[str, Any]]"]
 """Gives the connection's settings and its extras as they were written."""
@@ -35,7 +35,7 @@ def outcome_within(seconds: float, read: Read) -> tuple[bool, str]:
 def _outcome(read: Read) -> tuple[bool, str]:
     """Ask for the actions created from now on."""
     from airflow_provider_np6.np6.client import Np6Client, chunks
-    from airflow_provider_np6.np6.settings import unknown_extras
+    from airflow_provider_np6.np6.config import unknown_extras
 
     where = ""
     try:

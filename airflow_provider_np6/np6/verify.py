@@ -17,7 +17,7 @@ from airflow_provider_np6.np6.errors import Np6AnswerError
 from airflow_provider_np6.np6.window import SECOND, Window, iso
 
 if TYPE_CHECKING:
-    from airflow_provider_np6.np6.streaming import RawBatch
+    from airflow_provider_np6.np6.json_stream import RawBatch
 
 MAX_HELD_IDS = 2_000_000
 """Ids compared at a time; a set of so many takes about 250 MB."""

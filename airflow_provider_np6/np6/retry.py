@@ -15,7 +15,7 @@ from airflow_provider_np6.np6.errors import (
 )
 
 if TYPE_CHECKING:
-    from airflow_provider_np6.np6.settings import Np6Settings
+    from airflow_provider_np6.np6.config import Np6Settings
 
 log = logging.getLogger(__name__)
 
