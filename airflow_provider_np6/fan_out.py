@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
 
-from airflow_provider_np6.destinations import layout
+from airflow_provider_np6.destinations.files import layout
 
 SUMMED = ("events", "duplicates", "invalid", "erased", "bytes_read", "bytes_written", "requests", "slices")
 

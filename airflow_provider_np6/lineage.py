@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 from airflow_provider_np6.assets import SCHEME
 from airflow_provider_np6.destinations import FileDestination, SqlDestination, destination_of
 from airflow_provider_np6.destinations.base import given
-from airflow_provider_np6.destinations.columns import COLUMNS
-from airflow_provider_np6.destinations.database import hook_of
+from airflow_provider_np6.destinations.schema import COLUMNS
+from airflow_provider_np6.destinations.sql.database import hook_of
 from airflow_provider_np6.hooks.np6 import Np6Hook
 from airflow_provider_np6.np6.errors import Np6Error
 from airflow_provider_np6.np6.query import EventQuery

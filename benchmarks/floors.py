@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.ours import PREPARED
 
 if TYPE_CHECKING:
-    from airflow_provider_np6.destinations.columns import Column
+    from airflow_provider_np6.destinations.schema import Column
     from benchmarks.measuring import Contender, Place
 
 
@@ -35,8 +35,8 @@ def copy(place: Place) -> Iterator[Any]:
     """A bare COPY of the rows that our pull made ready, into an empty table with the same key and index."""
     from airflow.providers.common.compat.sdk import BaseHook
 
-    from airflow_provider_np6.destinations.database import Database
-    from airflow_provider_np6.destinations.dialects.postgresql import Postgresql
+    from airflow_provider_np6.destinations.sql.database import Database
+    from airflow_provider_np6.destinations.sql.dialects.postgresql import Postgresql
 
     hook: Any = BaseHook.get_hook("bench")
     table = Database(hook, None, "np6_events").events
@@ -52,7 +52,7 @@ def duckdb(place: Place) -> Iterator[Any]:
     """DuckDB with every core: the columns of a bounce, and its text, from the same bytes in a local file."""
     import duckdb
 
-    from airflow_provider_np6.destinations.columns import FOUND
+    from airflow_provider_np6.destinations.schema import FOUND
 
     def value(column: Column) -> str:
         found = ", ".join(f"json->>'$.{'.'.join(path)}'" for path in column.paths)

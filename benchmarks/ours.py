@@ -41,7 +41,7 @@ def files(format_: str, place: Place, *, mode: str = "keep", root: str = "") -> 
     from airflow_provider_np6.privacy.spool import RedactingSpool
 
     if format_ in ("parquet", "jsonl.zst"):
-        import airflow_provider_np6.destinations.parquet  # noqa: F401 - loaded with the worker
+        import airflow_provider_np6.destinations.files.formats.parquet  # noqa: F401 - loaded with the worker
     if root:
         import airflow.providers.amazon.aws.fs.s3  # noqa: F401 - likewise
         import s3fs  # noqa: F401
@@ -58,7 +58,7 @@ def files(format_: str, place: Place, *, mode: str = "keep", root: str = "") -> 
 def postgres(place: Place) -> Iterator[Any]:
     """The table's rows; ``load`` is the transaction alone."""
     from airflow_provider_np6.destinations import SqlDestination
-    from airflow_provider_np6.destinations.database import hook_of
+    from airflow_provider_np6.destinations.sql.database import hook_of
     from airflow_provider_np6.np6.pull import pull
 
     destination, client, asked = SqlDestination("bench"), client_of(place), query()

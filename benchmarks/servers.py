@@ -70,7 +70,7 @@ class Servers:
         """The tables as a first pull would make them, and nothing dead in them."""
         from airflow.providers.common.compat.sdk import BaseHook
 
-        from airflow_provider_np6.destinations.database import Database
+        from airflow_provider_np6.destinations.sql.database import Database
 
         database = Database(BaseHook.get_hook("bench"), None, "np6_events")
         with closing(self.connect()) as connection, connection.cursor() as cursor:

@@ -53,7 +53,7 @@ with DAG(
         """One window's file, written anew."""
         import duckdb
 
-        from airflow_provider_np6.destinations.manifest import actions, data_files
+        from airflow_provider_np6.destinations.files.manifest import actions, data_files
 
         root, start, end = told["destination"], told["window_start"], told["window_end"]
         files = [

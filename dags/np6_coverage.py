@@ -34,7 +34,7 @@ with DAG(
     @task
     def check(params: dict[str, Any] | None = None, data_interval_end: Any = None) -> int:
         """Fails if a window is missing, or claimed twice; else the events that there are."""
-        from airflow_provider_np6.destinations.manifest import coverage
+        from airflow_provider_np6.destinations.files.manifest import coverage
 
         given = params or {}
         end = data_interval_end.in_timezone("UTC").start_of("day")

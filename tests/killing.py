@@ -20,8 +20,12 @@ from tests.conftest import KEY
 PULLS = """
 import json, os, signal, sys
 from airflow.providers.common.compat.sdk import BaseHook, ObjectStoragePath
-from airflow_provider_np6.destinations import FileDestination, SqlDestination, object_store
-from airflow_provider_np6.destinations import database, dialects, rows, structure
+from airflow_provider_np6.destinations import FileDestination, SqlDestination
+from airflow_provider_np6.destinations.files.storage import objects as object_store
+from airflow_provider_np6.destinations.sql import database
+from airflow_provider_np6.destinations.sql import dialects
+from airflow_provider_np6.destinations import extract as rows
+from airflow_provider_np6.destinations.sql import migrations as structure
 from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.pull import pull
 from airflow_provider_np6.np6.query import EventQuery

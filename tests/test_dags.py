@@ -16,7 +16,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 from airflow_provider_np6.destinations import FileDestination
-from airflow_provider_np6.destinations.manifest import data_files
+from airflow_provider_np6.destinations.files.manifest import data_files
 from airflow_provider_np6.hooks.np6 import Np6Hook
 from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.query import EventQuery

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_np6.destinations import FileDestination
-from airflow_provider_np6.destinations.manifest import data_files, manifests
+from airflow_provider_np6.destinations.files.manifest import data_files, manifests
 from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.query import EventQuery
 from airflow_provider_np6.sandbox import Fault, Sandbox, World

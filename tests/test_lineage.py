@@ -16,7 +16,7 @@ from airflow_provider_np6 import lineage
 from airflow_provider_np6.assets import sanitize_uri
 from airflow_provider_np6.destinations import FileDestination, SqlDestination
 from airflow_provider_np6.destinations.base import Destination
-from airflow_provider_np6.destinations.columns import COLUMNS
+from airflow_provider_np6.destinations.schema import COLUMNS
 from airflow_provider_np6.np6.errors import Np6AnswerError
 from airflow_provider_np6.operators.events import Np6EventsOperator
 from airflow_provider_np6.operators.reconcile import Np6ReconcileOperator

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_np6.destinations import SqlDestination
-from airflow_provider_np6.destinations.dialects import dialect_of
+from airflow_provider_np6.destinations.sql.dialects import dialect_of
 from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.window import Window
 from airflow_provider_np6.sandbox import Fault, Sandbox, World, faults

@@ -15,9 +15,9 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow_provider_np6.destinations import FileDestination, SqlDestination
 from airflow_provider_np6.destinations.base import Destination
 from airflow_provider_np6.destinations.coverage import Coverage, coverage_of
-from airflow_provider_np6.destinations.formats import events
-from airflow_provider_np6.destinations.manifest import actions, coverage, manifests, verify
-from airflow_provider_np6.destinations.records import Scope
+from airflow_provider_np6.destinations.files.formats import events
+from airflow_provider_np6.destinations.files.manifest import actions, coverage, manifests, verify
+from airflow_provider_np6.destinations.inventory import Scope
 from airflow_provider_np6.erasure import erase
 from airflow_provider_np6.np6.errors import Np6ConflictError, Np6DestinationError
 from airflow_provider_np6.np6.moments import parse_moment

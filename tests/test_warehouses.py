@@ -12,7 +12,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowSkipException
 
 from airflow_provider_np6.destinations import FileDestination
-from airflow_provider_np6.destinations.columns import KEY
+from airflow_provider_np6.destinations.schema import KEY
 from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.query import EventQuery
 from airflow_provider_np6.np6.window import DAY as MS_OF_DAY

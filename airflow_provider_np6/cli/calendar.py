@@ -13,7 +13,7 @@ from airflow_provider_np6.np6.window import Window, iso
 if TYPE_CHECKING:
     from airflow_provider_np6.destinations.base import Destination
     from airflow_provider_np6.destinations.days import State
-    from airflow_provider_np6.destinations.records import Series
+    from airflow_provider_np6.destinations.inventory import Series
 
 WRONG: Sequence[State] = ("missing", "invalid")
 COLOURS: dict[State, str] = {"complete": "green", "empty": "cyan", "missing": "red", "invalid": "yellow"}
@@ -41,7 +41,7 @@ class Calendar:
     ) -> Calendar:
         """What a destination holds; see :func:`~airflow_provider_np6.destinations.days.states_by_day`."""
         from airflow_provider_np6.destinations.days import states_by_day
-        from airflow_provider_np6.destinations.records import Scope
+        from airflow_provider_np6.destinations.inventory import Scope
 
         return cls(destination.uri, span, states_by_day(destination, Scope(span, event_types, action_ids)))
 

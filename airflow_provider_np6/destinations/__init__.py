@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from airflow_provider_np6.destinations.base import Destination
-from airflow_provider_np6.destinations.files import FileDestination
-from airflow_provider_np6.destinations.sql import SqlDestination
+from airflow_provider_np6.destinations.files.destination import FileDestination
+from airflow_provider_np6.destinations.sql.destination import SqlDestination
 from airflow_provider_np6.np6.errors import Np6InputError
 
 __all__ = ["FileDestination", "SqlDestination"]

@@ -11,7 +11,7 @@ from airflow_provider_np6.np6.errors import Np6ConflictError, Np6InputError
 
 if TYPE_CHECKING:
     from airflow_provider_np6.destinations.coverage import Held
-    from airflow_provider_np6.destinations.records import Record, Scope, Verification
+    from airflow_provider_np6.destinations.inventory import Record, Scope, Verification
     from airflow_provider_np6.np6.proof import Proof, Spool
     from airflow_provider_np6.np6.query import EventQuery
     from airflow_provider_np6.privacy.persons import Erased

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Literal
 
-from airflow_provider_np6.destinations.records import Record, Scope, Series
+from airflow_provider_np6.destinations.inventory import Record, Scope, Series
 from airflow_provider_np6.np6.window import DAY, Window
 
 if TYPE_CHECKING:

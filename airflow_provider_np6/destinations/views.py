@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from airflow_provider_np6.destinations.tables import Table
+    from airflow_provider_np6.destinations.sql.table import Table
 
 
 def view_statements(events: Table) -> dict[str, list[str]]:

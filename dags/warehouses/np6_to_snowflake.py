@@ -32,7 +32,7 @@ with DAG(
     def files(data_interval_start: Any = None) -> list[str]:
         """The day's files that manifests vouch for, below the stage; without one, the operator would load
         all that the stage has."""
-        from airflow_provider_np6.destinations.manifest import actions, manifests
+        from airflow_provider_np6.destinations.files.manifest import actions, manifests
 
         start = data_interval_start.in_timezone("UTC").start_of("day")
         day = (start, start.add(days=1))

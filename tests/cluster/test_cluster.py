@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_np6.destinations.manifest import coverage, manifests, verify
+from airflow_provider_np6.destinations.files.manifest import coverage, manifests, verify
 from airflow_provider_np6.sandbox import Fault
 from airflow_provider_np6.sandbox.faults import capped
 from airflow_provider_np6.sandbox.limit import Limit

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from airflow_provider_np6.destinations import FileDestination, SqlDestination
-from airflow_provider_np6.destinations.manifest import coverage, data_files
+from airflow_provider_np6.destinations.files.manifest import coverage, data_files
 from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.errors import Np6ConflictError
 from airflow_provider_np6.np6.event_types import CATALOGUE, COMMON, EventType

@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 
-from airflow_provider_np6.destinations import FileDestination, manifest
-from airflow_provider_np6.destinations.object_store import ObjectStore
-from airflow_provider_np6.destinations.slices import MAX_OPEN
+from airflow_provider_np6.destinations import FileDestination
+from airflow_provider_np6.destinations.files import manifest
+from airflow_provider_np6.destinations.files.spool import MAX_OPEN
+from airflow_provider_np6.destinations.files.storage.objects import ObjectStore
 from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.config import Np6Settings
 from airflow_provider_np6.np6.errors import (
@@ -454,7 +455,7 @@ class Meddling(ObjectStore):
 
 def meddle(monkeypatch: pytest.MonkeyPatch, step: str, act: Callable[[], object]) -> None:
     """Do something just before the next pull into an object store puts its data or manifest."""
-    monkeypatch.setattr("airflow_provider_np6.destinations.store.ObjectStore", Meddling)
+    monkeypatch.setattr("airflow_provider_np6.destinations.files.storage.ObjectStore", Meddling)
     monkeypatch.setattr(Meddling, "meddle", staticmethod(act))
     monkeypatch.setattr(Meddling, "step", step)
 

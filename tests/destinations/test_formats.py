@@ -16,11 +16,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_np6.destinations import FileDestination, parquet
-from airflow_provider_np6.destinations.columns import COLUMNS
-from airflow_provider_np6.destinations.formats import FORMATS, count, slice_file
-from airflow_provider_np6.destinations.rows import columns_of
-from airflow_provider_np6.destinations.writing import PIECE, Hashed, SliceFile
+from airflow_provider_np6.destinations import FileDestination
+from airflow_provider_np6.destinations.extract import columns_of
+from airflow_provider_np6.destinations.files.formats import FORMATS, count, parquet, slice_file
+from airflow_provider_np6.destinations.files.formats.base import PIECE, Hashed, SliceFile
+from airflow_provider_np6.destinations.schema import COLUMNS
 from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.errors import Np6DestinationError, Np6InputError
 from airflow_provider_np6.np6.query import EventQuery

@@ -17,9 +17,8 @@ import pyarrow.dataset as ds
 import pytest
 
 from airflow_provider_np6.destinations import FileDestination
-from airflow_provider_np6.destinations.formats import FORMATS
-from airflow_provider_np6.destinations.local_store import LocalStore
-from airflow_provider_np6.destinations.manifest import (
+from airflow_provider_np6.destinations.files.formats import FORMATS
+from airflow_provider_np6.destinations.files.manifest import (
     Manifest,
     actions,
     coverage,
@@ -27,6 +26,7 @@ from airflow_provider_np6.destinations.manifest import (
     manifests,
     verify,
 )
+from airflow_provider_np6.destinations.files.storage.local import LocalStore
 from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.errors import Np6ConflictError, Np6DestinationError, Np6InputError
 from airflow_provider_np6.np6.window import DAY, Window

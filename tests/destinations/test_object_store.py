@@ -12,8 +12,9 @@ from typing import Any
 import boto3
 import pytest
 
-from airflow_provider_np6.destinations import FileDestination, object_store
-from airflow_provider_np6.destinations.manifest import manifests, verify
+from airflow_provider_np6.destinations import FileDestination
+from airflow_provider_np6.destinations.files.manifest import manifests, verify
+from airflow_provider_np6.destinations.files.storage import objects as object_store
 from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.errors import Np6DestinationError
 from airflow_provider_np6.np6.query import EventQuery

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from airflow_provider_np6.destinations import SqlDestination
-from airflow_provider_np6.destinations.columns import COLUMNS
-from airflow_provider_np6.destinations.recorded import Recorded
+from airflow_provider_np6.destinations.schema import COLUMNS
+from airflow_provider_np6.destinations.sql.windows_table import Recorded
 from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.config import Np6Settings
 from airflow_provider_np6.np6.errors import (

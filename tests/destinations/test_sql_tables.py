@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_np6.destinations import SqlDestination
-from airflow_provider_np6.destinations.columns import COLUMNS, FOUND
-from airflow_provider_np6.destinations.rows import _found, columns_of
+from airflow_provider_np6.destinations.extract import _found, columns_of
+from airflow_provider_np6.destinations.schema import COLUMNS, FOUND
 from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.errors import Np6DestinationError, Np6InputError
 from airflow_provider_np6.np6.query import EventQuery

@@ -17,7 +17,8 @@ import yaml  # type: ignore[import-untyped]
 
 from airflow_provider_np6 import erasure
 from airflow_provider_np6 import fan_out as reports
-from airflow_provider_np6.destinations import FileDestination, SqlDestination, manifest
+from airflow_provider_np6.destinations import FileDestination, SqlDestination
+from airflow_provider_np6.destinations.files import manifest
 from airflow_provider_np6.hooks.np6 import Np6Hook
 from airflow_provider_np6.np6 import errors
 from airflow_provider_np6.np6.config import _EXTRAS, Np6Settings

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_np6.destinations.manifest import manifests
+from airflow_provider_np6.destinations.files.manifest import manifests
 from cluster.health import is_healthy
 from tests.airflow_runs import AIRFLOW_3
 from tests.docs.pages import Page

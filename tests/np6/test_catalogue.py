@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_np6.destinations.columns import COLUMNS
+from airflow_provider_np6.destinations.schema import COLUMNS
 from airflow_provider_np6.np6.errors import Np6InputError
 from airflow_provider_np6.np6.event_types import CATALOGUE, COMMON, EventType
 from airflow_provider_np6.np6.query import EventQuery

@@ -14,11 +14,11 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_np6.destinations import FileDestination, SqlDestination, destination_of
 from airflow_provider_np6.destinations.base import Destination
-from airflow_provider_np6.destinations.file_erasure import FileErasure
-from airflow_provider_np6.destinations.formats import FORMATS, events
-from airflow_provider_np6.destinations.local_store import LocalStore
-from airflow_provider_np6.destinations.manifest import Manifest, manifests, verify
-from airflow_provider_np6.destinations.store import store_at
+from airflow_provider_np6.destinations.files.erase import FileErasure
+from airflow_provider_np6.destinations.files.formats import FORMATS, events
+from airflow_provider_np6.destinations.files.manifest import Manifest, manifests, verify
+from airflow_provider_np6.destinations.files.storage import store_at
+from airflow_provider_np6.destinations.files.storage.local import LocalStore
 from airflow_provider_np6.erasure import erase
 from airflow_provider_np6.np6.errors import Np6ConflictError, Np6DestinationError, Np6InputError
 from airflow_provider_np6.operators.reconcile import Np6ReconcileOperator

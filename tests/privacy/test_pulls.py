@@ -15,7 +15,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_np6.destinations import FileDestination, SqlDestination, destination_of
-from airflow_provider_np6.destinations.tree import Tree
+from airflow_provider_np6.destinations.files.header import Tree
 from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.errors import Np6AnswerError
 from airflow_provider_np6.operators.events import Np6EventsOperator

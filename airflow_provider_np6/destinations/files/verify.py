@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from airflow_provider_np6.destinations import layout
-from airflow_provider_np6.destinations.listing import Slot, slots, type_keys
-from airflow_provider_np6.destinations.manifest import Manifest, verify_in
-from airflow_provider_np6.destinations.records import Checked, Series, Verification, overlapping
+from airflow_provider_np6.destinations.files import layout
+from airflow_provider_np6.destinations.files.manifest import Manifest, verify_in
+from airflow_provider_np6.destinations.files.read import Slot, slots, type_keys
+from airflow_provider_np6.destinations.inventory import Checked, Series, Verification, overlapping
 from airflow_provider_np6.np6.errors import Np6DestinationError
 from airflow_provider_np6.np6.window import iso
 
 if TYPE_CHECKING:
-    from airflow_provider_np6.destinations.store import Store
+    from airflow_provider_np6.destinations.files.storage import Store
 
 
 def verification(store: Store) -> Verification:

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from airflow_provider_np6.destinations.columns import COLUMNS, in_calendar
-from airflow_provider_np6.destinations.rows import found_columns
-from airflow_provider_np6.destinations.writing import SliceFile, buffered
+from airflow_provider_np6.destinations.extract import found_columns
+from airflow_provider_np6.destinations.files.formats.base import SliceFile, buffered
+from airflow_provider_np6.destinations.schema import COLUMNS, in_calendar
 
 if TYPE_CHECKING:
-    from airflow_provider_np6.destinations.rows import Item
-    from airflow_provider_np6.destinations.writing import Hashed
+    from airflow_provider_np6.destinations.extract import Item
+    from airflow_provider_np6.destinations.files.formats.base import Hashed
     from airflow_provider_np6.np6.query import EventQuery
     from airflow_provider_np6.np6.verify import Events
 

@@ -10,14 +10,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_np6.destinations import layout, manifest
 from airflow_provider_np6.destinations.base import Destination, Landing, given, text_field
-from airflow_provider_np6.destinations.formats import check_format
-from airflow_provider_np6.destinations.manifest import Manifest
-from airflow_provider_np6.destinations.records import Verification
-from airflow_provider_np6.destinations.slices import Slice, Slices
-from airflow_provider_np6.destinations.store import asset_uri, store_at
-from airflow_provider_np6.destinations.tree import Tree
+from airflow_provider_np6.destinations.files import layout, manifest
+from airflow_provider_np6.destinations.files.formats import check_format
+from airflow_provider_np6.destinations.files.header import Tree
+from airflow_provider_np6.destinations.files.manifest import Manifest
+from airflow_provider_np6.destinations.files.spool import Slice, Slices
+from airflow_provider_np6.destinations.files.storage import asset_uri, store_at
+from airflow_provider_np6.destinations.inventory import Verification
 from airflow_provider_np6.np6.errors import (
     Np6ConflictError,
     Np6DestinationError,
@@ -29,8 +29,8 @@ from airflow_provider_np6.np6.window import Window, iso
 
 if TYPE_CHECKING:
     from airflow_provider_np6.destinations.coverage import Held
-    from airflow_provider_np6.destinations.records import Checked, Record, Scope
-    from airflow_provider_np6.destinations.store import Store
+    from airflow_provider_np6.destinations.files.storage import Store
+    from airflow_provider_np6.destinations.inventory import Checked, Record, Scope
     from airflow_provider_np6.np6.proof import Proof
     from airflow_provider_np6.np6.verify import Events, Invalid
     from airflow_provider_np6.privacy.persons import Erased
@@ -84,13 +84,13 @@ class FileDestination(Destination):
             return list(manifest.held(store, query))
 
     def records(self, scope: Scope) -> list[Record]:
-        from airflow_provider_np6.destinations.listing import records
+        from airflow_provider_np6.destinations.files.read import records
 
         with self._store() as store:
             return list(records(store, scope))
 
     def verification(self) -> Verification:
-        from airflow_provider_np6.destinations.file_checks import verification
+        from airflow_provider_np6.destinations.files.verify import verification
 
         with self._store() as store:
             begun = verification(store)
@@ -101,7 +101,7 @@ class FileDestination(Destination):
             yield from checks
 
     def erase(self, persons: Collection[str], pseudonyms: Pseudonyms, account: str) -> dict[str, int]:
-        from airflow_provider_np6.destinations.file_erasure import FileErasure
+        from airflow_provider_np6.destinations.files.erase import FileErasure
 
         with self._store() as store, _failures_of(self.path, "could not be written"):
             anything = EventQuery("", ALL_ACTIONS, Window(0, 1))

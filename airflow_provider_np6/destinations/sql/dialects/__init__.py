@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from airflow_provider_np6.destinations.dialects.base import Dialect, Failure, Robbed
-from airflow_provider_np6.destinations.dialects.duckdb import Duckdb
-from airflow_provider_np6.destinations.dialects.mysql import Mysql
-from airflow_provider_np6.destinations.dialects.postgresql import Postgresql
-from airflow_provider_np6.destinations.dialects.sqlite import Sqlite
+from airflow_provider_np6.destinations.sql.dialects.base import Dialect, Failure, Robbed
+from airflow_provider_np6.destinations.sql.dialects.duckdb import Duckdb
+from airflow_provider_np6.destinations.sql.dialects.mysql import Mysql
+from airflow_provider_np6.destinations.sql.dialects.postgresql import Postgresql
+from airflow_provider_np6.destinations.sql.dialects.sqlite import Sqlite
 
 __all__ = ["Dialect", "Failure", "Robbed", "dialect_of"]
 

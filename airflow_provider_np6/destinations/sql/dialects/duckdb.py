@@ -13,11 +13,11 @@ from contextlib import contextmanager
 from shutil import copyfileobj
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_np6.destinations.dialects.base import BulkDialect, Failure
+from airflow_provider_np6.destinations.sql.dialects.base import BulkDialect, Failure
 
 if TYPE_CHECKING:
-    from airflow_provider_np6.destinations.columns import Kind
-    from airflow_provider_np6.destinations.tables import Table
+    from airflow_provider_np6.destinations.schema import Kind
+    from airflow_provider_np6.destinations.sql.table import Table
 
 _turn = threading.Lock()
 _FINAL = {"CatalogException", "BinderException", "PermissionException", "ParserException"}

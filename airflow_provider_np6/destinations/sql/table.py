@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_np6.destinations.columns import COLUMNS, INDEX, KEY, Column
+from airflow_provider_np6.destinations.schema import COLUMNS, INDEX, KEY, Column
 
 if TYPE_CHECKING:
-    from airflow_provider_np6.destinations.dialects import Dialect
+    from airflow_provider_np6.destinations.sql.dialects import Dialect
     from airflow_provider_np6.np6.query import EventQuery
 
 WINDOW_COLUMNS = (

@@ -6,13 +6,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_np6.destinations import layout, quarantine
-from airflow_provider_np6.destinations.formats import slice_file
+from airflow_provider_np6.destinations import quarantine
+from airflow_provider_np6.destinations.files import layout
+from airflow_provider_np6.destinations.files.formats import slice_file
 from airflow_provider_np6.np6.window import DAY, Window
 
 if TYPE_CHECKING:
-    from airflow_provider_np6.destinations.store import Store
-    from airflow_provider_np6.destinations.writing import SliceFile
+    from airflow_provider_np6.destinations.files.formats.base import SliceFile
+    from airflow_provider_np6.destinations.files.storage import Store
     from airflow_provider_np6.np6.query import EventQuery
     from airflow_provider_np6.np6.verify import Events, Invalid
 

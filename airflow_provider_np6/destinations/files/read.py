@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
-from airflow_provider_np6.destinations import layout
-from airflow_provider_np6.destinations.manifest import decoded, is_replaced
-from airflow_provider_np6.destinations.records import Record, Scope, Series
+from airflow_provider_np6.destinations.files import layout
+from airflow_provider_np6.destinations.files.manifest import decoded, is_replaced
+from airflow_provider_np6.destinations.inventory import Record, Scope, Series
 from airflow_provider_np6.np6.errors import Np6InputError
 
 if TYPE_CHECKING:
-    from airflow_provider_np6.destinations.store import Store
+    from airflow_provider_np6.destinations.files.storage import Store
     from airflow_provider_np6.np6.window import Window
 
 

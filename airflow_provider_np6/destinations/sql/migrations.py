@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_np6.np6.errors import Np6InputError
 
 if TYPE_CHECKING:
-    from airflow_provider_np6.destinations.database import Database
-    from airflow_provider_np6.destinations.tables import Table
+    from airflow_provider_np6.destinations.sql.database import Database
+    from airflow_provider_np6.destinations.sql.table import Table
 
 
 def completing_statements(database: Database, cursor: Any, *, create: bool, evolve: bool) -> list[str]:

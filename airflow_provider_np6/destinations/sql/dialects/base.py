@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 from enum import Enum, auto
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_np6.destinations.columns import EARLIEST, LATEST, in_calendar
+from airflow_provider_np6.destinations.schema import EARLIEST, LATEST, in_calendar
 from airflow_provider_np6.np6.window import from_ms, iso, to_ms
 
 if TYPE_CHECKING:
-    from airflow_provider_np6.destinations.columns import Column, Kind
-    from airflow_provider_np6.destinations.tables import Table
+    from airflow_provider_np6.destinations.schema import Column, Kind
+    from airflow_provider_np6.destinations.sql.table import Table
     from airflow_provider_np6.np6.query import EventQuery
     from airflow_provider_np6.np6.verify import Events
 
@@ -163,7 +163,7 @@ class Dialect:
 
 
 def _columns_of(batch: Sequence[Any], query: EventQuery, pulled_at: int) -> list[Sequence[Any]]:
-    from airflow_provider_np6.destinations.rows import columns_of
+    from airflow_provider_np6.destinations.extract import columns_of
 
     return columns_of(batch, query, pulled_at)
 
@@ -191,8 +191,8 @@ class BulkDialect(Dialect):
         raise NotImplementedError
 
     def encoder(self, query: EventQuery, pulled_at: int) -> Callable[[Events], bytes]:
-        from airflow_provider_np6.destinations.columns import COLUMNS
-        from airflow_provider_np6.destinations.delimited import delimited
+        from airflow_provider_np6.destinations.schema import COLUMNS
+        from airflow_provider_np6.destinations.sql.delimited import delimited
 
         def encode(events: Events) -> bytes:
             if not events.items:

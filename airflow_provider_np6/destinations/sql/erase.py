@@ -6,14 +6,14 @@ import time
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_np6.destinations.database import check_account, erased_in, overlapping
-from airflow_provider_np6.destinations.recorded import Recorded
+from airflow_provider_np6.destinations.sql.database import check_account, erased_in, overlapping
+from airflow_provider_np6.destinations.sql.windows_table import Recorded
 from airflow_provider_np6.np6.query import EventQuery
 from airflow_provider_np6.np6.window import Window
 from airflow_provider_np6.privacy.persons import Person, concerned, may_name
 
 if TYPE_CHECKING:
-    from airflow_provider_np6.destinations.database import Database
+    from airflow_provider_np6.destinations.sql.database import Database
     from airflow_provider_np6.privacy.pseudonyms import Pseudonyms
 
 _KEYS = 500

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from airflow_provider_np6.destinations import formats, layout
-from airflow_provider_np6.destinations.manifest import Manifest
-from airflow_provider_np6.destinations.slices import Slice
+from airflow_provider_np6.destinations.files import formats, layout
+from airflow_provider_np6.destinations.files.manifest import Manifest
+from airflow_provider_np6.destinations.files.spool import Slice
 from airflow_provider_np6.np6.errors import Np6InputError
 from airflow_provider_np6.np6.query import EventQuery
 from airflow_provider_np6.np6.verify import Events
@@ -19,7 +19,7 @@ from airflow_provider_np6.np6.window import iso
 from airflow_provider_np6.privacy.persons import Erased, Person, concerned, may_name
 
 if TYPE_CHECKING:
-    from airflow_provider_np6.destinations.tree import Tree
+    from airflow_provider_np6.destinations.files.header import Tree
     from airflow_provider_np6.np6.window import Window
     from airflow_provider_np6.privacy.pseudonyms import Pseudonyms
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_np6.destinations.coverage import Held
-from airflow_provider_np6.destinations.database import overlapping, within
-from airflow_provider_np6.destinations.records import Record, Series
+from airflow_provider_np6.destinations.inventory import Record, Series
+from airflow_provider_np6.destinations.sql.database import overlapping, within
 from airflow_provider_np6.np6.query import ALL_ACTIONS, EventQuery
 from airflow_provider_np6.np6.window import Window
 
 if TYPE_CHECKING:
-    from airflow_provider_np6.destinations.database import Database
-    from airflow_provider_np6.destinations.dialects import Robbed
-    from airflow_provider_np6.destinations.records import Scope
-    from airflow_provider_np6.destinations.tables import Condition
+    from airflow_provider_np6.destinations.inventory import Scope
+    from airflow_provider_np6.destinations.sql.database import Database
+    from airflow_provider_np6.destinations.sql.dialects import Robbed
+    from airflow_provider_np6.destinations.sql.table import Condition
 
 _BOUNDS = ["window_start", "window_end"]
 

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_np6.destinations.dialects.base import BulkDialect, Failure
+from airflow_provider_np6.destinations.sql.dialects.base import BulkDialect, Failure
 from airflow_provider_np6.np6.window import from_ms
 
 if TYPE_CHECKING:
-    from airflow_provider_np6.destinations.columns import Column, Kind
-    from airflow_provider_np6.destinations.tables import Table
+    from airflow_provider_np6.destinations.schema import Column, Kind
+    from airflow_provider_np6.destinations.sql.table import Table
 
 _BLOCK = 256 * 1024
 _OPTIONS = r"FORMAT csv, QUOTE E'\x01', DELIMITER E'\x02', ENCODING 'UTF8'"

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 from urllib.parse import urlsplit
 
-from airflow_provider_np6.destinations.local_store import LocalStore
-from airflow_provider_np6.destinations.object_store import ObjectStore
+from airflow_provider_np6.destinations.files.storage.local import LocalStore
+from airflow_provider_np6.destinations.files.storage.objects import ObjectStore
 from airflow_provider_np6.np6.errors import Np6InputError
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_np6.destinations.records import Checked, Series, Verification, overlapping
+from airflow_provider_np6.destinations.inventory import Checked, Series, Verification, overlapping
 from airflow_provider_np6.np6.errors import Np6InputError
 from airflow_provider_np6.np6.query import ALL_ACTIONS
 from airflow_provider_np6.np6.window import Window
 
 if TYPE_CHECKING:
-    from airflow_provider_np6.destinations.database import Database
+    from airflow_provider_np6.destinations.sql.database import Database
 
 # Windows of single actions apart from those of all: the index of events begins with type and action.
 _EACH = """

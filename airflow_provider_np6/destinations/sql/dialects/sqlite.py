@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_np6.destinations.dialects.base import Dialect, Failure
+from airflow_provider_np6.destinations.sql.dialects.base import Dialect, Failure
 from airflow_provider_np6.np6.window import iso
 
 if TYPE_CHECKING:
-    from airflow_provider_np6.destinations.columns import Column, Kind
-    from airflow_provider_np6.destinations.tables import Table
+    from airflow_provider_np6.destinations.schema import Column, Kind
+    from airflow_provider_np6.destinations.sql.table import Table
 
 _TEXT = ".*(char|clob|text).*"  # what makes SQLite keep a text as it is
 _FINAL = ("SQLITE_ERROR", "SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_NOTADB", "SQLITE_PERM")

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from airflow_provider_np6.destinations.writing import PIECE, Hashed, SliceFile, buffered
+from airflow_provider_np6.destinations.files.formats.base import PIECE, Hashed, SliceFile, buffered
 from airflow_provider_np6.np6.errors import Np6DestinationError, Np6InputError
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def slice_file(path: Path, format_: str, query: EventQuery) -> SliceFile:
     :param path: an empty file.
     """
     if format_ == "parquet":
-        from airflow_provider_np6.destinations.parquet import ParquetFile
+        from airflow_provider_np6.destinations.files.formats.parquet import ParquetFile
 
         return ParquetFile(Hashed(path), query)
     return LinesFile(Hashed(path), format_)

@@ -16,9 +16,9 @@ from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass
 
 from airflow_provider_np6 import __version__
-from airflow_provider_np6.destinations import formats, layout
 from airflow_provider_np6.destinations.coverage import Coverage, Held, coverage_of
-from airflow_provider_np6.destinations.store import Store, store_at
+from airflow_provider_np6.destinations.files import formats, layout
+from airflow_provider_np6.destinations.files.storage import Store, store_at
 from airflow_provider_np6.np6.errors import Np6ConflictError, Np6DestinationError
 from airflow_provider_np6.np6.moments import parse_moment
 from airflow_provider_np6.np6.query import ALL_ACTIONS, EventQuery

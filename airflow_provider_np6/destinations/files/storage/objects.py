@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 from urllib.parse import urlsplit
 
-from airflow_provider_np6.destinations.local_store import LocalStore
+from airflow_provider_np6.destinations.files.storage.local import LocalStore
 from airflow_provider_np6.np6.errors import Np6InputError
 
 _AT_ONCE = 1_000

@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_np6.destinations import quarantine
 from airflow_provider_np6.destinations.base import Destination, Landing, given, text_field
-from airflow_provider_np6.destinations.database import (
+from airflow_provider_np6.destinations.sql.database import (
     VERSION,
     Database,
     check_format,
@@ -23,8 +23,8 @@ from airflow_provider_np6.destinations.database import (
     nothing_pulled,
     table_uri,
 )
-from airflow_provider_np6.destinations.recorded import Recorded
-from airflow_provider_np6.destinations.structure import completing_statements
+from airflow_provider_np6.destinations.sql.migrations import completing_statements
+from airflow_provider_np6.destinations.sql.windows_table import Recorded
 from airflow_provider_np6.destinations.views import view_statements
 from airflow_provider_np6.np6.errors import (
     Np6DestinationError,
@@ -33,8 +33,8 @@ from airflow_provider_np6.np6.errors import (
 
 if TYPE_CHECKING:
     from airflow_provider_np6.destinations.coverage import Held
-    from airflow_provider_np6.destinations.dialects import Dialect
-    from airflow_provider_np6.destinations.records import Record, Scope, Verification
+    from airflow_provider_np6.destinations.inventory import Record, Scope, Verification
+    from airflow_provider_np6.destinations.sql.dialects import Dialect
     from airflow_provider_np6.np6.proof import Proof
     from airflow_provider_np6.np6.query import EventQuery
     from airflow_provider_np6.np6.verify import Events, Invalid
@@ -95,7 +95,7 @@ class SqlDestination(Destination):
             yield _SqlLanding(database, query, account, personal_data, self.asset_uri, landed, erased)
 
     def erase(self, persons: Collection[str], pseudonyms: Pseudonyms, account: str) -> dict[str, int]:
-        from airflow_provider_np6.destinations.sql_erasure import erase_from_table
+        from airflow_provider_np6.destinations.sql.erase import erase_from_table
 
         database = self._database()
 
@@ -127,13 +127,13 @@ class SqlDestination(Destination):
         return database.settle(read, "cannot be read", Np6InputError)
 
     def records(self, scope: Scope) -> list[Record]:
-        from airflow_provider_np6.destinations.recorded import recorded_in
+        from airflow_provider_np6.destinations.sql.windows_table import recorded_in
 
         database = self._database()
         return database.settle(lambda: recorded_in(database, scope), "cannot be read", Np6InputError)
 
     def verification(self) -> Verification:
-        from airflow_provider_np6.destinations.sql_checks import verification
+        from airflow_provider_np6.destinations.sql.verify import verification
 
         return verification(self._database())
 
@@ -223,7 +223,7 @@ class _SqlLanding:
         return report if published else {**report, "superseded": 1}
 
     def _replaced(self, proof: Proof) -> bool:
-        from airflow_provider_np6.destinations.dialects import Failure
+        from airflow_provider_np6.destinations.sql.dialects import Failure
 
         try:
             return self._replace(proof, take_over=False)

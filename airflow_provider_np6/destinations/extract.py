@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from airflow_provider_np6.destinations.columns import COLUMNS, FOUND, Column
+from airflow_provider_np6.destinations.schema import COLUMNS, FOUND, Column
 from airflow_provider_np6.np6.query import ALL_ACTIONS, EventQuery
 
 Item = bytes | msgspec.Raw

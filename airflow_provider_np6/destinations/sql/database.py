@@ -19,7 +19,7 @@ from airflow_provider_np6.np6.query import ALL_ACTIONS, EventQuery
 from airflow_provider_np6.np6.versions import check_version
 
 if TYPE_CHECKING:
-    from airflow_provider_np6.destinations.tables import Table
+    from airflow_provider_np6.destinations.sql.table import Table
     from airflow_provider_np6.np6.window import Window
     from airflow_provider_np6.privacy.persons import Erased
 
@@ -82,8 +82,8 @@ class Database:
     """The tables, and transactions on them."""
 
     def __init__(self, hook: Any, schema: str | None, table: str) -> None:
-        from airflow_provider_np6.destinations.dialects import dialect_of
-        from airflow_provider_np6.destinations.tables import (
+        from airflow_provider_np6.destinations.sql.dialects import dialect_of
+        from airflow_provider_np6.destinations.sql.table import (
             erased_table,
             events_table,
             quarantine_table,
@@ -136,7 +136,7 @@ class Database:
         :param for_good: the class for what another try cannot cure.
         :raises Np6Error: a driver's own error as one of ours, without its text: that may hold a row.
         """
-        from airflow_provider_np6.destinations.dialects import Failure
+        from airflow_provider_np6.destinations.sql.dialects import Failure
 
         deadline = time.monotonic() + _BUSY_WAIT
         tries = 1

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_np6.destinations.dialects.base import Dialect, Failure
+from airflow_provider_np6.destinations.sql.dialects.base import Dialect, Failure
 from airflow_provider_np6.np6.errors import Np6DestinationError
 from airflow_provider_np6.np6.window import iso
 
 if TYPE_CHECKING:
-    from airflow_provider_np6.destinations.columns import Column, Kind
-    from airflow_provider_np6.destinations.tables import Table
+    from airflow_provider_np6.destinations.schema import Column, Kind
+    from airflow_provider_np6.destinations.sql.table import Table
 
 _PASSING = {1020, 1040, 1053, 1205, 1213, 1317, 1412, 1927, 2002, 2003, 2006, 2013, 2055, 4031}
 _FINAL = {1044, 1045, 1049, 1054, 1064, 1142, 1143, 1146, 1227, 1698}
