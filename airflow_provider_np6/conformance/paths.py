@@ -12,7 +12,7 @@ from airflow_provider_np6.conformance.verdict import Copes, Verdict, not_shown
 from airflow_provider_np6.np6.errors import Np6NotFoundError
 from airflow_provider_np6.np6.event_types import CATALOGUE, EventType
 from airflow_provider_np6.np6.window import iso_seconds
-from airflow_provider_np6.privacy.shape import EVENT, Part, Shape, below, is_documented
+from airflow_provider_np6.privacy.event_fields import EVENT, Part, Shape, below, is_documented
 
 if TYPE_CHECKING:
     from airflow_provider_np6.conformance.asking import Seen

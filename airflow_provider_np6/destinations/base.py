@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from airflow_provider_np6.destinations.inventory import Record, Scope, Verification
     from airflow_provider_np6.np6.proof import Proof, Spool
     from airflow_provider_np6.np6.query import EventQuery
-    from airflow_provider_np6.privacy.persons import Erased
     from airflow_provider_np6.privacy.pseudonyms import Pseudonyms
+    from airflow_provider_np6.privacy.subjects import Erased
 
 
 class Landing(Protocol):

@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_np6.np6.window import iso
-from airflow_provider_np6.privacy.spellings import NO_TEXT
+from airflow_provider_np6.privacy.escapes import NO_TEXT
 
 if TYPE_CHECKING:
     from airflow_provider_np6.np6.verify import Invalid

@@ -75,7 +75,7 @@ class Pulling:
     def _read_into(self, spool: Spool, landing: Landing) -> tuple[Any, dict[str, Any]]:
         """Pull into ``spool`` what ``landing`` does not keep out; the proof of it, and what reports say."""
         from airflow_provider_np6.np6.pull import pull
-        from airflow_provider_np6.privacy.keeping_out import KeepingOut
+        from airflow_provider_np6.privacy.erasure_filter import KeepingOut
 
         query = self.query
         keeping = KeepingOut(spool, landing.erased, self.hook.settings, self.hook.np6_conn_id)

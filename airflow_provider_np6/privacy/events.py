@@ -6,15 +6,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from airflow_provider_np6.privacy.escapes import read_json
+from airflow_provider_np6.privacy.event_fields import Part
 from airflow_provider_np6.privacy.pseudonyms import folded, normalised
 from airflow_provider_np6.privacy.redaction import redacted
-from airflow_provider_np6.privacy.shape import Part
-from airflow_provider_np6.privacy.spellings import read_json
-from airflow_provider_np6.privacy.walking import Walk
+from airflow_provider_np6.privacy.scanner import Walk
 
 if TYPE_CHECKING:
     from airflow_provider_np6.privacy.policy import Policy
-    from airflow_provider_np6.privacy.walking import Found, Text
+    from airflow_provider_np6.privacy.scanner import Found, Text
 
 
 def redact(event: str, policy: Policy, found: Found | None = None) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_provider_np6.np6.errors import Np6InputError
-from airflow_provider_np6.privacy.patterns import domain_of
+from airflow_provider_np6.privacy.detect import domain_of
 from airflow_provider_np6.privacy.pseudonyms import Pseudonyms
 
 if TYPE_CHECKING:

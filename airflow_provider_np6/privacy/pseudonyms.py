@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from hashlib import blake2b
 
-from airflow_provider_np6.privacy.patterns import MIN_DIGITS, PHONE
+from airflow_provider_np6.privacy.detect import MIN_DIGITS, PHONE
 
 TOKEN = re.compile(r"[0-9a-f]{32}")
 """The shape of a token."""

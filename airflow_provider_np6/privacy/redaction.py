@@ -6,9 +6,9 @@ import re
 from collections.abc import Callable, Collection, Iterator
 from functools import partial
 
-from airflow_provider_np6.privacy.patterns import MIN_DIGITS, PHONE, Span, addresses, phones
+from airflow_provider_np6.privacy.detect import MIN_DIGITS, PHONE, Span, addresses, phones
+from airflow_provider_np6.privacy.escapes import read_simple, readings
 from airflow_provider_np6.privacy.pseudonyms import folded
-from airflow_provider_np6.privacy.spellings import read_simple, readings
 
 LONG = 6
 """Characters from which on a value of the event's own identity is found inside of words too."""

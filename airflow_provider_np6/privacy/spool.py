@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from airflow_provider_np6.np6.verify import Events, Invalid
-from airflow_provider_np6.privacy.batches import Batches
+from airflow_provider_np6.privacy.fast.batches import Batches
 
 if TYPE_CHECKING:
     from airflow_provider_np6.np6.proof import Spool

@@ -22,10 +22,10 @@ from airflow_provider_np6.destinations.files.storage.local import LocalStore
 from airflow_provider_np6.erasure import erase
 from airflow_provider_np6.np6.errors import Np6ConflictError, Np6DestinationError, Np6InputError
 from airflow_provider_np6.operators.reconcile import Np6ReconcileOperator
+from airflow_provider_np6.privacy.erasure_filter import KeepingOut
 from airflow_provider_np6.privacy.events import identities
-from airflow_provider_np6.privacy.keeping_out import KeepingOut
-from airflow_provider_np6.privacy.persons import persons_of
 from airflow_provider_np6.privacy.pseudonyms import Pseudonyms, normalised
+from airflow_provider_np6.privacy.subjects import persons_of
 from airflow_provider_np6.sandbox import Fault, Sandbox, World, faults
 from airflow_provider_np6.sandbox.world import Stored
 from tests.destinations.databases import ask, payloads

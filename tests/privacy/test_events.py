@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from airflow_provider_np6.np6.config import Np6Settings
 from airflow_provider_np6.np6.verify import Events, Invalid
-from airflow_provider_np6.privacy.batches import Batches
 from airflow_provider_np6.privacy.events import identities, redact
+from airflow_provider_np6.privacy.fast.batches import Batches
 from airflow_provider_np6.privacy.policy import Policy, policy_of
 from airflow_provider_np6.privacy.pseudonyms import Pseudonyms
 from airflow_provider_np6.privacy.spool import RedactingSpool

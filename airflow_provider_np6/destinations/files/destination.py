@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from airflow_provider_np6.destinations.inventory import Checked, Record, Scope
     from airflow_provider_np6.np6.proof import Proof
     from airflow_provider_np6.np6.verify import Events, Invalid
-    from airflow_provider_np6.privacy.persons import Erased
     from airflow_provider_np6.privacy.pseudonyms import Pseudonyms
+    from airflow_provider_np6.privacy.subjects import Erased
 
 log = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from airflow_provider_np6.np6.window import Window
 
 if TYPE_CHECKING:
     from airflow_provider_np6.destinations.files.storage import Store
-    from airflow_provider_np6.privacy.persons import Erased
+    from airflow_provider_np6.privacy.subjects import Erased
 
 
 class Tree:
@@ -35,7 +35,7 @@ class Tree:
         """The persons that the tree keeps out, as its list says now."""
         if layout.ERASED not in self.store.names(""):
             return None
-        from airflow_provider_np6.privacy.persons import Erased
+        from airflow_provider_np6.privacy.subjects import Erased
 
         return Erased.decode(self.store.read("", layout.ERASED))
 

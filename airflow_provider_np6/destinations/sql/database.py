@@ -21,7 +21,7 @@ from airflow_provider_np6.np6.versions import check_version
 if TYPE_CHECKING:
     from airflow_provider_np6.destinations.sql.table import Table
     from airflow_provider_np6.np6.window import Window
-    from airflow_provider_np6.privacy.persons import Erased
+    from airflow_provider_np6.privacy.subjects import Erased
 
 
 def hook_of(conn_id: str) -> Any:
@@ -194,7 +194,7 @@ def check_format(database: Database, cursor: Any) -> None:
 
 def erased_in(database: Database, cursor: Any) -> Erased | None:
     """The persons that the table keeps out."""
-    from airflow_provider_np6.privacy.persons import Erased
+    from airflow_provider_np6.privacy.subjects import Erased
 
     rows = database.erased.select(cursor, ["person", "fingerprint"], {})
     return Erased(rows[0][1], frozenset(row[0] for row in rows)) if rows else None

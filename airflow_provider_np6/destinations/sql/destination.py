@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from airflow_provider_np6.np6.proof import Proof
     from airflow_provider_np6.np6.query import EventQuery
     from airflow_provider_np6.np6.verify import Events, Invalid
-    from airflow_provider_np6.privacy.persons import Erased
     from airflow_provider_np6.privacy.pseudonyms import Pseudonyms
+    from airflow_provider_np6.privacy.subjects import Erased
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,49}")
 

@@ -10,7 +10,7 @@ from airflow_provider_np6.destinations.sql.database import check_account, erased
 from airflow_provider_np6.destinations.sql.windows_table import Recorded
 from airflow_provider_np6.np6.query import EventQuery
 from airflow_provider_np6.np6.window import Window
-from airflow_provider_np6.privacy.persons import Person, concerned, may_name
+from airflow_provider_np6.privacy.subjects import Person, concerned, may_name
 
 if TYPE_CHECKING:
     from airflow_provider_np6.destinations.sql.database import Database

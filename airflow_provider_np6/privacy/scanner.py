@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from airflow_provider_np6.privacy.shape import EVENT, Part, Shape, below, is_documented
-from airflow_provider_np6.privacy.spellings import read_json
+from airflow_provider_np6.privacy.escapes import read_json
+from airflow_provider_np6.privacy.event_fields import EVENT, Part, Shape, below, is_documented
 
 if TYPE_CHECKING:
-    from airflow_provider_np6.privacy.patterns import Span
+    from airflow_provider_np6.privacy.detect import Span
 
 _TOKEN = re.compile(r'"((?:[^"\\]++|\\.)*+)"(\s*+:)?|[{}\[\]]|[^\s{}\[\],:"]++', re.DOTALL)
 _NUMBER = re.compile(r"-?[0-9]")

@@ -12,11 +12,11 @@ import msgspec
 
 from airflow_provider_np6.np6.errors import Np6DestinationError, Np6InputError
 from airflow_provider_np6.np6.versions import check_version
+from airflow_provider_np6.privacy.detect import MIN_DIGITS
+from airflow_provider_np6.privacy.escapes import NO_TEXT, Reading, readings
 from airflow_provider_np6.privacy.events import identities
-from airflow_provider_np6.privacy.patterns import MIN_DIGITS
 from airflow_provider_np6.privacy.policy import pseudonyms_of
 from airflow_provider_np6.privacy.pseudonyms import TOKEN, Pseudonyms, normalised
-from airflow_provider_np6.privacy.spellings import NO_TEXT, Reading, readings
 
 if TYPE_CHECKING:
     from airflow_provider_np6.np6.config import Np6Settings

@@ -6,12 +6,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from airflow_provider_np6.np6.verify import Events, Invalid
-from airflow_provider_np6.privacy.persons import persons_of
+from airflow_provider_np6.privacy.subjects import persons_of
 
 if TYPE_CHECKING:
     from airflow_provider_np6.np6.config import Np6Settings
     from airflow_provider_np6.np6.proof import Spool
-    from airflow_provider_np6.privacy.persons import Erased
+    from airflow_provider_np6.privacy.subjects import Erased
 
 
 class KeepingOut:

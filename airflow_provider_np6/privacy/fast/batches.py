@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from airflow_provider_np6.privacy.columns import Columns
-from airflow_provider_np6.privacy.cuts import cut_of
 from airflow_provider_np6.privacy.events import redact
-from airflow_provider_np6.privacy.layouts import Layouts
+from airflow_provider_np6.privacy.fast.columns import Columns
+from airflow_provider_np6.privacy.fast.cuts import cut_of
+from airflow_provider_np6.privacy.fast.layouts import Layouts
 
 if TYPE_CHECKING:
     from airflow_provider_np6.np6.verify import Item

@@ -12,16 +12,16 @@ from itertools import chain, repeat
 from operator import contains
 from typing import TYPE_CHECKING
 
+from airflow_provider_np6.privacy.escapes import read_json, readings
+from airflow_provider_np6.privacy.event_fields import Part
 from airflow_provider_np6.privacy.events import edits_of
 from airflow_provider_np6.privacy.pseudonyms import folded
 from airflow_provider_np6.privacy.redaction import is_alone
-from airflow_provider_np6.privacy.shape import Part
-from airflow_provider_np6.privacy.spellings import read_json, readings
 
 if TYPE_CHECKING:
     from airflow_provider_np6.np6.verify import Item
-    from airflow_provider_np6.privacy.cuts import Cut
-    from airflow_provider_np6.privacy.layouts import Layouts
+    from airflow_provider_np6.privacy.fast.cuts import Cut
+    from airflow_provider_np6.privacy.fast.layouts import Layouts
     from airflow_provider_np6.privacy.policy import Policy
 
 MAX_KNOWN = 2 * 1024 * 1024

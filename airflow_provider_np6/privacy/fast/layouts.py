@@ -10,11 +10,11 @@ import re
 from collections import deque
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from airflow_provider_np6.privacy.shape import Part
-from airflow_provider_np6.privacy.walking import Found, Text, Walk
+from airflow_provider_np6.privacy.event_fields import Part
+from airflow_provider_np6.privacy.scanner import Found, Text, Walk
 
 if TYPE_CHECKING:
-    from airflow_provider_np6.privacy.patterns import Span
+    from airflow_provider_np6.privacy.detect import Span
 
 MAX = 16
 """Layouts that are remembered."""

@@ -6,11 +6,11 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from airflow_provider_np6.privacy.patterns import PHONE
-from airflow_provider_np6.privacy.shape import Part
+from airflow_provider_np6.privacy.detect import PHONE
+from airflow_provider_np6.privacy.event_fields import Part
 
 if TYPE_CHECKING:
-    from airflow_provider_np6.privacy.layouts import Layout, Mark
+    from airflow_provider_np6.privacy.fast.layouts import Layout, Mark
 
 _STRING: Final = '[^"]*+'
 """A string whose last character, if it has any, is no backslash, which is looked at later."""
