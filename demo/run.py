@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from airflow_provider_np6.sandbox import Sandbox, World
-from airflow_provider_np6.sandbox.world import EVENT_TYPES
+from airflow_provider_np6.sandbox.account import EVENT_TYPES
 
 DAY = "2026-11-01"
 NEXT_DAY = "2026-11-02"

@@ -22,7 +22,7 @@ from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.query import EventQuery
 from airflow_provider_np6.np6.window import Window, iso, to_ms
 from airflow_provider_np6.sandbox import Fault, Sandbox, World
-from airflow_provider_np6.sandbox.world import ALL_EVENT_TYPES, EVENT_TYPES
+from airflow_provider_np6.sandbox.account import ALL_EVENT_TYPES, EVENT_TYPES
 from tests.airflow_runs import DAGS_FOLDER, asset_events, load, run_dag
 from tests.destinations.landing import HOUR as HOUR_MS
 from tests.destinations.landing import land

@@ -17,7 +17,7 @@ from airflow_provider_np6.destinations.files.manifest import data_files, manifes
 from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.query import EventQuery
 from airflow_provider_np6.sandbox import Fault, Sandbox, World
-from airflow_provider_np6.sandbox.world import Stored
+from airflow_provider_np6.sandbox.account import Stored
 from tests.airflow_runs import AIRFLOW_3, DAGS_FOLDER, load, run_dag
 from tests.conftest import KEY
 from tests.destinations.landing import TODAY, land

@@ -14,7 +14,7 @@ from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.query import EventQuery
 from airflow_provider_np6.np6.window import DAY, Window
 from airflow_provider_np6.sandbox import Sandbox
-from airflow_provider_np6.sandbox.world import EVENT_TYPES
+from airflow_provider_np6.sandbox.account import EVENT_TYPES
 from tests.destinations.landing import MIDNIGHT, land
 from tests.docs.pages import Page
 

@@ -21,7 +21,7 @@ import pytest
 from airflow_provider_np6 import __version__
 from airflow_provider_np6.destinations.files.manifest import actions, manifests, verify
 from airflow_provider_np6.sandbox import World
-from airflow_provider_np6.sandbox.world import EVENT_TYPES
+from airflow_provider_np6.sandbox.account import EVENT_TYPES
 from tests.conftest import KEY
 from tests.postgres import free_port
 

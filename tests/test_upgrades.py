@@ -27,7 +27,7 @@ from airflow_provider_np6.operators.events import Np6EventsOperator
 from airflow_provider_np6.operators.reconcile import Np6ReconcileOperator
 from airflow_provider_np6.privacy.pseudonyms import Pseudonyms
 from airflow_provider_np6.sandbox import Fault, Sandbox, World
-from airflow_provider_np6.sandbox.world import Stored
+from airflow_provider_np6.sandbox.account import Stored
 from tests.destinations.databases import ask
 from tests.fixtures.make import PSEUDONYM_KEY
 from tests.postgres import Postgres

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
+from airflow_provider_np6.sandbox.account import World
 from airflow_provider_np6.sandbox.limit import Limit
 from airflow_provider_np6.sandbox.server import Sandbox
-from airflow_provider_np6.sandbox.world import World
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from airflow_provider_np6.sandbox.world import HOUR, World
+from airflow_provider_np6.sandbox.account import HOUR, World
 
 DAYS = 3
 """How far back the sandbox counts, so that it stays cheap: whole hours of UTC before the current one."""

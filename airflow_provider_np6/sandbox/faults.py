@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import Literal
 
-from airflow_provider_np6.sandbox.world import Stored
+from airflow_provider_np6.sandbox.account import Stored
 
 Change = Callable[[list[Stored]], list[Stored]]
 """What becomes of the events of an answer, in the order in which they were asked for."""

@@ -16,10 +16,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
-from airflow_provider_np6.sandbox.answers import Answers
+from airflow_provider_np6.sandbox.account import World
+from airflow_provider_np6.sandbox.behavior import RefusedError, Temper
 from airflow_provider_np6.sandbox.faults import Fault, Plan
-from airflow_provider_np6.sandbox.temper import RefusedError, Temper
-from airflow_provider_np6.sandbox.world import World
+from airflow_provider_np6.sandbox.responses import Answers
 
 if TYPE_CHECKING:
     from airflow_provider_np6.sandbox.limit import Limit

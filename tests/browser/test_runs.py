@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from airflow_provider_np6.np6.window import to_ms
 from airflow_provider_np6.sandbox import Sandbox
-from airflow_provider_np6.sandbox.world import EVENT_TYPES
+from airflow_provider_np6.sandbox.account import EVENT_TYPES
 from tests.airflow_runs import AIRFLOW_3
 from tests.standalone import Standalone
 

@@ -13,7 +13,7 @@ from airflow_provider_np6.conformance.asking import MOST_REQUESTS
 from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.errors import Np6AuthenticationError, Np6InputError, Np6NotFoundError
 from airflow_provider_np6.sandbox import Fault, Sandbox, Temper, World, faults
-from airflow_provider_np6.sandbox.world import Stored
+from airflow_provider_np6.sandbox.account import Stored
 from tests.airflow_runs import load
 from tests.conftest import KEY
 

@@ -15,7 +15,7 @@ from airflow_provider_np6.np6.query import EventQuery
 from airflow_provider_np6.np6.verify import Events, Invalid
 from airflow_provider_np6.np6.window import DAY, Window
 from airflow_provider_np6.sandbox import Fault, Sandbox, World, faults
-from airflow_provider_np6.sandbox.world import Stored
+from airflow_provider_np6.sandbox.account import Stored
 
 pytestmark = pytest.mark.core
 

@@ -22,7 +22,7 @@ from airflow_provider_np6.np6.errors import (
 )
 from airflow_provider_np6.operators.events import Np6EventsOperator, _task_terminated
 from airflow_provider_np6.sandbox import Fault, Sandbox, World, faults
-from airflow_provider_np6.sandbox.world import Stored
+from airflow_provider_np6.sandbox.account import Stored
 from airflow_provider_np6.triggers.wait_until import MomentTrigger
 from tests.airflow_runs import AIRFLOW_3, AIRFLOW_3_3, asset_events, run_source
 

@@ -27,7 +27,7 @@ from airflow_provider_np6.privacy.events import identities
 from airflow_provider_np6.privacy.pseudonyms import Pseudonyms, normalised
 from airflow_provider_np6.privacy.subjects import persons_of
 from airflow_provider_np6.sandbox import Fault, Sandbox, World, faults
-from airflow_provider_np6.sandbox.world import Stored
+from airflow_provider_np6.sandbox.account import Stored
 from tests.destinations.databases import ask, payloads
 from tests.privacy.people import KEY, percented, unicoded
 from tests.privacy.test_pulls import connect, pull
@@ -433,7 +433,7 @@ def test_erased_persons_are_no_difference(tmp_path: Path) -> None:
 
 
 def test_persons_are_read_alike_fast_and_slow(sandbox: Sandbox) -> None:
-    from airflow_provider_np6.sandbox.world import ALL_EVENT_TYPES
+    from airflow_provider_np6.sandbox.account import ALL_EVENT_TYPES
 
     for event_type in ALL_EVENT_TYPES:
         for event in sandbox.world.events(event_type, "000PE4", 20_000 * 86_400_000, 20_001 * 86_400_000):

@@ -22,7 +22,7 @@ from airflow_provider_np6.operators.events import Np6EventsOperator
 from airflow_provider_np6.privacy.events import identities
 from airflow_provider_np6.privacy.pseudonyms import Pseudonyms
 from airflow_provider_np6.sandbox import Fault, Sandbox, World, faults
-from airflow_provider_np6.sandbox.world import Stored
+from airflow_provider_np6.sandbox.account import Stored
 from tests.conftest import KEY as API_KEY
 from tests.destinations.landing import land, query_of
 from tests.privacy.people import KEY, SPELLINGS, plain

@@ -12,8 +12,8 @@ import pytest
 import requests
 
 from airflow_provider_np6.sandbox import Fault, Sandbox
+from airflow_provider_np6.sandbox.account import ALL_EVENT_TYPES, HOUR, UNIONS
 from airflow_provider_np6.sandbox.limit import Limit
-from airflow_provider_np6.sandbox.world import ALL_EVENT_TYPES, HOUR, UNIONS
 from tests.conftest import KEY
 from tests.postgres import free_port
 

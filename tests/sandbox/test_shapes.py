@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_np6.sandbox import World
-from airflow_provider_np6.sandbox.world import ALL_EVENT_TYPES, HOUR, UNIONS
+from airflow_provider_np6.sandbox.account import ALL_EVENT_TYPES, HOUR, UNIONS
 
 START = int(datetime(2026, 11, 22, tzinfo=UTC).timestamp() * 1_000)
 WORLD = World(events_per_day=240)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_np6.sandbox import World
-from airflow_provider_np6.sandbox.world import ALL_EVENT_TYPES, EVENT_TYPES, HOUR, ROBOTS, UNIONS, Stored
+from airflow_provider_np6.sandbox.account import ALL_EVENT_TYPES, EVENT_TYPES, HOUR, ROBOTS, UNIONS, Stored
 
 START = int(datetime(2026, 11, 22, tzinfo=UTC).timestamp() * 1_000)
 DAY_END = START + 24 * HOUR

@@ -12,13 +12,13 @@ from datetime import datetime
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_np6.sandbox.account import ALL_EVENT_TYPES, HOUR, ROBOTS, UNIONS, Stored, World
+from airflow_provider_np6.sandbox.behavior import RefusedError
 from airflow_provider_np6.sandbox.counters import statistics
-from airflow_provider_np6.sandbox.temper import RefusedError
-from airflow_provider_np6.sandbox.world import ALL_EVENT_TYPES, HOUR, ROBOTS, UNIONS, Stored, World
 
 if TYPE_CHECKING:
+    from airflow_provider_np6.sandbox.behavior import Temper
     from airflow_provider_np6.sandbox.faults import Change
-    from airflow_provider_np6.sandbox.temper import Temper
 
 _EVENTS = re.compile(r"/actions(?:/(?P<action>[^/]+))?/events(?:/(?P<type>(?!events$).+))?")
 _ACTION = re.compile(r"/actions/(?P<action>[^/]+)(?P<statistics>/statistics)?")

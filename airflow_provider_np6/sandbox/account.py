@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from airflow_provider_np6.sandbox.shapes import SHAPES, uuid
+from airflow_provider_np6.sandbox.payloads import SHAPES, uuid
 
 HOUR = 3_600_000
 
