@@ -25,7 +25,7 @@ def read(place: Place) -> Iterator[Any]:
 
 def proven(place: Place) -> Iterator[Any]:
     """Every event proven, and none kept."""
-    from airflow_provider_np6.np6.counting import count
+    from airflow_provider_np6.np6.pull import count
 
     client, asked = client_of(place), query()
     yield

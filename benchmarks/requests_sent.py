@@ -36,7 +36,7 @@ def backfill() -> dict[str, Any]:
 def _counted(actions: str) -> dict[str, int]:
     from airflow_provider_np6.np6.client import Np6Client
     from airflow_provider_np6.np6.config import Np6Settings
-    from airflow_provider_np6.np6.counting import count
+    from airflow_provider_np6.np6.pull import count
     from airflow_provider_np6.np6.query import ALL_ACTIONS, EventQuery
     from airflow_provider_np6.np6.window import Window
     from airflow_provider_np6.sandbox import Sandbox, World

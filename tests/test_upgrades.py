@@ -20,9 +20,8 @@ from airflow_provider_np6.destinations.files.manifest import actions, coverage, 
 from airflow_provider_np6.destinations.inventory import Scope
 from airflow_provider_np6.erasure import erase
 from airflow_provider_np6.np6.errors import Np6ConflictError, Np6DestinationError
-from airflow_provider_np6.np6.moments import parse_moment
 from airflow_provider_np6.np6.query import EventQuery
-from airflow_provider_np6.np6.window import Window
+from airflow_provider_np6.np6.window import Window, parse_moment
 from airflow_provider_np6.operators.events import Np6EventsOperator
 from airflow_provider_np6.operators.reconcile import Np6ReconcileOperator
 from airflow_provider_np6.privacy.pseudonyms import Pseudonyms

@@ -12,9 +12,8 @@ from airflow_provider_np6.cli.heatmap import check_matplotlib, draw
 from airflow_provider_np6.cli.options import as_json, destination, of_destination
 from airflow_provider_np6.cli.printing import print_json
 from airflow_provider_np6.cli.running import DIFFERS, HOLDS, Command, beside_airflow
-from airflow_provider_np6.np6.moments import parse_moment
 from airflow_provider_np6.np6.query import check_action_id, check_event_type
-from airflow_provider_np6.np6.window import Window
+from airflow_provider_np6.np6.window import Window, parse_moment
 
 
 @click.command(cls=Command)

@@ -12,8 +12,9 @@ from airflow_provider_np6.np6.errors import Np6ConflictError, Np6InputError
 if TYPE_CHECKING:
     from airflow_provider_np6.destinations.coverage import Held
     from airflow_provider_np6.destinations.inventory import Record, Scope, Verification
-    from airflow_provider_np6.np6.proof import Proof, Spool
+    from airflow_provider_np6.np6.pull import Spool
     from airflow_provider_np6.np6.query import EventQuery
+    from airflow_provider_np6.np6.stream import VerifiedPull
     from airflow_provider_np6.privacy.pseudonyms import Pseudonyms
     from airflow_provider_np6.privacy.subjects import Erased
 
@@ -32,7 +33,7 @@ class Landing(Protocol):
     def erased(self) -> Erased | None:
         """Persons whose events must not go into the spool."""
 
-    def publish(self, proof: Proof) -> dict[str, Any]:
+    def publish(self, proof: VerifiedPull) -> dict[str, Any]:
         """Replace what the destination holds for the window; returns the report's own entries.
 
         :raises Np6DestinationError: if that failed; what was there is there still.
@@ -143,3 +144,17 @@ def check_personal_data(what: str, stored: str, wanted: str, where: str) -> None
         cure="Pull with the same personal_data, or into another tree or table.",
         where=where,
     )
+
+
+def check_version(what: str, stored: int, known: int) -> None:
+    """Refuse to read or replace what may mean something else than it seems.
+
+    :param stored: version of the format, as it is recorded with the data.
+    :param known: the highest one that this version of the provider reads.
+    :raises Np6ConflictError: if ``stored`` is higher.
+    """
+    if stored > known:
+        raise Np6ConflictError(
+            f"{what} is of format {stored}, and this version of the provider knows none beyond {known}",
+            cure="A later airflow-provider-np6 wrote it: install that one here too.",
+        )

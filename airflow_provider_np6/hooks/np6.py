@@ -109,7 +109,7 @@ class Np6Hook(BaseHook):
             letters' case: ``"welcome*"``; None keeps all.
         :raises Np6Error: if NP6 cannot be asked; Np6NotFoundError if the endpoint is gone.
         """
-        from airflow_provider_np6.np6.moments import parse_moment
+        from airflow_provider_np6.np6.window import parse_moment
 
         parameters = {}
         if created_after is not None:
@@ -185,11 +185,11 @@ class Np6Hook(BaseHook):
         """
         import msgspec
 
-        from airflow_provider_np6.np6.pull import iter_proven
+        from airflow_provider_np6.np6.pull import iter_verified
         from airflow_provider_np6.np6.query import EventQuery
 
         query = EventQuery.between(event_type, action_id, start, end, classification)
-        for events in iter_proven(self.client, query):
+        for events in iter_verified(self.client, query):
             for item in events.items:
                 yield msgspec.json.decode(item)
 
@@ -212,7 +212,7 @@ class Np6Hook(BaseHook):
         :param classification: classes of robots, for hits only.
         :raises Np6Error: if an answer broke for good or is not what was asked for.
         """
-        from airflow_provider_np6.np6.counting import count
+        from airflow_provider_np6.np6.pull import count
         from airflow_provider_np6.np6.query import EventQuery
 
         query = EventQuery.between(event_type, action_id, start, end, classification)

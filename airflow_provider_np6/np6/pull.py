@@ -1,61 +1,51 @@
-"""One pull: ask, read, prove, hand on; go on where an answer broke, and split what NP6 cannot answer."""
+"""Pull the events of a window into a spool, or count them."""
 
 from __future__ import annotations
 
-import logging
-import time
-from collections.abc import Callable, Generator, Iterator
-from contextlib import closing
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Protocol
 
-from airflow_provider_np6.np6.client import Np6Client, chunks
 from airflow_provider_np6.np6.errors import (
     Np6AnswerError,
-    Np6Error,
-    Np6TimeoutError,
-    Np6TruncatedError,
-    Np6UnsettledError,
 )
-from airflow_provider_np6.np6.http_errors import facts
-from airflow_provider_np6.np6.json_stream import RawBatch, batches
-from airflow_provider_np6.np6.progress import Progress
-from airflow_provider_np6.np6.proof import Proof, Spool
-from airflow_provider_np6.np6.rate_limit import server_date
-from airflow_provider_np6.np6.retry import Attempts
-from airflow_provider_np6.np6.verify import (
-    Events,
-    Invalid,
-    OutOfOrderError,
-    Verifier,
-    refuse,
-)
-from airflow_provider_np6.np6.window import SECOND, Window, halves, iso
+from airflow_provider_np6.np6.stream import EventStream, VerifiedPull
+from airflow_provider_np6.np6.verify import refuse
 
 if TYPE_CHECKING:
+    from airflow_provider_np6.np6.client import Np6Client
     from airflow_provider_np6.np6.query import EventQuery
+    from airflow_provider_np6.np6.verify import Events, Invalid
 
-log = logging.getLogger(__name__)
 
-ROUND = 100
-"""A count that is a multiple of this may be a silent cap of the server and not the end."""
+class Spool(Protocol):
+    """Where the events of a window wait until all of them are proven."""
 
-MAX_INVALID = 1_000
-"""Invalid events that a pull sets aside at most."""
+    def begin(self, pulled_at: int) -> None:
+        """Make ready; comes once, before all else.
 
-_SPLIT_AFTER = 2
-"""Breaks in a row without anything new after which the window is halved."""
+        :param pulled_at: the proof's.
+        """
+
+    def write(self, events: Events) -> None:
+        """Take some events."""
+
+    def set_aside(self, invalid: Invalid) -> None:
+        """Take something that is no event of the window."""
+
+    def restart(self) -> None:
+        """Forget all that was taken so far: the window is pulled afresh."""
 
 
 def pull(
     client: Np6Client, query: EventQuery, spool: Spool, *, settle: int = 0, quarantine: bool = False
-) -> Proof:
+) -> VerifiedPull:
     """Bring the events of ``query`` into ``spool``, each once, until the closing bracket.
 
     :param settle: ms that the window must have ended ago by NP6's own clock.
     :param quarantine: whether to set invalid events aside, at most 1 % and 1,000, instead of failing.
     :raises Np6Error: if that could not be done; then ``spool`` holds nothing of worth.
     """
-    work = _Pull(
+    work = EventStream(
         client,
         query,
         settle=settle,
@@ -68,7 +58,7 @@ def pull(
     return work.proof()
 
 
-def iter_proven(client: Np6Client, query: EventQuery) -> Iterator[Events]:
+def iter_verified(client: Np6Client, query: EventQuery) -> Iterator[Events]:
     """The events of ``query`` in order of timestamp, as they arrive: proven one by one, while the whole
     is proven only when the iterator ends without an error.
 
@@ -82,203 +72,25 @@ def iter_proven(client: Np6Client, query: EventQuery) -> Iterator[Events]:
             where=query.where,
         )
 
-    return _Pull(client, query, settle=0, set_aside=refuse, restart=refuse_disorder).events()
+    return EventStream(client, query, settle=0, set_aside=refuse, restart=refuse_disorder).events()
 
 
-class _Pull:
-    """The window as a list of parts that are left to be pulled, in order of time.
+class Nowhere:
+    """A spool that keeps nothing."""
 
-    An answer that breaks leaves the rest of its part, from the last second that something came of: what
-    comes again of that second is known by its id. That wants order; where it is not there, a break means
-    to start afresh.
-    """
+    def begin(self, pulled_at: int) -> None:
+        """Nothing is made ready."""
 
-    def __init__(
-        self,
-        client: Np6Client,
-        query: EventQuery,
-        *,
-        settle: int,
-        set_aside: Callable[[Invalid], None],
-        restart: Callable[[], None],
-    ) -> None:
-        self._client = client
-        self._query = query
-        self._settled_at = query.window.end + settle
-        self._set_aside = set_aside
-        self._restart_spool = restart
-        self._attempts = Attempts(client.settings)
-        self._requests_before = client.requests
-        self.pulled_at = time.time_ns() // 1_000_000
-        self._bytes_read = 0
-        self._progress = Progress(query)
-        self._restarts = 0
-        self._reached = query.window.start  # end of the parts that are done, in any of the runs
-        self._begin(ordered=True)
+    def write(self, events: Events) -> None:
+        """They are counted by the proof."""
 
-    def events(self) -> Iterator[Events]:
-        """All events, as they are proven.
+    def set_aside(self, invalid: Invalid) -> None:
+        """Likewise."""
 
-        :raises Np6Error: if the window could not be pulled whole.
-        """
-        while self._left:
-            asked, taken = self._left[0], self._verifier.taken
-            try:
-                yield from self._read(asked)
-                self._conclude(asked, new=self._verifier.taken > taken)
-            except OutOfOrderError:
-                self._begin_again(ordered=False)
-            except Np6UnsettledError as error:
-                error.at(self._query.where)
-                if self._verifier.taken or self._verifier.invalid:
-                    self._restart(error)
-                else:
-                    self._attempts.wait_or_raise(error)
-            except Np6Error as error:
-                self._recover(error.at(self._query.where), asked, new=self._verifier.taken > taken)
-        self._check_share_of_invalid()
+    def restart(self) -> None:
+        """There is nothing to forget."""
 
-    def proof(self) -> Proof:
-        """What came of it, once all events have been taken."""
-        return Proof(
-            pulled_at=self.pulled_at,
-            events=self._verifier.events,
-            duplicates=self._verifier.duplicates,
-            invalid=self._verifier.invalid,
-            bytes_read=self._bytes_read,
-            requests=self._client.requests - self._requests_before,
-        )
 
-    def _begin(self, *, ordered: bool) -> None:
-        self._ordered = ordered
-        self._left = [self._query.window.in_whole_seconds()]
-        self._again = self._left[0].start  # parts before it have been asked for already
-        self._verifier = Verifier(self._query.window, ordered=ordered, set_aside=self._bounded)
-
-    def _restart(self, error: Np6Error) -> None:
-        """Pull the window afresh, or raise ``error`` if that was done too often: what came in between is
-        thrown away, and so no progress."""
-        self._attempts.failed = self._restarts
-        self._restarts += 1
-        self._attempts.wait_or_raise(error)
-        self._begin_again(ordered=self._ordered)
-
-    def _begin_again(self, *, ordered: bool) -> None:
-        self._restart_spool()
-        self._begin(ordered=ordered)
-
-    def _read(self, asked: Window) -> Iterator[Events]:
-        self._verifier.begin(asked, again=asked.start < self._again)
-        with closing(self._answer(asked)) as answer:
-            for batch in answer:
-                events = self._verifier.verify(batch)
-                if events.items:
-                    yield events
-                self._progress.tell(self._verifier.events, self._bytes_read, self._verifier.last)
-
-    def _answer(self, asked: Window, sort: str = "asc") -> Generator[RawBatch, None, None]:
-        with self._client.answer(self._query.path, self._query.parameters(asked, sort)) as response:
-            try:
-                self._check_settled(server_date(response.headers))
-                yield from batches(self._metered(chunks(response)), self._client.settings.max_event_bytes)
-            except Np6Error as error:
-                known = facts(response)
-                error.status = error.status or known["status"]
-                error.request_id = error.request_id or known["request_id"]
-                raise
-
-    def _metered(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
-        for piece in pieces:
-            self._bytes_read += len(piece)
-            yield piece
-
-    def _check_settled(self, date: int | None) -> None:
-        """A worker's fast clock must not close a window that is still open for NP6."""
-        if date is not None and date < self._settled_at:
-            raise Np6UnsettledError(
-                f"by NP6's clock it is {iso(date)}, and the window has not settled",
-                cure="If this lasts, the worker's clock is ahead.",
-                delay=(self._settled_at - date) / 1_000,
-            )
-
-    def _conclude(self, asked: Window, *, new: bool) -> None:
-        """A part ends with its closing bracket, unless a round count makes that look like a silent cap.
-
-        Then one more request, from the last timestamp, must bring nothing new; without order there is no
-        last one, and the part is asked for again by halves.
-        """
-        if self._verifier.missing:
-            raise Np6UnsettledError(
-                f"{self._verifier.missing} events that one answer held are missing in the next",
-                cure="If this lasts, NP6's support can look up the request id.",
-            )
-        if self._ordered and new:
-            self._attempts.progressed()
-        count = self._verifier.in_answer
-        if count and count % ROUND == 0:
-            if self._ordered:
-                rest = self._rest(asked)
-                if new or rest != asked:
-                    self._left[0] = rest
-                    return
-            elif asked.end - asked.start > SECOND:
-                self._left[:1] = halves(asked)
-                self._again = max(self._again, asked.end)
-                return
-            self._prove_end(asked)
-        self._left.pop(0)
-        if asked.end > self._reached:  # what is done again after a fresh start is no progress
-            self._reached = asked.end
-            self._attempts.progressed()
-
-    def _prove_end(self, asked: Window) -> None:
-        """Even the last second alone has a round count: look at it from the other end."""
-        with closing(self._answer(asked, "desc")) as answer:
-            if not all(map(self._verifier.knows, answer)):
-                raise Np6AnswerError(
-                    f"NP6 gives no more than {self._verifier.in_answer} events at a time,"
-                    " and there are more within one second",
-                    cure="NP6's support can tell what limits the answer.",
-                )
-
-    def _recover(self, error: Np6Error, asked: Window, *, new: bool) -> None:
-        """Make ready for the next try of ``asked``, or raise ``error``."""
-        if not self._ordered and self._verifier.in_answer:
-            self._restart(error)
-            return
-        if new:
-            self._attempts.progressed()
-        rest = self._rest(asked) if self._ordered else asked
-        if rest.end - rest.start > SECOND and self._may_be_too_much(error):
-            self._left[:1] = halves(rest)
-            log.warning("%s Asking for less at a time: %s and %s.", error, *self._left[:2])
-            return
-        self._attempts.wait_or_raise(error)
-        self._left[0] = rest
-
-    def _rest(self, asked: Window) -> Window:
-        """What is left of ``asked``: from the last second that something came of."""
-        return Window(max(asked.start, self._verifier.last // SECOND * SECOND), asked.end)
-
-    def _may_be_too_much(self, error: Np6Error) -> bool:
-        """Whether NP6 may be able to answer for a smaller window."""
-        if error.status in (413, 504) or (
-            isinstance(error, Np6TimeoutError) and not self._verifier.in_answer
-        ):
-            return True
-        broke = isinstance(error, Np6TruncatedError | Np6TimeoutError)
-        return broke and self._attempts.failed + 1 >= _SPLIT_AFTER
-
-    def _bounded(self, invalid: Invalid) -> None:
-        if self._verifier.invalid >= MAX_INVALID:
-            raise Np6AnswerError(f"more than {MAX_INVALID} events are invalid, the last one {invalid.reason}")
-        self._set_aside(invalid)
-
-    def _check_share_of_invalid(self) -> None:
-        invalid, events = self._verifier.invalid, self._verifier.events
-        if invalid * 100 > invalid + events:
-            raise Np6AnswerError(
-                f"{invalid} of {invalid + events} events are invalid, more than 1 %",
-                cure="So many are not set aside: look at what NP6 sends for this window.",
-                where=self._query.where,
-            )
+def count(client: Np6Client, query: EventQuery, *, settle: int = 0, quarantine: bool = False) -> VerifiedPull:
+    """What a pull of ``query`` would bring, see :func:`~airflow_provider_np6.np6.pull.pull`."""
+    return pull(client, query, Nowhere(), settle=settle, quarantine=quarantine)

@@ -9,8 +9,7 @@ from urllib.parse import quote
 
 from airflow_provider_np6.np6.errors import Np6InputError
 from airflow_provider_np6.np6.event_types import CATALOGUE, EventType
-from airflow_provider_np6.np6.moments import parse_moment
-from airflow_provider_np6.np6.window import Window, iso_seconds
+from airflow_provider_np6.np6.window import Window, iso_seconds, parse_moment
 
 __all__ = ["ALL_ACTIONS", "EventQuery", "EventType", "check_action_id", "check_event_type"]
 

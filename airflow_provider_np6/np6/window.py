@@ -11,7 +11,7 @@ import re
 from calendar import timegm
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 
 from airflow_provider_np6.np6.errors import Np6InputError
@@ -145,3 +145,47 @@ def halves(window: Window) -> tuple[Window, Window]:
     middle = (window.start + window.end) // (2 * SECOND) * SECOND
     middle = middle if middle > window.start else window.start // SECOND * SECOND + SECOND
     return Window(window.start, middle), Window(middle, window.end)
+
+
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_FRACTION = re.compile(r"[.,]\d{3}(\d+)")
+
+
+def parse_moment(name: str, value: object) -> int:
+    """Milliseconds since the epoch of an aware datetime, a text with an offset, or a date (midnight UTC).
+
+    :param name: what the value is called, for the error.
+    :raises Np6InputError: if it is none of these, or finer than 1 ms.
+    """
+    if isinstance(value, datetime):
+        moment = value
+    elif isinstance(value, date):
+        moment = datetime.combine(value, time(), UTC)
+    elif isinstance(value, str):
+        moment = _parse_text(name, value.strip())
+    else:
+        raise Np6InputError(
+            f"{name} is of type {type(value).__name__}", cure="Give a datetime or an ISO text."
+        )
+    try:
+        return to_ms(moment)
+    except Np6InputError as error:
+        error.what = f"{name} {error.what}"
+        raise
+
+
+def _parse_text(name: str, text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise Np6InputError(
+            f"{name} {text!r} is not a moment", cure="Write 2026-11-22, or 2026-11-22T06:00:00+01:00."
+        ) from None
+    if _DATE.fullmatch(text):
+        return moment.replace(tzinfo=UTC)
+    fraction = _FRACTION.search(text)
+    if fraction and fraction[1].strip("0"):
+        raise Np6InputError(
+            f"{name} {text!r} is finer than 1 ms", cure="NP6 counts milliseconds: round the bound."
+        )
+    return moment

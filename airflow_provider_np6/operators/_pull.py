@@ -15,7 +15,7 @@ from airflow_provider_np6.np6.window import iso
 if TYPE_CHECKING:
     from airflow_provider_np6.destinations.base import Destination, Landing
     from airflow_provider_np6.hooks.np6 import Np6Hook
-    from airflow_provider_np6.np6.proof import Spool
+    from airflow_provider_np6.np6.pull import Spool
     from airflow_provider_np6.np6.query import EventQuery
     from airflow_provider_np6.privacy.policy import Policy
 
@@ -64,7 +64,7 @@ class Pulling:
 
     def count(self) -> dict[str, Any]:
         """What a pull would report now, with ``counted_at`` for ``pulled_at``; nothing is stored."""
-        from airflow_provider_np6.np6.counting import Nowhere
+        from airflow_provider_np6.np6.pull import Nowhere
 
         begun = time.monotonic()
         with self.open() as landing:

@@ -12,8 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_np6.np6.errors import Np6InputError
-from airflow_provider_np6.np6.moments import parse_moment
-from airflow_provider_np6.np6.window import Window, from_ms, to_ms
+from airflow_provider_np6.np6.window import Window, from_ms, parse_moment, to_ms
 
 if TYPE_CHECKING:
     import pendulum

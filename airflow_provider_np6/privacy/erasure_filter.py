@@ -10,7 +10,7 @@ from airflow_provider_np6.privacy.subjects import persons_of
 
 if TYPE_CHECKING:
     from airflow_provider_np6.np6.config import Np6Settings
-    from airflow_provider_np6.np6.proof import Spool
+    from airflow_provider_np6.np6.pull import Spool
     from airflow_provider_np6.privacy.subjects import Erased
 
 

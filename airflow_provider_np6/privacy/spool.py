@@ -9,7 +9,7 @@ from airflow_provider_np6.np6.verify import Events, Invalid
 from airflow_provider_np6.privacy.fast.batches import Batches
 
 if TYPE_CHECKING:
-    from airflow_provider_np6.np6.proof import Spool
+    from airflow_provider_np6.np6.pull import Spool
     from airflow_provider_np6.privacy.policy import Policy
 
 

@@ -12,9 +12,8 @@ from airflow.providers.common.compat.sdk import BaseSensorOperator
 from airflow_provider_np6._errors import failing_for_good
 from airflow_provider_np6.hooks.np6 import Np6Hook
 from airflow_provider_np6.np6.errors import Np6InputError, Np6TransientError
-from airflow_provider_np6.np6.moments import parse_moment
 from airflow_provider_np6.np6.query import EventQuery
-from airflow_provider_np6.np6.window import Window
+from airflow_provider_np6.np6.window import Window, parse_moment
 from airflow_provider_np6.provider_info import DEFAULT_CONN_ID
 
 if TYPE_CHECKING:

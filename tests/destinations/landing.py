@@ -8,8 +8,7 @@ from typing import Any
 
 from airflow_provider_np6.destinations.base import Destination
 from airflow_provider_np6.np6.client import Np6Client
-from airflow_provider_np6.np6.proof import Spool
-from airflow_provider_np6.np6.pull import pull
+from airflow_provider_np6.np6.pull import Spool, pull
 from airflow_provider_np6.np6.query import EventQuery
 from airflow_provider_np6.np6.window import DAY, Window
 from airflow_provider_np6.sandbox import Sandbox

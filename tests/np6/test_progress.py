@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from airflow_provider_np6.np6 import progress
+from airflow_provider_np6.np6 import stream
 from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.pull import pull
 from airflow_provider_np6.sandbox import Sandbox, World
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.core
 def test_progress_tells_how_far_a_pull_is_and_never_an_event(
     client: Np6Client, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(progress, "INTERVAL", 0.0)
+    monkeypatch.setattr(stream, "INTERVAL", 0.0)
     sandbox.world = World(events_per_day=2_401)
     query = query_of(sandbox)
     with caplog.at_level(logging.INFO):

@@ -10,7 +10,7 @@ import pytest
 from airflow_provider_np6.np6 import errors
 from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.config import Np6Settings
-from airflow_provider_np6.np6.pull import iter_proven, pull
+from airflow_provider_np6.np6.pull import iter_verified, pull
 from airflow_provider_np6.np6.query import EventQuery
 from airflow_provider_np6.np6.verify import Events, Invalid
 from airflow_provider_np6.np6.window import DAY, Window
@@ -106,7 +106,7 @@ def test_a_server_that_ignores_the_order_is_proven_by_all_ids(client: Np6Client,
 
 def test_events_come_lazily_and_in_order(client: Np6Client, sandbox: Sandbox) -> None:
     query = query_of(sandbox)
-    lines = [bytes(item) for events in iter_proven(client, query) for item in events.items]
+    lines = [bytes(item) for events in iter_verified(client, query) for item in events.items]
     assert lines == held(sandbox, query)
 
 
@@ -114,7 +114,7 @@ def test_a_broken_answer_never_ends_an_iteration_quietly(client: Np6Client, sand
     sandbox.plan.add(Fault(cut=20_000, framing="close"))
     sandbox.plan.add(Fault(cut=1, framing="close"), times=99)
     with pytest.raises(errors.Np6TruncatedError, match="window"):
-        list(iter_proven(client, query_of(sandbox)))
+        list(iter_verified(client, query_of(sandbox)))
 
 
 def test_an_event_outside_of_the_window_fails_the_pull(client: Np6Client, sandbox: Sandbox) -> None:

@@ -11,7 +11,7 @@ import pytest
 from airflow_provider_np6.np6 import errors
 from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.config import Np6Settings
-from airflow_provider_np6.np6.pull import iter_proven, pull
+from airflow_provider_np6.np6.pull import iter_verified, pull
 from airflow_provider_np6.np6.query import EventQuery
 from airflow_provider_np6.np6.window import DAY, Window
 from airflow_provider_np6.sandbox import Fault, Sandbox, World, faults
@@ -55,13 +55,13 @@ def test_a_window_without_events_takes_one_request(client: Np6Client, sandbox: S
         proof = pull(client, query_of(sandbox), Taken())
         assert (proof.events, proof.requests, proof.bytes_read) == (0, 1, 2)
         assert before <= proof.pulled_at <= time.time_ns() // 1_000_000
-    assert list(iter_proven(client, query_of(sandbox))) == []
+    assert list(iter_verified(client, query_of(sandbox))) == []
 
 
 def test_an_iteration_out_of_order_is_an_error(client: Np6Client, sandbox: Sandbox) -> None:
     sandbox.plan.add(Fault(change=faults.shuffled(1)))
     with pytest.raises(errors.Np6AnswerError, match="not in order"):
-        list(iter_proven(client, query_of(sandbox)))
+        list(iter_verified(client, query_of(sandbox)))
 
 
 def test_an_open_window_can_be_iterated_once_it_has_ended(
@@ -70,7 +70,7 @@ def test_an_open_window_can_be_iterated_once_it_has_ended(
     end = time.time_ns() // 1_000_000_000 * 1_000
     query = EventQuery.checked("bounces", "000PE4", Window(end - DAY, end))
     sandbox.plan.add(Fault(clock=-120))
-    lines = [bytes(item) for events in iter_proven(client, query) for item in events.items]
+    lines = [bytes(item) for events in iter_verified(client, query) for item in events.items]
     assert lines == held(sandbox, query)
     assert len(slept) == 1
 

@@ -7,8 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_np6.np6.errors import Np6TruncatedError
-from airflow_provider_np6.np6.json_stream import batches
-from airflow_provider_np6.np6.scanning import SPACE, Scan
+from airflow_provider_np6.np6.json_stream import SPACE, Scan, batches
 from tests.np6.test_streaming import answers, pieces
 
 pytestmark = pytest.mark.core

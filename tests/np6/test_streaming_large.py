@@ -11,8 +11,7 @@ from airflow_provider_np6.np6.errors import (
     Np6TimeoutError,
     Np6TruncatedError,
 )
-from airflow_provider_np6.np6.json_stream import batches
-from airflow_provider_np6.np6.scanning import Scan
+from airflow_provider_np6.np6.json_stream import Scan, batches
 
 if TYPE_CHECKING:
     import msgspec

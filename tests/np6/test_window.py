@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_np6.np6.errors import Np6InputError
-from airflow_provider_np6.np6.moments import parse_moment
-from airflow_provider_np6.np6.window import DAY, Window, from_ms, iso, to_ms
+from airflow_provider_np6.np6.window import DAY, Window, from_ms, iso, parse_moment, to_ms
 
 pytestmark = pytest.mark.core
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from airflow_provider_np6.destinations.coverage import Held
     from airflow_provider_np6.destinations.files.storage import Store
     from airflow_provider_np6.destinations.inventory import Checked, Record, Scope
-    from airflow_provider_np6.np6.proof import Proof
+    from airflow_provider_np6.np6.stream import VerifiedPull
     from airflow_provider_np6.np6.verify import Events, Invalid
     from airflow_provider_np6.privacy.pseudonyms import Pseudonyms
     from airflow_provider_np6.privacy.subjects import Erased
@@ -181,7 +181,7 @@ class _FileLanding:
         self._slices.discard()
         self._slices = Slices(self._tree.store, self._tree.query, self._format)
 
-    def publish(self, proof: Proof) -> dict[str, Any]:
+    def publish(self, proof: VerifiedPull) -> dict[str, Any]:
         tree = self._tree
         with _failures_of(self._root, "could not be written"):
             slices = self._slices.all()
@@ -194,7 +194,7 @@ class _FileLanding:
         report = {**self._where(), "bytes_written": self._bytes}
         return {**report, **({"superseded": superseded} if superseded else {})}
 
-    def _publish(self, slice_: Slice, proof: Proof) -> bool:
+    def _publish(self, slice_: Slice, proof: VerifiedPull) -> bool:
         """Data, manifest, then removal of what the slice replaces; False if a later pull stands there."""
         tree, store = self._tree, self._tree.store
         manifests, name = f"{layout.MANIFESTS}/{slice_.folder}", f"{slice_.window.stem}.json"
@@ -246,7 +246,7 @@ class _FileLanding:
         if slice_.data_name:
             store.remove(slice_.folder, slice_.data_name)
 
-    def _is_superseded(self, manifests: str, name: str, proof: Proof) -> bool:
+    def _is_superseded(self, manifests: str, name: str, proof: VerifiedPull) -> bool:
         if name not in self._tree.store.names(manifests):
             return False
         try:
@@ -260,7 +260,7 @@ class _FileLanding:
             return False
         return stored.pulled_at > iso(proof.pulled_at)
 
-    def _manifest(self, slice_: Slice, proof: Proof) -> Manifest:
+    def _manifest(self, slice_: Slice, proof: VerifiedPull) -> Manifest:
         query = self._tree.query
         return Manifest(
             event_type=query.event_type,

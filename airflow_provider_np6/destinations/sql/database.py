@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow_provider_np6.destinations.base import check_personal_data
+from airflow_provider_np6.destinations.base import check_personal_data, check_version
 from airflow_provider_np6.np6.errors import (
     Np6ConflictError,
     Np6DestinationError,
@@ -16,7 +16,6 @@ from airflow_provider_np6.np6.errors import (
     Np6InputError,
 )
 from airflow_provider_np6.np6.query import ALL_ACTIONS, EventQuery
-from airflow_provider_np6.np6.versions import check_version
 
 if TYPE_CHECKING:
     from airflow_provider_np6.destinations.sql.table import Table

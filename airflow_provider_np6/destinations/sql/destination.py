@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from airflow_provider_np6.destinations.coverage import Held
     from airflow_provider_np6.destinations.inventory import Record, Scope, Verification
     from airflow_provider_np6.destinations.sql.dialects import Dialect
-    from airflow_provider_np6.np6.proof import Proof
     from airflow_provider_np6.np6.query import EventQuery
+    from airflow_provider_np6.np6.stream import VerifiedPull
     from airflow_provider_np6.np6.verify import Events, Invalid
     from airflow_provider_np6.privacy.pseudonyms import Pseudonyms
     from airflow_provider_np6.privacy.subjects import Erased
@@ -216,13 +216,13 @@ class _SqlLanding:
     erased: Erased | None
     published: list[str] = field(default_factory=list)
 
-    def publish(self, proof: Proof) -> dict[str, Any]:
+    def publish(self, proof: VerifiedPull) -> dict[str, Any]:
         report: dict[str, Any] = {"table": self._database.events.name}
         published = self._database.settle(lambda: self._replaced(proof), "could not be written")
         self.published = [self._uri] if published and self._uri else []
         return report if published else {**report, "superseded": 1}
 
-    def _replaced(self, proof: Proof) -> bool:
+    def _replaced(self, proof: VerifiedPull) -> bool:
         from airflow_provider_np6.destinations.sql.dialects import Failure
 
         try:
@@ -232,7 +232,7 @@ class _SqlLanding:
                 raise
         return self._replace(proof, take_over=True)
 
-    def _replace(self, proof: Proof, *, take_over: bool) -> bool:
+    def _replace(self, proof: VerifiedPull, *, take_over: bool) -> bool:
         """Delete, insert, record; False if a later pull of the window stands there.
 
         :param take_over: whether rows of the same ids are deleted wherever they stand, which costs a
