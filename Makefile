@@ -27,12 +27,12 @@ test: .venv/ready ## every test, on the newest Airflow
 
 .PHONY: chaos
 chaos: .venv/ready ## twenty thousand random plans of faults, and two hundred kills of each kind
-	NP6_CHAOS=20000 NP6_KILLS=200 $(BIN)/python -m pytest -s --timeout 7200 tests/test_chaos.py tests/test_kill.py tests/test_sql_servers.py
+	NP6_CHAOS=20000 NP6_KILLS=200 $(BIN)/python -m pytest -s --timeout 7200 tests/integration/test_chaos.py tests/integration/test_kill.py tests/integration/test_sql_servers.py
 
 .PHONY: pictures
 pictures: .venv/ready ## Airflow's pages for docs/in-airflow.md, taken anew
 	@$(get-packages)
-	NP6_SERVERS=1 NP6_PICTURES=docs/images $(BIN)/python -m pytest --basetemp /tmp/np6-pictures tests/browser
+	NP6_SERVERS=1 NP6_PICTURES=docs/images $(BIN)/python -m pytest --basetemp /tmp/np6-pictures tests/end_to_end/browser
 
 .PHONY: bench
 bench: PACKAGES := curl zstd
@@ -74,7 +74,7 @@ $(MATRIX:%=core-%): core-%: .venv-%$(CELL)/ready
 
 .PHONY: warehouses
 warehouses: .venv-warehouses/ready ## the DAGs that load warehouses, with the providers that these need: 1.5 GB
-	NP6_WAREHOUSES=1 .venv-warehouses/bin/python -m pytest tests/test_warehouses.py
+	NP6_WAREHOUSES=1 .venv-warehouses/bin/python -m pytest tests/integration/test_warehouses.py
 
 .PHONY: dist
 dist: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct)
@@ -87,7 +87,7 @@ dist: .venv/ready .venv-release/ready ## wheel, sdist and a list of all parts in
 		"apache-airflow==$(NEWEST)" dist/*.whl
 	.venv-release/bin/cyclonedx-py environment --output-reproducible --pyproject pyproject.toml --mc-type library \
 		--output-file dist/sbom.cdx.json .venv-wheel/bin/python
-	NP6_DIST=dist NP6_WHEEL=.venv-wheel/bin/python $(BIN)/python -m pytest tests/test_release.py
+	NP6_DIST=dist NP6_WHEEL=.venv-wheel/bin/python $(BIN)/python -m pytest tests/end_to_end/test_release.py
 
 .PHONY: audit
 audit: .venv-release/ready ## known vulnerabilities of what the newest Airflow is tested with, by the package index
@@ -119,7 +119,7 @@ cluster: .venv/ready ## the deployment of docker-compose.yaml without containers
 .PHONY: cluster-test
 cluster-test: .venv/ready ## a month of 20 actions through that deployment, disturbed meanwhile: 30 to 60 minutes
 	@$(get-redis)
-	$(BIN)/python -m pytest -s -m cluster tests/cluster
+	$(BIN)/python -m pytest -s -m cluster tests/end_to_end/cluster
 
 # Two weeks after the release of each of the two in the middle: what comes later breaks them.
 .PHONY: constraints

@@ -91,7 +91,7 @@ def _mapped_once(folder: Path) -> dict[str, float]:
         }
     )
     from airflow_provider_np6.sandbox import Sandbox, World
-    from tests.airflow_runs import load, migrate, run_dag
+    from tests.support.airflow_runs import load, migrate, run_dag
 
     migrate()
     world = World(actions=INSTANCES, events_per_day=250)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from typing import Any
 
-from tests.postgres import Postgres, free_port
+from tests.support.postgres import Postgres, free_port
 
 BUCKET = "lake"
 

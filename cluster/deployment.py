@@ -14,7 +14,7 @@ from pathlib import Path
 from cluster.health import is_healthy
 from cluster.process import Process
 from cluster.settings import Settings
-from tests.postgres import Postgres, free_port
+from tests.support.postgres import Postgres, free_port
 
 PARTS = ("scheduler", "dag-processor", "triggerer")
 WORKERS = ("worker-1", "worker-2")

@@ -45,9 +45,9 @@ from airflow_provider_np6.destinations import SqlDestination  # noqa: E402
 from airflow_provider_np6.np6.client import Np6Client  # noqa: E402
 from airflow_provider_np6.np6.config import Np6Settings  # noqa: E402
 from airflow_provider_np6.sandbox import Sandbox, World  # noqa: E402
-from tests.airflow_runs import migrate  # noqa: E402
-from tests.mariadb import Mariadb, missing  # noqa: E402
-from tests.postgres import Postgres  # noqa: E402
+from tests.support.airflow_runs import migrate  # noqa: E402
+from tests.support.mariadb import Mariadb, missing  # noqa: E402
+from tests.support.postgres import Postgres  # noqa: E402
 
 LOG = SCRATCH / f"everything{WORKER}.log"
 

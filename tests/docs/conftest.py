@@ -17,7 +17,7 @@ from airflow_provider_np6.np6.query import EventQuery
 from airflow_provider_np6.np6.window import DAY, Window
 from airflow_provider_np6.sandbox import Sandbox
 from tests.conftest import KEY
-from tests.destinations.landing import MIDNIGHT, land
+from tests.support.pulls import MIDNIGHT, land
 
 SECRET = "pages-pseudonym-key-0123456789abcdef"
 

@@ -23,10 +23,11 @@ import airflow_provider_np6.destinations as destinations_package
 from airflow_provider_np6.destinations import SqlDestination
 from airflow_provider_np6.np6.window import iso
 from airflow_provider_np6.sandbox import Sandbox
-from tests.airflow_runs import AIRFLOW_3, AIRFLOW_3_2, DAGS_FOLDER
-from tests.destinations.landing import MIDNIGHT
 from tests.docs.conftest import Place
-from tests.docs.pages import PAGES, ROOT, Block, Page
+from tests.support import ROOT
+from tests.support.airflow_runs import AIRFLOW_3, AIRFLOW_3_2, DAGS_FOLDER
+from tests.support.pages import PAGES, Block, Page
+from tests.support.pulls import MIDNIGHT
 
 pytestmark = pytest.mark.core
 
@@ -34,9 +35,9 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 OPERATORS = re.compile(r"\bNp6\w+(?:Operator|Sensor)\b")
 
 RUN_ELSEWHERE = {
-    "README.md": "tests/test_readme.py",
-    "docs/command-line.md": "tests/cli/test_docs.py",
-    "docs/reading.md": "tests/test_reading.py",
+    "README.md": "tests/docs/test_readme.py",
+    "docs/command-line.md": "tests/docs/test_command_line.py",
+    "docs/reading.md": "tests/docs/test_reading.py",
     "docs/start.md": "tests/docs/test_start.py",
 }
 """Pages that are run by tests of their own, which look at what comes out."""
@@ -153,7 +154,7 @@ def test_the_page_on_files_covers_what_landed(place: Place, capsys: pytest.Captu
 def test_its_manifest_is_one() -> None:
     import jsonschema
 
-    schema = json.loads((Path(destinations_package.__file__).parent / "manifest.schema.json").read_text())
+    schema = json.loads((Path(destinations_package.__file__).parent / "files/manifest.schema.json").read_text())
     shown = json.loads(Page("docs/files.md").block("json", "sha256"))
     jsonschema.validate(shown, schema)
     assert list(shown) == schema["required"]

@@ -26,8 +26,9 @@ from airflow_provider_np6.operators.events import Np6EventsOperator
 from airflow_provider_np6.operators.reconcile import Np6ReconcileOperator
 from airflow_provider_np6.provider_info import get_provider_info
 from airflow_provider_np6.sensors.events import Np6EventsSensor
-from tests.airflow_runs import load, run_source
-from tests.docs.pages import PAGES, ROOT, Page, code
+from tests.support import ROOT
+from tests.support.airflow_runs import load, run_source
+from tests.support.pages import PAGES, Page, code
 
 CODE = ROOT / "airflow_provider_np6"
 OPERATOR = Page("docs/operator.md")

@@ -18,9 +18,9 @@ import pytest
 
 from airflow_provider_np6.destinations.files.manifest import manifests
 from cluster.health import is_healthy
-from tests.airflow_runs import AIRFLOW_3
-from tests.docs.pages import Page
-from tests.postgres import free_port
+from tests.support.airflow_runs import AIRFLOW_3
+from tests.support.pages import Page
+from tests.support.postgres import free_port
 
 pytestmark = [
     pytest.mark.skipif(not AIRFLOW_3, reason="the page is for the newest Airflow"),

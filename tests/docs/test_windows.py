@@ -14,8 +14,8 @@ from airflow.timetables.interval import CronDataIntervalTimetable
 from airflow_provider_np6.np6.errors import Np6InputError
 from airflow_provider_np6.np6.window import Window, from_ms
 from airflow_provider_np6.operators._window import resolve_window
-from tests.airflow_runs import AIRFLOW_3, AIRFLOW_3_2
-from tests.docs.pages import Page
+from tests.support.airflow_runs import AIRFLOW_3, AIRFLOW_3_2
+from tests.support.pages import Page
 
 pytestmark = pytest.mark.core
 

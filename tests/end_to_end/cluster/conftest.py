@@ -1,0 +1,68 @@
+"""One deployment for all of these tests, with a sandbox in this process behind it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_np6.sandbox import Sandbox, World
+from cluster.deployment import Deployment
+from tests.conftest import KEY
+from tests.end_to_end.cluster.api import Api
+
+DAYS = int(os.environ.get("NP6_CLUSTER_DAYS", "30"))
+"""How many days are pulled; a multiple of 5."""
+
+ACTIONS = int(os.environ.get("NP6_CLUSTER_ACTIONS", "20"))
+"""Of how many actions; at least 8."""
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+END = START + timedelta(days=DAYS)
+TYPES = ("bounces", "cancellations", "responses/stop")
+HERE = Path(__file__).parent
+EXAMPLES = HERE.parent.parent / "dags"
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A running deployment, its API, and the NP6 that it asks."""
+
+    deployment: Deployment
+    api: Api
+    sandbox: Sandbox
+    world: World
+
+    def restart(self, name: str) -> None:
+        """Stop one program as an operator would, and start it anew."""
+        self.deployment.processes[name].stop()
+        self.deployment.processes[name].start()
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    folder = tmp_path_factory.mktemp("cluster")
+    # Fewer than a hundred a day and type, so that a pull is one request.
+    world = World(actions=ACTIONS, events_per_day=96)
+    dags = folder / "dags"
+    dags.mkdir()
+    shutil.copy(HERE / "dags" / "np6_cluster.py", dags)
+    example = (EXAMPLES / "np6_account_daily.py").read_text()
+    (dags / "np6_account_daily.py").write_text(example.replace("/tmp/np6_account", str(folder / "account")))
+    settings = {
+        "NP6_CLUSTER_DAYS": str(DAYS),
+        "NP6_CLUSTER_ACTION_IDS": " ".join(world.action_ids),
+        "NP6_CLUSTER_FILES": str(folder / "files"),
+    }
+    with (
+        Sandbox(world, key=KEY) as sandbox,
+        Deployment(folder, dags, sandbox.url, KEY, **settings) as deployment,
+    ):
+        api = Api(deployment.url)
+        deployment.wait_for(lambda: api.ask("GET", "dags")["total_entries"] == 4, "four DAGs")
+        yield Cluster(deployment, api, sandbox, world)

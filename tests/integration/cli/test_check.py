@@ -1,0 +1,173 @@
+"""``check``, against the sandbox."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from airflow_provider_np6.conformance import QUESTIONS
+from airflow_provider_np6.np6.event_types import CATALOGUE
+from airflow_provider_np6.sandbox import Fault, Sandbox, Temper
+from tests.conftest import KEY
+from tests.integration.cli.conftest import Run
+from tests.integration.test_provider import airflow
+from tests.support.postgres import free_port
+
+pytestmark = [pytest.mark.core, pytest.mark.usefixtures("airflow_db")]
+
+TYPES = [str(event_type) for event_type in CATALOGUE]
+
+
+def connect(monkeypatch: pytest.MonkeyPatch, **fields: Any) -> None:
+    connection = {"conn_type": "np6", "password": KEY, "extra": {"max_attempts": 2}, **fields}
+    monkeypatch.setenv("AIRFLOW_CONN_NP6_DEFAULT", json.dumps(connection))
+
+
+def outcomes(told: Any) -> dict[str, tuple[str, int | None]]:
+    return {one["event_type"]: (one["outcome"], one["status"]) for one in told["types"]}
+
+
+@pytest.mark.usefixtures("np6_connection")
+def test_each_type_is_asked_for_once(np6: Run, sandbox: Sandbox) -> None:
+    ended = np6("check", "--json")
+    assert (ended.code, "Asking" in ended.err) == (0, False)
+    told = ended.json
+    assert told["connection"] == {
+        "conn_id": "np6_default",
+        "works": True,
+        "says": f"{sandbox.url} accepts the API key.",
+    }
+    assert (told["ok"], told["action_id"]) == (True, "*")
+    assert outcomes(told) == dict.fromkeys(TYPES, ("readable", None))
+    marks = {one["event_type"]: one["mark"] for one in told["types"]}
+    assert marks == {row.event_type: row.all_actions for row in CATALOGUE.values()}
+    paths = [f"/actions/events{'' if name == 'events' else f'/{name}'}" for name in TYPES]
+    assert [asked.path for asked in sandbox.asked] == ["/actions", *paths]
+
+
+@pytest.mark.usefixtures("np6_connection")
+def test_one_action_and_what_is_promised_of_it(np6: Run, sandbox: Sandbox) -> None:
+    sandbox.plan.add(Fault(path="/hits/open", status=404))
+    sandbox.plan.add(Fault(path="/executions", status=403))
+    ended = np6("check", "--action", "000PE4")
+    assert ended.code == 0  # both paths are inferred
+    assert all(asked.path.startswith("/actions/000PE4/") for asked in sandbox.asked[1:])
+    rows = {line.split()[0]: " ".join(line.split()[1:]) for line in ended.out.splitlines() if line.split()}
+    assert rows["hits/open"] == "inferred not found (HTTP 404)"
+    assert rows["executions"] == "inferred refused (HTTP 403)"
+    assert rows["bounces"] == "documented readable"
+
+    sandbox.plan.add(Fault(path="/bounces", status=403))
+    ended = np6("check", "--action", "000PE4")
+    assert ended.code == 1  # this one is documented
+    assert ended.out.splitlines()[-1].startswith("bounces: the API key's user may not read this")
+
+
+@pytest.mark.usefixtures("np6_connection")
+def test_a_type_without_an_answer(np6: Run, sandbox: Sandbox) -> None:
+    sandbox.plan.add(Fault(path="/hits/form", status=503), times=2)
+    ended = np6("check", "--json")
+    assert ended.code == 1
+    assert outcomes(ended.json) == {
+        **dict.fromkeys(TYPES, ("readable", None)),
+        "hits/form": ("no answer", 503),
+    }
+
+
+@pytest.mark.usefixtures("np6_connection")
+def test_the_rate_limit_is_kept(np6: Run, sandbox: Sandbox) -> None:
+    headers = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "3600"}
+    sandbox.plan.add(Fault(path=f"/{TYPES[1]}", body=b"[]", headers=headers))
+    ended = np6("check", "--json")
+    assert ended.code == 1
+    assert [outcome for outcome, _ in outcomes(ended.json).values()] == [
+        *("readable", "readable", "no answer"),
+        *["not asked"] * (len(TYPES) - 3),
+    ]
+    assert len(sandbox.asked) == 3
+
+
+def test_a_wrong_key(np6: Run, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    connect(monkeypatch, host=sandbox.url, password="wrong-key-0123")
+    ended = np6("check", "--json")
+    assert (ended.code, ended.json["connection"]["works"]) == (1, False)
+    assert "HTTP status 401" in ended.json["connection"]["says"]
+    assert [*outcomes(ended.json).values()] == [("refused", 401), *[("not asked", None)] * (len(TYPES) - 1)]
+    assert len(sandbox.asked) == 2
+    assert "wrong-key-0123" not in ended.out + ended.err
+
+
+def test_a_host_that_is_not_there(np6: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    host = f"http://127.0.0.1:{free_port()}"
+    connect(monkeypatch, host=host)
+    ended = np6("check")
+    assert ended.code == 1
+    assert ended.out.startswith(f"np6_default: {host}: the host could not be reached")
+    assert KEY not in ended.out + ended.err
+
+
+def test_settings_that_cannot_be_used(np6: Run, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    connect(monkeypatch, host=sandbox.url, extra={"max_wait": "long"})
+    ended = np6("check", "--json")
+    assert (ended.code, ended.json["types"], sandbox.asked) == (1, [], [])
+    assert "max_wait" in ended.json["connection"]["says"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--conn-id", "nowhere"), "Error: connection 'nowhere' cannot be looked up"),
+        (("--conn-id", "np6_sql"), "Error: connection 'np6_sql' is of type 'sqlite'"),
+        (("--action", "a b"), "Error: action_id 'a b' is not an action's id"),
+        (("--help-me",), "No such option"),
+    ],
+)
+@pytest.mark.usefixtures("np6_connection", "sqlite_connection")
+def test_wrong_use(np6: Run, sandbox: Sandbox, arguments: tuple[str, ...], says: str) -> None:
+    ended = np6("check", *arguments)
+    assert (ended.code, ended.out, sandbox.asked) == (2, "", [])
+    assert says in ended.err
+    assert "Traceback" not in ended.err
+
+
+def test_a_connection_of_airflows_database(sandbox: Sandbox) -> None:
+    """In a process of its own, where Airflow's test of connections is disabled and its logs are on."""
+    airflow(
+        *("connections", "add", "np6_stored", "--conn-type", "np6", "--conn-password", KEY),
+        *("--conn-host", sandbox.url),
+    )
+    environment = {**os.environ, "AIRFLOW__CORE__TEST_CONNECTION": "Disabled"}
+    done = subprocess.run(
+        [sys.executable, "-m", "airflow_provider_np6", "check", "--conn-id", "np6_stored", "--json"],
+        env={**environment, "AIRFLOW__LOGGING__LOGGING_LEVEL": "INFO"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    airflow("connections", "delete", "np6_stored")
+    assert (done.returncode, json.loads(done.stdout)["ok"]) == (0, True), done.stderr
+    assert KEY not in done.stdout + done.stderr
+
+
+@pytest.mark.usefixtures("np6_connection")
+def test_what_an_account_does_where_nothing_is_documented(np6: Run, sandbox: Sandbox) -> None:
+    ended = np6("check", "--live", "000PE4")
+    assert ended.code == 0
+    rows = [line for line in ended.out.splitlines() if line.strip()]
+    assert len(rows) == len(QUESTIONS) + 2
+    assert "an event at `start` comes" in ended.out
+    sandbox.temper = Temper(end_inside=True)
+    ended = np6("check", "--live", "000PE4", "--json")
+    assert ended.code == 1
+    assert (ended.json["ok"], ended.json["action_id"]) == (False, "000PE4")
+    copes = {found["question"]: found["copes"] for found in ended.json["findings"]}
+    assert copes["`end`"] == "no"
+    assert list(copes) == [question.asks for question in QUESTIONS]
+    ended = np6("check", "--live", "*")
+    assert (ended.code, "one action" in ended.err) == (2, True)

@@ -1,0 +1,239 @@
+"""``coverage``, of real trees and tables."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_np6.destinations import FileDestination, SqlDestination
+from airflow_provider_np6.destinations.base import Destination
+from airflow_provider_np6.destinations.days import states_by_day
+from airflow_provider_np6.destinations.inventory import Scope, Series
+from airflow_provider_np6.np6.client import Np6Client
+from airflow_provider_np6.np6.query import EventQuery
+from airflow_provider_np6.np6.window import DAY, Window
+from airflow_provider_np6.sandbox import Fault, Sandbox, World, faults
+from tests.integration.cli.conftest import Run
+from tests.support.pulls import HOUR, MIDNIGHT, land
+
+pytestmark = pytest.mark.core
+
+SPAN = ("--start", "2024-10-04", "--end", "2024-10-07")
+DAYS = ("2024-10-04", "2024-10-05", "2024-10-06")
+
+
+@pytest.fixture
+def world() -> World:
+    """Enough events to set one aside."""
+    return World(events_per_day=300)
+
+
+def day(n: int, hours: tuple[int, int] = (0, 24)) -> Window:
+    """Of the days that are looked at, or a part of it."""
+    return Window(*(MIDNIGHT + n * DAY + hour * HOUR for hour in hours))
+
+
+def fill(client: Np6Client, sandbox: Sandbox, destination: Destination) -> None:
+    """A day of each kind."""
+
+    def pull(window: Window, event_type: str = "bounces", action: str = "000PE4", **more: Any) -> None:
+        query = EventQuery.checked(event_type, action, window, more.pop("classification", None))
+        land(client, destination, query, **more)
+
+    pull(day(0))
+    sandbox.plan.add(Fault(body=b"[]"))
+    pull(day(1))
+    sandbox.plan.add(Fault(change=faults.broken(3, b'{"id": 1}')))
+    pull(day(2), quarantine=True)
+    for hour in range(0, 24, 6):
+        if hour != 6:
+            pull(day(0, (hour, hour + 6)), action="000PEB")
+        pull(day(2, (hour, hour + 6)), action="000PEB")
+    pull(day(0), "hits/open", classification="gsr,mpp")
+    pull(day(0), "cancellations", "*")
+
+
+EXPECTED = {
+    ("bounces", "", "000PE4"): ["complete", "empty", "invalid"],
+    ("bounces", "", "000PEB"): ["missing", "missing", "complete"],
+    ("cancellations", "", "*"): ["complete", "missing", "missing"],
+    ("hits/open", "gsr,mpp", "000PE4"): ["complete", "missing", "missing"],
+}
+
+
+def rows(told: Any) -> dict[tuple[str, str, str], list[str]]:
+    for row in told["rows"]:
+        assert tuple(row["days"]) == DAYS
+    return {
+        (row["event_type"], row["classification"], row["action_id"]): [*row["days"].values()]
+        for row in told["rows"]
+    }
+
+
+@pytest.fixture(params=["files", "sqlite"])
+def filled(
+    request: pytest.FixtureRequest,
+    client: Np6Client,
+    sandbox: Sandbox,
+    tmp_path: Path,
+    sqlite_connection: Path,
+) -> tuple[str, ...]:
+    """How a destination with a day of each kind is named on the command line."""
+    if request.param == "files":
+        fill(client, sandbox, FileDestination(str(tmp_path / "np6")))
+        return (str(tmp_path / "np6"),)
+    fill(client, sandbox, SqlDestination("np6_sql", "bounces_and_more"))
+    return ("--sql", "np6_sql", "--table", "bounces_and_more")
+
+
+def test_a_day_of_each_kind(np6: Run, filled: tuple[str, ...]) -> None:
+    ended = np6("coverage", *filled, *SPAN, "--json")
+    assert ended.code == 1
+    assert rows(ended.json) == EXPECTED
+    assert ended.json["counts"] == {"complete": 4, "empty": 1, "missing": 6, "invalid": 1}
+    assert (ended.json["ok"], ended.json["start"]) == (False, "2024-10-04T00:00:00.000Z")
+
+    table = np6("coverage", *filled, *SPAN).out.splitlines()
+    assert [line.split() for line in table if line.startswith((" bounces", " hits"))] == [
+        ["bounces", "000PE4", "#.!", "1"],
+        ["bounces", "000PEB", "--#", "2"],
+        ["hits/open", "by", "gsr,mpp", "000PE4", "#--", "2"],
+    ]
+    assert "bounces of action 000PEB: 2024-10-04 to 2024-10-05 missing" in table
+    assert "bounces of action 000PE4: 2024-10-06 invalid" in table
+
+
+def test_what_is_asked_for(np6: Run, filled: tuple[str, ...]) -> None:
+    whole = np6(
+        "coverage", *filled, "--type", "bounces", "--action", "000PE4", "--end", "2024-10-06", *SPAN[:2]
+    )
+    assert whole.code == 0
+    # Parts of days, and a moment with an offset.
+    part = np6(
+        *("coverage", *filled, "--type", "bounces", "--action", "000PEB", "--json"),
+        *("--start", "2024-10-04T14:00:00+02:00", "--end", "2024-10-05"),
+    )
+    assert (part.code, part.json["counts"]["complete"]) == (0, 1)
+    never = np6(
+        "coverage", *filled, "--type", "bounces", "--action", "000PE4", "--action", "other", "--json", *SPAN
+    )
+    assert rows(never.json) == {
+        ("bounces", "", "000PE4"): EXPECTED["bounces", "", "000PE4"],
+        ("bounces", "", "other"): ["missing"] * 3,
+    }
+    nothing = np6("coverage", *filled, "--type", "executions", *SPAN)
+    assert (nothing.code, nothing.out) == (1, "Nothing of this was ever pulled.\n")
+
+
+def test_data_that_is_gone_and_what_was_replaced(
+    np6: Run, client: Np6Client, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    fill(client, sandbox, FileDestination(str(tmp_path)))
+    (data,) = tmp_path.glob("type=bounces/action=000PE4/date=2024-10-04/*")
+    data.unlink()
+    hour = next(tmp_path.glob("_manifests/type=bounces/action=000PEB/date=2024-10-06/*"))
+    larger = hour.with_name("20241006T000000Z_20241007T000000Z.json")  # of a pull that was killed
+    larger.write_bytes(hour.read_bytes())
+    found = rows(np6("coverage", tmp_path, *SPAN, "--json").json)
+    assert found["bounces", "", "000PE4"] == ["missing", "empty", "invalid"]
+    assert found["bounces", "", "000PEB"] == ["missing"] * 3
+
+
+def test_a_year_is_told_by_weeks(np6: Run, client: Np6Client, sandbox: Sandbox, tmp_path: Path) -> None:
+    destination = FileDestination(str(tmp_path))
+    fill(client, sandbox, destination)
+    land(client, destination, EventQuery.checked("bounces", "000PE4", Window(day(3).start, day(6).end)))
+    ended = np6("coverage", tmp_path, "--start", "2024-10-04", "--end", "2025-10-04", "--type", "bounces")
+    lines = [line.split() for line in ended.out.splitlines()]
+    assert ["bounces", "000PE4", "!" + "-" * 52, str(365 - 7), "1"] in lines
+
+
+@pytest.mark.usefixtures("airflow_db")
+def test_each_database(client: Np6Client, sandbox: Sandbox, sql: SqlDestination) -> None:
+    fill(client, sandbox, sql)
+    found = states_by_day(sql, Scope(Window(day(0).start, day(2).end)))
+    assert found == {Series(*series): states for series, states in EXPECTED.items()}
+    some = Scope(day(0), frozenset({"bounces", "hits/open"}), frozenset({"000PE4"}))
+    assert [str(series) for series in states_by_day(sql, some)] == [
+        "bounces of action 000PE4",
+        "hits/open by gsr,mpp of action 000PE4",
+    ]
+
+
+@pytest.mark.usefixtures("airflow_db")
+def test_an_object_store_is_listed_once_for_all_actions(
+    client: Np6Client, sandbox: Sandbox, s3: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    destination = FileDestination(f"{s3}/coverage")
+    listings = []
+    for action in sandbox.world.action_ids[:3]:
+        for n in range(2):
+            query = EventQuery.checked("bounces", action, day(n))
+            land(client, destination, query)
+        caplog.clear()
+        with caplog.at_level(logging.DEBUG, "botocore.endpoint"):
+            found = states_by_day(destination, Scope(Window(day(0).start, day(2).end)))
+        listings.append(
+            [record.getMessage() for record in caplog.records if "ListObjectsV2" in record.getMessage()]
+        )
+        assert set(map(tuple, found.values())) == {("complete", "complete", "missing")}
+    assert len(found) == 3
+    assert len(listings[0]) == len(listings[2]) > 0
+
+
+def test_a_picture(np6: Run, filled: tuple[str, ...], tmp_path: Path) -> None:
+    from matplotlib.image import imread
+
+    png = tmp_path / "held.png"
+    assert np6("coverage", *filled, *SPAN, "--png", png).code == 1
+    seen = {tuple(round(float(part) * 255) for part in pixel[:3]) for row in imread(png) for pixel in row}
+    red, yellow = (0xD1, 0x35, 0x2B), (0xF2, 0xB1, 0x34)
+    assert {red, yellow} <= seen
+    ended = np6("coverage", *filled, *SPAN, "--png", tmp_path / "no" / "such.png")
+    assert (ended.code, "cannot be written" in ended.err) == (2, True)
+
+
+def test_a_picture_without_matplotlib(np6: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    ended = np6("coverage", tmp_path, *SPAN, "--png", tmp_path / "held.png")
+    assert ended.code == 2
+    assert "airflow-provider-np6[plot]" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ((), "Give the PATH of a tree of files, or --sql CONN_ID."),
+        (("/a", "--sql", "np6_sql"), "Give the PATH of a tree of files, or --sql CONN_ID."),
+        (("/nowhere/at/all",), "nothing was ever pulled into it"),
+        (("--sql", "np6_sql"), "there is no table np6_events_windows"),
+        (("--sql", "np6_sql", "--table", "no;table"), "'no;table' is not a table's"),
+        (("--sql", "nowhere"), "connection 'nowhere' gives no database"),
+        (("/a", "--type", "bounce"), "Did you mean 'bounces'?"),
+        (("/a", "--start", "yesterday"), "--start 'yesterday' is not a moment"),
+        (("/a", "--start", "2024-10-08"), "not after its start"),
+    ],
+)
+@pytest.mark.usefixtures("airflow_db", "sqlite_connection")
+def test_wrong_use(np6: Run, arguments: tuple[str, ...], says: str) -> None:
+    ended = np6("coverage", *SPAN, *arguments)
+    assert (ended.code, ended.out) == (2, "")
+    assert says in ended.err
+    assert "Traceback" not in ended.err
+
+
+def test_a_path_may_be_relative_here(
+    np6: Run, client: Np6Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    land(
+        client,
+        FileDestination(str(tmp_path / "np6")),
+        EventQuery.checked("bounces", "000PE4", Window(MIDNIGHT, MIDNIGHT + DAY)),
+    )
+    monkeypatch.chdir(tmp_path)
+    ended = np6("coverage", "np6", "--start", "2024-10-04", "--end", "2024-10-05")
+    assert (ended.code, ended.err) == (0, "")

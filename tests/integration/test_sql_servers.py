@@ -1,0 +1,289 @@
+"""Large windows, many pulls at once, readers meanwhile and lost connections: each kind of database."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import random
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
+from typing import Any
+
+import pytest
+
+from airflow_provider_np6.destinations import SqlDestination
+from airflow_provider_np6.destinations.sql.dialects import dialect_of
+from airflow_provider_np6.np6.client import Np6Client
+from airflow_provider_np6.np6.window import Window
+from airflow_provider_np6.sandbox import Fault, Sandbox, World, faults
+from tests.conftest import KEY
+from tests.support.databases import ask, payloads
+from tests.support.pulls import HOUR, MIDNIGHT, held, land, query_of
+
+pytestmark = [pytest.mark.core, pytest.mark.timeout(900)]
+
+EVENTS = int(os.environ.get("NP6_LARGE", "100000"))
+ROUNDS = int(os.environ.get("NP6_ROUNDS", "20"))
+KILLS = int(os.environ.get("NP6_KILLS", "100"))
+
+ON_SERVERS = pytest.mark.parametrize("sql", ["postgres", "mariadb"], indirect=True)
+PATHS = {
+    "event_id": "id",
+    "payload_type": "type",
+    "channel": "source.type",
+    "agency": "identity.agency",
+    "customer": "identity.customer",
+    "message_id": "source.detail.activation.stamp.id",
+    "thread_id": "source.detail.activation.stamp.thread",
+    "recipient": "source.detail.activation.recipient",
+    "target_id": "source.detail.activation.receiver.value",
+    "bounce_verdict": "source.detail.bounce.analysis.verdict",
+    "bounce_status": "source.detail.bounce.status.type",
+    "bounce_code": "source.detail.bounce.status.code.enhanced",
+    "bounce_diagnostic": "source.detail.bounce.status.diagnostic",
+    "bounce_mta": "source.detail.bounce.status.mta",
+    "bounce_subject": "source.detail.bounce.analysis.subject.type",
+    "bounce_subject_detail": "source.detail.bounce.analysis.subject.detail.type",
+}
+"""Where the fields of a documented bounce stand, by column."""
+
+
+def at(event: Any, path: str) -> Any:
+    for step in path.split("."):
+        event = event.get(step, {})
+    return event or (None if event == {} else event)
+
+
+def expected(line: bytes) -> tuple[Any, ...]:
+    event = json.loads(line)
+    sent = event["source"]["detail"]["activation"]["stamp"]["time"]
+    fields = {column: at(event, path) for column, path in PATHS.items()}
+    return (*fields.values(), event["timestamp"], sent, "bounces", "", "000PE4", line.decode())
+
+
+def stored() -> dict[str, tuple[Any, ...]]:
+    """All rows by id: the fields of ``PATHS``, times in ms, what was asked for, and the payload."""
+    from airflow.providers.common.compat.sdk import BaseHook
+
+    dialect = BaseHook.get_hook("test_sql").dialect_name
+    payload = "payload::text" if dialect == "postgresql" else "payload"
+    columns = f"{', '.join(PATHS)}, occurred_at, sent_at, event_type, classification, action_id, {payload}"
+    ms = dialect_of(dialect).ms
+    rows = {}
+    for row in ask(f"SELECT {columns} FROM np6_events"):
+        *fields, occurred_at, sent_at, event_type, classification, action, text = row
+        rows[row[0]] = (*fields, ms(occurred_at), ms(sent_at), event_type, classification, action, text)
+    return rows
+
+
+def test_a_large_window_is_exact_whatever_changes_upstream(
+    sandbox: Sandbox, sql: SqlDestination, client: Np6Client
+) -> None:
+    sandbox.world = World(events_per_day=EVENTS)
+    query = query_of(sandbox)
+    events = held(sandbox, query)
+    assert len(events) >= EVENTS
+    whole = {json.loads(line)["id"]: expected(line) for line in events}
+
+    land(client, sql, query)
+    assert stored() == whole
+    land(client, sql, query)
+    assert stored() == whole
+    # Shrunk upstream: every third event is gone.
+    sandbox.plan.add(Fault(body=b"[" + b",".join(line for n, line in enumerate(events) if n % 3) + b"]"))
+    land(client, sql, query)
+    sandbox.plan.clear()
+    kept = {json.loads(line)["id"] for n, line in enumerate(events) if n % 3}
+    assert stored() == {id_: row for id_, row in whole.items() if id_ in kept}
+    # Grown again.
+    land(client, sql, query)
+    assert stored() == whole
+    # Some events moved from the morning into the evening, which is pulled by itself.
+    evening = Window(MIDNIGHT + 18 * HOUR, MIDNIGHT + 24 * HOUR)
+    morning = held(sandbox, query_of(sandbox, Window(MIDNIGHT, MIDNIGHT + HOUR)))
+    moved = [
+        line.replace(b'"timestamp":%d' % json.loads(line)["timestamp"], b'"timestamp":%d' % (evening.end - 1))
+        for line in morning
+    ]
+    body = b"[" + b",".join([*held(sandbox, query_of(sandbox, evening)), *moved]) + b"]"
+    sandbox.plan.add(Fault(body=body), times=2)
+    land(client, sql, query_of(sandbox, evening))
+    assert stored() == whole | {json.loads(line)["id"]: expected(line) for line in moved}
+    assert ask("SELECT SUM(events) FROM np6_events_windows") == [(len(events),)]
+
+
+PULLS = """
+import os, sys
+from airflow_provider_np6.destinations import SqlDestination
+from airflow_provider_np6.np6.client import Np6Client
+from airflow_provider_np6.np6.pull import pull
+from airflow_provider_np6.np6.query import EventQuery
+from airflow_provider_np6.np6.config import Np6Settings
+from airflow_provider_np6.np6.window import Window
+
+url, start, end = sys.argv[1:]
+client = Np6Client(Np6Settings(base_url=url, api_key=os.environ["KEY"], account="test"))
+query = EventQuery.checked("bounces", "000PE4", Window(int(start), int(end)))
+for line in sys.stdin:
+    with SqlDestination("test_sql").open(query, "test") as landing:
+        landing.publish(pull(client, query, landing.spool))
+    print("done", flush=True)
+"""
+
+
+@contextmanager
+def puller(sandbox: Sandbox, window: Window) -> Iterator[subprocess.Popen[str]]:
+    """A process that pulls ``window`` once for each line it is sent."""
+    command = [sys.executable, "-W", "ignore", "-c", PULLS, sandbox.url, str(window.start), str(window.end)]
+    environment = {**os.environ, "KEY": KEY}
+    with subprocess.Popen(
+        command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def go(process: subprocess.Popen[str]) -> None:
+    assert process.stdin is not None
+    process.stdin.write("go\n")
+    process.stdin.flush()
+
+
+def said(process: subprocess.Popen[str]) -> str:
+    """The next line that is the test's own; others are Airflow's log."""
+    assert process.stdout is not None
+    while line := process.stdout.readline():
+        if line == "done\n":
+            return line
+    return ""
+
+
+@ON_SERVERS
+def test_eight_processes_pull_equal_and_overlapping_windows(sandbox: Sandbox, sql: SqlDestination) -> None:
+    sandbox.world = World(events_per_day=2_400)
+    hours = [(0, 24), (0, 24), (0, 12), (6, 18), (12, 24), (3, 4), (0, 24), (11, 13)]
+    windows = [Window(MIDNIGHT + a * HOUR, MIDNIGHT + b * HOUR) for a, b in hours]
+    whole = sorted(held(sandbox, query_of(sandbox)))
+    with ExitStack() as stack:
+        processes = [stack.enter_context(puller(sandbox, window)) for window in windows]
+        for _ in range(ROUNDS):
+            for process in processes:
+                go(process)
+            assert [said(process) for process in processes] == ["done\n"] * 8
+            assert sorted(payloads()) == whole
+            assert ask("SELECT SUM(events) FROM np6_events_windows") == [(len(whole),)]
+
+
+@pytest.mark.parametrize("sql", ["postgres", "mariadb", "sqlite"], indirect=True)
+def test_readers_never_see_a_window_partly_replaced(
+    sandbox: Sandbox, sql: SqlDestination, client: Np6Client
+) -> None:
+    sandbox.world = World(events_per_day=2_400)
+    query = query_of(sandbox)
+    land(client, sql, query)
+    seen: set[tuple[Any, ...]] = set()
+    stop = threading.Event()
+
+    def read() -> None:
+        while not stop.is_set():
+            statement = (
+                "SELECT COUNT(*), COUNT(DISTINCT event_id), (SELECT SUM(events) FROM np6_events_windows)"
+            )
+            seen.add(tuple(map(int, ask(f"{statement} FROM np6_events")[0])))
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for n in range(30):
+        if n % 2:
+            sandbox.plan.add(Fault(change=faults.capped(1_111)))
+        land(client, sql, query)
+    stop.set()
+    reader.join()
+    assert seen == {(2_400,) * 3, (1_111,) * 3}
+
+
+@contextmanager
+def killer(kind: str, server: Any, database: str) -> Iterator[Callable[[], int]]:
+    """What ends every connection to ``database``, and returns how many these were."""
+    if kind == "postgres":
+        import psycopg2
+
+        address = {"host": "127.0.0.1", "port": server.port, "user": "postgres", "dbname": "postgres"}
+        with closing(psycopg2.connect(**address)) as own, closing(own.cursor()) as cursor:
+            own.autocommit = True
+
+            def terminate() -> int:
+                cursor.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (database,)
+                )
+                return int(cursor.rowcount)
+
+            yield terminate
+        return
+    import MySQLdb
+
+    with closing(MySQLdb.connect(host="127.0.0.1", port=server.port, user="root")) as own:
+        cursor = own.cursor()
+
+        def kill() -> int:
+            cursor.execute("SELECT id FROM information_schema.processlist WHERE db = %s", (database,))
+            connections = cursor.fetchall()
+            for (connection,) in connections:
+                with suppress(MySQLdb.OperationalError):  # it has ended by itself
+                    cursor.execute(f"KILL {connection}")
+            return len(connections)
+
+        yield kill
+
+
+@ON_SERVERS
+def test_killed_connections_leave_the_old_content_or_the_new(
+    request: pytest.FixtureRequest, sandbox: Sandbox, sql: SqlDestination, client: Np6Client
+) -> None:
+    kind = request.node.callspec.params["sql"]
+    database = json.loads(os.environ["AIRFLOW_CONN_TEST_SQL"])["schema"]
+    sandbox.world = World(events_per_day=2_400)
+    query = query_of(sandbox)
+    whole = sorted(held(sandbox, query))
+    land(client, sql, query)
+    begun = time.monotonic()
+    land(client, sql, query)
+    undisturbed = time.monotonic() - begun
+    moments = random.Random(4)  # noqa: S311 - repeatable moments
+    killed = 0
+
+    def kill_once(after: float, ended: threading.Event, kill: Callable[[], int]) -> None:
+        """At a moment, or as soon after it as there is a connection."""
+        nonlocal killed
+        ended.wait(after)
+        while not ended.wait(0.001):
+            if found := kill():
+                killed += found
+                return
+
+    with killer(kind, request.getfixturevalue(kind), database) as kill:
+        for n in itertools.count():  # a kill that came when all was over is none: another round
+            size = 1_111 if n % 2 else 2_400
+            if n % 2:
+                sandbox.plan.add(Fault(change=faults.capped(1_111)))
+            ended = threading.Event()
+            after = moments.uniform(0, undisturbed)
+            thread = threading.Thread(target=kill_once, args=(after, ended, kill))
+            thread.start()
+            land(client, sql, query)  # goes on from the spool
+            ended.set()
+            thread.join()
+            lines = payloads()
+            assert len(lines) == size
+            assert set(lines) <= set(whole)
+            assert len(set(lines)) == len(lines)
+            sandbox.plan.clear()
+            if killed >= KILLS:
+                return

@@ -1,0 +1,256 @@
+"""Tables that are there already, and what their columns hold."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from airflow_provider_np6.destinations import SqlDestination
+from airflow_provider_np6.destinations.extract import _found, columns_of
+from airflow_provider_np6.destinations.schema import COLUMNS, FOUND
+from airflow_provider_np6.np6.client import Np6Client
+from airflow_provider_np6.np6.errors import Np6DestinationError, Np6InputError
+from airflow_provider_np6.np6.query import EventQuery
+from airflow_provider_np6.np6.window import DAY, Window
+from airflow_provider_np6.sandbox import Fault, Sandbox
+from tests.support.databases import ask, payloads
+from tests.support.pulls import HOUR, MIDNIGHT, held, in_order, land, query_of
+
+pytestmark = pytest.mark.core
+
+
+def name_of(sql: SqlDestination) -> str:
+    from airflow.providers.common.compat.sdk import BaseHook
+
+    return str(BaseHook.get_hook(sql.conn_id).conn_type)
+
+
+def cure_of(error: Np6InputError) -> list[str]:
+    """The statements that an error tells to run."""
+    assert error.cure.startswith("Run in the database:")
+    return error.cure.removeprefix("Run in the database:").replace("\n", " ").rstrip(";").split("; ")
+
+
+def test_a_missing_column_is_added(client: Np6Client, sandbox: Sandbox, sql: SqlDestination) -> None:
+    query = query_of(sandbox)
+    land(client, sql, query)
+    before = ask("SELECT event_id, hit_type, bounce_verdict FROM np6_events ORDER BY event_id")
+    ask("ALTER TABLE np6_events DROP COLUMN hit_type")
+    ask("ALTER TABLE np6_events ADD COLUMN ours VARCHAR(9)")
+    with pytest.raises(Np6InputError, match="has no column hit_type") as caught:
+        land(client, SqlDestination("test_sql", evolve=False), query)
+    assert len(sandbox.asked) == 1
+    (statement,) = cure_of(caught.value)
+    land(client, sql, query)
+    assert ask("SELECT event_id, hit_type, bounce_verdict FROM np6_events ORDER BY event_id") == before
+    ask("ALTER TABLE np6_events DROP COLUMN hit_type")
+    ask(statement)
+    land(client, SqlDestination("test_sql", evolve=False), query)
+    assert payloads() == in_order(held(sandbox, query))
+    assert ask("SELECT COUNT(*) FROM np6_events WHERE ours IS NULL") == [(len(before),)]
+
+
+WRONG = {
+    "duckdb": [("payload", "BIGINT"), ("occurred_at", "DATE")],
+    "mysql": [
+        ("payload", "TEXT"),
+        ("bounce_diagnostic", "VARCHAR(200)"),
+        ("occurred_at", "DATETIME"),
+        ("event_id", "VARCHAR(100) CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci"),
+    ],
+    "postgres": [
+        ("payload", "JSONB"),
+        ("occurred_at", "TIMESTAMP"),
+        ("sent_at", "TIMESTAMPTZ(0)"),
+        ("bounce_diagnostic", "VARCHAR(20)"),
+    ],
+    "sqlite": [("payload", "BLOB"), ("target_id", "NUMERIC")],
+}
+
+
+def test_columns_of_wrong_types_are_refused_with_the_cure(
+    client: Np6Client, sandbox: Sandbox, sql: SqlDestination
+) -> None:
+    query = query_of(sandbox)
+    for column, wrong in WRONG[name_of(sql)]:
+        # A table made by hand, in our own words but for one column.
+        with pytest.raises(Np6InputError) as missing:
+            land(client, SqlDestination("test_sql", create=False), query)
+        create, *_ = cure_of(missing.value)
+        quote = "`" if "`" in create else '"'
+        ours = next(part for part in create.split(",") if f"{quote}{column}{quote}" in part)
+        ask(create.replace(ours, ours[: ours.index(column) + len(column) + 1] + f" {wrong} NOT NULL", 1))
+        with pytest.raises(Np6InputError, match="types that would change what they hold") as caught:
+            land(client, sql, query)
+        assert column in caught.value.what
+        for statement in cure_of(caught.value):
+            ask(statement)
+        land(client, sql, query)
+        assert payloads() == in_order(held(sandbox, query))
+        for table in ("np6_events", "np6_events_windows", "np6_events_quarantine", "np6_events_old"):
+            ask(f"DROP TABLE IF EXISTS {table}")
+    assert len(sandbox.asked) == len(WRONG[name_of(sql)])
+
+
+def test_a_table_without_its_key_is_refused(client: Np6Client, sandbox: Sandbox, sql: SqlDestination) -> None:
+    columns = ", ".join(column.name for column in COLUMNS)
+    land(client, SqlDestination("test_sql", table="made"), query_of(sandbox))
+    ask(f"CREATE TABLE np6_events AS SELECT {columns} FROM made WHERE 1 = 0")
+    with pytest.raises(Np6InputError, match=r"lacks its key|types that would change"):
+        land(client, sql, query_of(sandbox))
+    ask("DROP TABLE np6_events")
+    ask("CREATE TABLE np6_events (occurred_at INTEGER)")
+    with pytest.raises(Np6InputError):
+        land(client, sql, query_of(sandbox))
+    assert len(sandbox.asked) == 1
+
+
+def test_ids_may_be_of_the_type_uuid(
+    client: Np6Client, sandbox: Sandbox, postgres: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_TEST_SQL", json.dumps(postgres.database()))
+    sql, query = SqlDestination("test_sql"), query_of(sandbox)
+    with sql.open(query, "test"):
+        ask("ALTER TABLE np6_events ALTER COLUMN event_id TYPE uuid USING event_id::uuid")
+    for _ in range(2):
+        land(client, sql, query)
+    assert len(payloads()) == len(held(sandbox, query))
+    sandbox.plan.add(Fault(body=b'[{"id":"no uuid","timestamp":%d}]' % MIDNIGHT))
+    with pytest.raises(Np6DestinationError, match="SQLSTATE 22P02"):
+        land(client, sql, query)
+    assert len(payloads()) == len(held(sandbox, query))
+
+
+def test_windows_that_lose_events_to_another_are_counted_again(
+    client: Np6Client, sandbox: Sandbox, sql: SqlDestination
+) -> None:
+    first, second = (Window(MIDNIGHT + n * HOUR, MIDNIGHT + (n + 1) * HOUR) for n in (0, 1))
+    events = [{"id": f"e{n}", "timestamp": MIDNIGHT + n} for n in range(7)]
+    sandbox.plan.add(Fault(body=json.dumps(events).encode()))
+    land(client, sql, query_of(sandbox, first))
+    moved = [{"id": f"e{n}", "timestamp": MIDNIGHT + HOUR + n} for n in range(3)]
+    sandbox.plan.add(Fault(body=json.dumps(moved).encode()))
+    land(client, sql, query_of(sandbox, second))
+    assert ask("SELECT events FROM np6_events_windows ORDER BY window_start") == [(4,), (3,)]
+    assert ask("SELECT COUNT(*) FROM np6_events") == [(7,)]
+
+
+def test_what_is_large_or_strange_is_stored_unchanged(
+    client: Np6Client, sandbox: Sandbox, sql: SqlDestination
+) -> None:
+    texts = [
+        "x" * 1_000_000,
+        "📫 𝒩é\u200d",
+        "a\tb\nc\rd",
+        "\x01\x02\x03\x1f",
+        "\\N",
+        "",
+        '"\\.',
+        "'; --",
+        "%s ? {}",
+    ]
+    events = [
+        {
+            "id": f"e{n}",
+            "timestamp": MIDNIGHT + n,
+            "source": {"detail": {"bounce": {"status": {"diagnostic": text}}}},
+            "n": 10**40,
+        }
+        for n, text in enumerate(texts)
+    ]
+    lines = [json.dumps(event, ensure_ascii=n % 2 == 0).encode() for n, event in enumerate(events)]
+    sandbox.plan.add(Fault(body=b"[" + b",".join(lines) + b"]"))
+    land(client, sql, query_of(sandbox))
+    assert payloads() == lines
+    assert [row[0] for row in ask("SELECT bounce_diagnostic FROM np6_events ORDER BY occurred_at")] == texts
+
+
+def test_views_count_bounces_and_deliverability(
+    client: Np6Client, sandbox: Sandbox, sql: SqlDestination
+) -> None:
+    two_days = Window(MIDNIGHT, MIDNIGHT + 2 * DAY)
+    land(client, sql, query_of(sandbox, two_days))
+    land(client, sql, query_of(sandbox, two_days, event_type="cancellations"))
+    for _ in range(2):
+        assert sql.create_views() == ["np6_events_bounces_by_day", "np6_events_deliverability"]
+    events = [json.loads(line) for line in held(sandbox, query_of(sandbox, two_days))]
+    days: dict[tuple[str, str], int] = {}
+    domains: dict[str, list[int]] = {}
+    for event in events:
+        detail = event["source"]["detail"]
+        verdict = detail["bounce"]["analysis"]["verdict"]
+        day = "2024-10-04" if event["timestamp"] < MIDNIGHT + DAY else "2024-10-05"
+        days[day, verdict] = days.get((day, verdict), 0) + 1
+        domain = detail["activation"]["recipient"].split("@")[1].lower()
+        counts = domains.setdefault(domain, [0, 0, 0, 0])
+        counts[1] += 1
+        counts[2 if verdict == "hard" else 3] += 1
+    rows = ask("SELECT day, verdict, bounces, action_id FROM np6_events_bounces_by_day")
+    assert {(str(row[0]), row[1]): row[2] for row in rows} == days
+    assert {row[3] for row in rows} == {sandbox.world.action_ids[0]}
+    columns = "domain, activations, bounces, hard_bounces, soft_bounces"
+    rows = ask(f"SELECT {columns} FROM np6_events_deliverability")
+    assert {row[0]: [int(count) for count in row[1:]] for row in rows} == domains
+
+
+leaves = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=5)
+)
+steps = sorted({step for column in FOUND for path in column.paths for step in path})
+anything = st.recursive(
+    leaves,
+    lambda inner: st.dictionaries(st.sampled_from(steps), inner, max_size=4) | st.lists(inner, max_size=2),
+    max_leaves=12,
+)
+
+
+@st.composite
+def near_events(draw: st.DrawFn) -> dict[str, Any]:
+    """Events as documented, but for some values."""
+    event: dict[str, Any] = {
+        "id": draw(st.text(min_size=1, max_size=9)),
+        "timestamp": draw(st.integers(0, 2**42)),
+    }
+    for column in draw(st.lists(st.sampled_from(FOUND), max_size=6)):
+        for path in column.paths[: draw(st.integers(1, len(column.paths)))]:
+            node = event
+            for step in path[:-1]:
+                node = node.setdefault(step, {}) if isinstance(node.get(step, {}), dict) else {}
+            lawful = st.integers(0, 2**53) if column.kind == "moment" else st.text(max_size=9)
+            node.setdefault(path[-1], draw(lawful | anything))
+    return event
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(
+        near_events() | anything.map(lambda odd: {"id": "x", "timestamp": 1, "source": odd}),
+        min_size=1,
+        max_size=5,
+    )
+)
+def test_typed_reading_finds_what_looking_step_by_step_finds(bounces: EventQuery, events: list[Any]) -> None:
+    items = [json.dumps(event).encode() for event in events]
+    names = [column.name for column in COLUMNS]
+    for group in (items, *([item] for item in items)):
+        found = dict(zip(names, columns_of(group, bounces, 5), strict=True))
+        for n, item in enumerate(group):
+            event = json.loads(item, parse_float=str)
+            for column in FOUND:
+                if column.name != "action_id":
+                    assert found[column.name][n] == _found(event, column), column.name
+        assert list(found["payload"]) == [item.decode() for item in group]
+        assert list(found["pulled_at"]) == [5] * len(group)
+
+
+@pytest.fixture(scope="module")
+def bounces() -> EventQuery:
+    return EventQuery.checked("bounces", "000PE4", Window(MIDNIGHT, MIDNIGHT + DAY))

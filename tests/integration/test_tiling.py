@@ -1,0 +1,70 @@
+"""Hours and a day hold the same events, on every kind of day."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from datetime import datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from airflow_provider_np6.destinations import FileDestination
+from airflow_provider_np6.np6.client import Np6Client
+from airflow_provider_np6.np6.query import EventQuery
+from airflow_provider_np6.np6.window import Window, to_ms
+from airflow_provider_np6.sandbox import Sandbox
+from tests.support.pulls import HOUR, land
+
+pytestmark = pytest.mark.core
+
+
+def local_day(zone: str, year: int, month: int, day: int) -> Window:
+    start = datetime(year, month, day, tzinfo=ZoneInfo(zone))
+    return Window(to_ms(start), to_ms(start + timedelta(days=1)))
+
+
+def stored(root: Path) -> list[str]:
+    """Ids in all data files, in order of time."""
+    events = [json.loads(line) for path in root.rglob("*.jsonl") for line in path.read_bytes().splitlines()]
+    return [event["id"] for event in sorted(events, key=lambda event: (event["timestamp"], event["id"]))]
+
+
+@pytest.mark.parametrize(
+    ("day", "hours"),
+    [
+        (local_day("UTC", 2026, 11, 22), 24),
+        (local_day("Europe/Paris", 2026, 3, 29), 23),
+        (local_day("Europe/Paris", 2026, 10, 25), 25),
+        (local_day("Europe/Paris", 2026, 11, 22), 24),
+    ],
+)
+def test_hourly_pulls_hold_the_same_ids_as_the_daily_one(
+    client: Np6Client, sandbox: Sandbox, tmp_path: Path, day: Window, hours: int
+) -> None:
+    assert day.end - day.start == hours * HOUR
+    for hour in range(hours):
+        window = Window(day.start + hour * HOUR, day.start + (hour + 1) * HOUR)
+        query = EventQuery.checked("bounces", "000PE4", window)
+        land(client, FileDestination(str(tmp_path / "hourly"), "jsonl"), query)
+    land(
+        client,
+        FileDestination(str(tmp_path / "daily"), "jsonl"),
+        EventQuery.checked("bounces", "000PE4", day),
+    )
+    held = list(sandbox.world.events("bounces", "000PE4", day.start, day.end))
+    assert (held[0].timestamp, held[-1].timestamp) == (day.start, day.end - 1)
+    expected = [event.id for event in sorted(held, key=lambda event: (event.timestamp, event.id))]
+    assert stored(tmp_path / "hourly") == stored(tmp_path / "daily") == expected
+
+
+def test_windows_of_odd_milliseconds_tile_too(client: Np6Client, sandbox: Sandbox, tmp_path: Path) -> None:
+    day = local_day("UTC", 2026, 11, 22)
+    edges = [day.start, day.start + 1, day.start + 12 * HOUR + 345, day.end - 1, day.end]
+    for start, end in itertools.pairwise(edges):
+        query = EventQuery.checked("bounces", "000PE4", Window(start, end))
+        land(client, FileDestination(str(tmp_path), "jsonl"), query)
+    assert len(stored(tmp_path)) == sum(
+        1 for _ in sandbox.world.events("bounces", "000PE4", day.start, day.end)
+    )

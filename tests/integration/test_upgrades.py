@@ -1,0 +1,351 @@
+"""What earlier versions stored is read, proven, replaced, compared and erased in; what later ones did is not
+touched."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
+
+from airflow_provider_np6.destinations import FileDestination, SqlDestination
+from airflow_provider_np6.destinations.base import Destination
+from airflow_provider_np6.destinations.coverage import Coverage, coverage_of
+from airflow_provider_np6.destinations.files.formats import events
+from airflow_provider_np6.destinations.files.manifest import actions, coverage, manifests, verify
+from airflow_provider_np6.destinations.inventory import Scope
+from airflow_provider_np6.erasure import erase
+from airflow_provider_np6.np6.errors import Np6ConflictError, Np6DestinationError
+from airflow_provider_np6.np6.query import EventQuery
+from airflow_provider_np6.np6.window import Window, parse_moment
+from airflow_provider_np6.operators.events import Np6EventsOperator
+from airflow_provider_np6.operators.reconcile import Np6ReconcileOperator
+from airflow_provider_np6.privacy.pseudonyms import Pseudonyms
+from airflow_provider_np6.sandbox import Fault, Sandbox, World
+from airflow_provider_np6.sandbox.account import Stored
+from tests.fixtures.make import PSEUDONYM_KEY
+from tests.integration.test_personal_data import connect
+from tests.support import ROOT
+from tests.support.databases import ask
+from tests.support.postgres import Postgres
+
+pytestmark = [pytest.mark.core, pytest.mark.usefixtures("airflow_db")]
+
+VERSIONS = sorted((ROOT / "tests/fixtures").glob("v*"))
+KINDS = ("files", "sqlite", "postgres")
+BOUNCES = {"event_type": "bounces", "action_id": "000PE4"}
+OTHER = {"event_type": "bounces", "action_id": "000PEP"}
+
+Pull = dict[str, Any]
+
+
+class Place:
+    """What a version stored, in files or a database, as a copy.
+
+    :param told: ``held.json``.
+    """
+
+    def __init__(self, told: dict[str, Any], plain: Destination, pseudonymous: Destination) -> None:
+        self.told = told
+        self.plain = plain
+        self.pseudonymous = pseudonymous
+        self.window = {name: told[name] for name in ("window_start", "window_end")}
+
+    def ids(self, pull: Pull, destination: Destination | None = None) -> list[str]:
+        """Ids of the events that are there, in order of time; files are compared with their manifests."""
+        destination = destination or self.plain
+        dataset = {name: pull.get(name, "") for name in ("event_type", "action_id", "classification")}
+        if isinstance(destination, SqlDestination):
+            action = "" if dataset["action_id"] == "*" else "AND action_id = ?"
+            values = [value for value in dataset.values() if value != "*"]
+            where = f"event_type = ? {action} AND classification = ?"
+            order = f"SELECT event_id FROM {destination.table} WHERE {where} ORDER BY occurred_at, event_id"
+            return [row[0] for row in ask(order, *values)]
+        assert isinstance(destination, FileDestination)
+        found = []
+        dataset["classification"] = dataset["classification"] or None
+        classes = {"classification": dataset.pop("classification")}
+        for manifest in manifests(destination.path, *dataset.values(), *self.window.values(), **classes):
+            verify(destination.path, manifest)
+            if manifest.data is not None:
+                with (Path(destination.path) / manifest.data).open("rb") as file:
+                    lines = [json.loads(item) for items in events(file, manifest.format) for item in items]
+                assert len(lines) == manifest.events
+                found += sorted((line["timestamp"], line["id"]) for line in lines)
+        return [id_ for _, id_ in found]
+
+    def covers(self, pull: Pull, start: object, end: object) -> Coverage:
+        span = Window(parse_moment("start", start), parse_moment("end", end))
+        dataset = {name: pull.get(name) for name in ("event_type", "action_id", "classification")}
+        query = EventQuery.checked(window=span, **dataset)
+        return coverage_of(span, self.plain.held(query))
+
+    def pull(self, pull: Pull, operator: type[Np6EventsOperator] = Np6EventsOperator, **given: Any) -> Any:
+        arguments = {"destination": self.plain, **self.window, **pull, **given}
+        arguments.pop("ids", None)
+        return operator(task_id="pull", **arguments).execute({})
+
+    def everything(self) -> dict[str, Any]:
+        """All that stands there."""
+        if isinstance(self.plain, FileDestination):
+            root = Path(self.plain.path)
+            return {str(path): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+        names = ("np6_events", "np6_events_windows", "np6_events_quarantine", "np6_events_erased")
+        return {name: sorted(map(repr, ask(f"SELECT * FROM {name}"))) for name in names}
+
+
+@pytest.fixture(params=VERSIONS, ids=lambda path: str(path.name))
+def version(request: pytest.FixtureRequest) -> Path:
+    return Path(request.param)
+
+
+@pytest.fixture(params=KINDS)
+def place(
+    request: pytest.FixtureRequest, version: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Place:
+    told = json.loads((version / "held.json").read_text())
+    if request.param == "files":
+        for name in ("lake", "lake-pseudonymous"):
+            shutil.copytree(version / name, tmp_path / name)
+        return Place(
+            told,
+            FileDestination(str(tmp_path / "lake")),
+            FileDestination(str(tmp_path / "lake-pseudonymous")),
+        )
+    shutil.copy(version / "np6.db", tmp_path)
+    connection: dict[str, object] = {"conn_type": "sqlite", "host": str(tmp_path / "np6.db")}
+    if request.param == "postgres":
+        server: Postgres = request.getfixturevalue("postgres")
+        connection = server.database()
+    monkeypatch.setenv("AIRFLOW_CONN_TEST_SQL", json.dumps(connection))
+    if request.param == "postgres":
+        ask((version / "np6.sql").read_text())
+    return Place(told, SqlDestination("test_sql"), SqlDestination("test_sql", "np6_pseudonymous"))
+
+
+@pytest.fixture(autouse=True)
+def _connected(monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox) -> None:
+    connect(monkeypatch, sandbox, PSEUDONYM_KEY)
+
+
+@pytest.fixture
+def world() -> World:
+    """One without the events that were stored."""
+    return World(seed=7, events_per_day=480)
+
+
+def test_all_of_it_is_read_and_proven(place: Place) -> None:
+    for held in place.told["held"]:
+        assert sorted(place.ids(held)) == sorted(held["ids"])
+        found = place.covers(held, *place.window.values())
+        assert (found.events, found.missing, found.overlaps) == (len(held["ids"]), [], [])
+        assert bool(found.invalid) is (held["event_type"] == "responses/reply")
+        day = place.covers(held, "2024-10-04", "2024-10-05")
+        assert day.missing == [Window(found.span.end, day.span.end)]
+    pseudonymous = place.told["pseudonymous"]
+    assert sorted(place.ids(pseudonymous, place.pseudonymous)) == sorted(pseudonymous["ids"])
+
+
+def test_each_format_and_every_action_is_among_it(version: Path) -> None:
+    root = str(version / "lake")
+    told = json.loads((version / "held.json").read_text())
+    found = [
+        manifest
+        for event_type in {held["event_type"] for held in told["held"]}
+        for action in actions(root, event_type)
+        for manifest in manifests(root, event_type, action, told["window_start"], told["window_end"])
+    ]
+    assert {manifest.format for manifest in found} == {"jsonl", "jsonl.gz", "jsonl.zst", "parquet"}
+    assert {manifest.version for manifest in found} == {int(version.name.removeprefix("v"))}
+    assert any(manifest.data is None for manifest in found)
+    assert any(manifest.action_id == "*" for manifest in found)
+
+
+def test_a_pull_replaces_its_window_and_nothing_else(place: Place, sandbox: Sandbox) -> None:
+    for held in place.told["held"]:
+        before = {str(other): place.ids(other) for other in place.told["held"] if other != held}
+        report = place.pull(held)
+        ids = place.ids(held)
+        assert report["events"] == len(ids) > 0
+        assert set(ids).isdisjoint(held["ids"])
+        assert place.covers(held, *place.window.values()).invalid == []
+        assert {str(other): place.ids(other) for other in place.told["held"] if other != held} == before
+
+
+def test_all_actions_and_one_stay_apart(place: Place, sandbox: Sandbox) -> None:
+    for pull in (
+        {"event_type": "activations", "action_id": "000PE4"},
+        {"event_type": "bounces", "action_id": "*"},
+    ):
+        with pytest.raises(AirflowFailException, match="pulled for"):
+            place.pull(pull)
+    assert sandbox.asked == []
+
+
+def test_reconciliation_compares_with_it(place: Place, sandbox: Sandbox) -> None:
+    held = place.told["held"][0]
+    before = place.ids(held)
+    report = place.pull(BOUNCES, Np6ReconcileOperator, on_difference="report")
+    assert (report["outcome"], report["held"]) == ("grown", len(before))
+    assert place.ids(held) == before
+    report = place.pull(BOUNCES, Np6ReconcileOperator)
+    assert report["fresh"] == len(place.ids(held)) > len(before)
+
+
+def test_whom_it_keeps_out_is_kept_out(place: Place, sandbox: Sandbox) -> None:
+    def about_the_person(stored: list[Stored]) -> list[Stored]:
+        told = json.loads(stored[0].json)
+        told["source"]["detail"]["activation"]["recipient"] = place.told["person"]
+        return [Stored(stored[0].timestamp, stored[0].id, json.dumps(told).encode()), *stored[1:]]
+
+    sandbox.plan.add(Fault(change=about_the_person))
+    report = place.pull(BOUNCES)
+    assert report["erased"] == 1
+    assert len(place.ids(BOUNCES)) == report["events"]
+
+
+def test_others_are_erased_in_it(place: Place, version: Path, sandbox: Sandbox) -> None:
+    other = _recipient(version)
+    erased = erase(place.plain, other)
+    assert erased["events"] == 1
+    ids = place.told["held"][3]["ids"]
+    assert len(place.ids(OTHER)) == len(ids) - 1
+    assert place.covers(OTHER, *place.window.values()).events == len(ids) - 1
+    if isinstance(place.plain, FileDestination):
+        listed = json.loads((Path(place.plain.path) / "_erased.json").read_text())["persons"]
+    else:
+        listed = [row[0] for row in ask("SELECT person FROM np6_events_erased")]
+    tokens = map(Pseudonyms(PSEUDONYM_KEY).token, (other, place.told["person"]))
+    assert sorted(listed) == sorted(tokens)
+
+
+def test_tokens_are_those_of_today(place: Place, sandbox: Sandbox) -> None:
+    pseudonymous = place.told["pseudonymous"]
+    assert erase(place.pseudonymous, place.told["person"])["events"] == 1
+    assert len(place.ids(pseudonymous, place.pseudonymous)) == len(pseudonymous["ids"]) - 1
+    with pytest.raises(AirflowFailException, match="was written with personal_data"):
+        place.pull(BOUNCES, destination=place.pseudonymous)
+    assert place.pull(BOUNCES, destination=place.pseudonymous, personal_data="pseudonymize")["events"] > 0
+
+
+def _recipient(version: Path) -> str:
+    """To whom the last bounce in the Parquet file was sent."""
+    import pyarrow.parquet as pq
+
+    (path,) = (version / "lake").rglob("*.parquet")
+    return str(pq.ParquetFile(path).read(["recipient"])["recipient"][-1].as_py())
+
+
+def later(place: Place) -> None:
+    """Make one window of it what a later version might write, which has other fields."""
+    if isinstance(place.plain, SqlDestination):
+        ask("UPDATE np6_events_windows SET version = 2 WHERE event_type = 'bounces'")
+        ask("ALTER TABLE np6_events DROP COLUMN agency")
+        return
+    for path in (Path(place.plain.uri) / "_manifests/type=bounces").rglob("*.json"):
+        path.write_text('{"version": 2, "windows": []}')
+
+
+ACTS: dict[str, Callable[[Place], Any]] = {
+    "pull": lambda place: place.pull(BOUNCES),
+    "pull of more": lambda place: place.pull(BOUNCES, window_end="2024-10-06"),
+    "reconcile": lambda place: place.pull(BOUNCES, Np6ReconcileOperator),
+    "report": lambda place: place.pull(BOUNCES, Np6ReconcileOperator, on_difference="report"),
+    "erase": lambda place: erase(place.plain, "anna@np6.com"),
+    "held": lambda place: place.covers(BOUNCES, *place.window.values()),
+}
+
+
+@pytest.mark.parametrize("act", ACTS)
+def test_what_a_later_version_wrote_is_refused_before_any_request(
+    place: Place, sandbox: Sandbox, act: str
+) -> None:
+    later(place)
+    before = place.everything()
+    with pytest.raises((AirflowFailException, Np6ConflictError)) as refused:
+        ACTS[act](place)
+    what = "a manifest" if isinstance(place.plain, FileDestination) else "table np6_events"
+    assert str(refused.value).startswith(
+        f"{what} is of format 2, and this version of the provider knows none beyond 1"
+    )
+    assert "install that one here too" in str(refused.value)
+    assert sandbox.asked == []
+    assert place.everything() == before
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Path:
+    shutil.copytree(VERSIONS[-1] / "lake", tmp_path / "lake")
+    return tmp_path / "lake"
+
+
+@pytest.mark.parametrize(
+    ("name", "what"), [("_account.json", "the tree"), ("_erased.json", "the list of erased persons")]
+)
+def test_a_tree_of_a_later_version_is_refused_likewise(
+    lake: Path, sandbox: Sandbox, name: str, what: str
+) -> None:
+    told = json.loads((lake / name).read_text())
+    (lake / name).write_text(json.dumps({**told, "version": 2}))
+    place = Place(json.loads((VERSIONS[-1] / "held.json").read_text()), FileDestination(str(lake)), None)  # type: ignore[arg-type]
+    before = place.everything()
+    for act in ("pull", "reconcile", "erase"):
+        with pytest.raises((AirflowFailException, Np6ConflictError), match=f"^{what} is of format 2"):
+            ACTS[act](place)
+    assert sandbox.asked == []
+    assert place.everything() == before
+
+
+def test_the_manifest_of_a_later_version_is_named(lake: Path) -> None:
+    (path,) = (lake / "_manifests/type=bounces/action=000PE4").rglob("*.json")
+    path.write_text('{"version": 2}')
+    with pytest.raises(Np6ConflictError) as refused:
+        coverage(str(lake), "bounces", "000PE4", "2024-10-04", "2024-10-05")
+    assert f"({path})" in str(refused.value)
+    path.write_text("{}")
+    with pytest.raises(Np6DestinationError, match="cannot be read"):
+        coverage(str(lake), "bounces", "000PE4", "2024-10-04", "2024-10-05")
+
+
+def test_a_listing_names_the_empty_slice_of_a_later_version(lake: Path) -> None:
+    (path,) = (lake / "_manifests/type=cancellations").rglob("*.json")
+    path.write_text('{"version": 2}')
+    span = Window(parse_moment("start", "2024-10-04"), parse_moment("end", "2024-10-05"))
+    with pytest.raises(Np6ConflictError, match="a manifest is of format 2") as refused:
+        list(FileDestination(str(lake)).records(Scope(span)))
+    assert f"({path})" in str(refused.value)
+
+
+@pytest.mark.parametrize("more", [{}, {"window_end": "2024-10-06"}], ids=["the same window", "a larger one"])
+def test_a_manifest_that_a_later_version_wrote_meanwhile_is_left(
+    lake: Path, sandbox: Sandbox, more: Pull
+) -> None:
+    (path,) = (lake / "_manifests/type=bounces/action=000PE4").rglob("*.json")
+    text = '{"version": 2}'
+
+    def change(stored: list[Stored]) -> list[Stored]:
+        path.write_text(text)
+        return stored
+
+    sandbox.plan.add(Fault(change=change))
+    place = Place(json.loads((VERSIONS[-1] / "held.json").read_text()), FileDestination(str(lake)), None)  # type: ignore[arg-type]
+    with pytest.raises(AirflowFailException, match="a manifest is of format 2"):
+        place.pull(BOUNCES, **more)
+    assert path.read_text() == text
+
+
+@pytest.mark.parametrize("place", ["sqlite", "postgres"], indirect=True)
+def test_what_a_later_version_wrote_into_a_table_meanwhile_is_left(place: Place, sandbox: Sandbox) -> None:
+    def change(stored: list[Stored]) -> list[Stored]:
+        ask("UPDATE np6_events_windows SET version = 2 WHERE event_type = 'bounces'")
+        return stored
+
+    before = place.ids(BOUNCES)
+    sandbox.plan.add(Fault(change=change))
+    with pytest.raises(AirflowFailException, match="table np6_events is of format 2"):
+        place.pull(BOUNCES)
+    assert place.ids(BOUNCES) == before

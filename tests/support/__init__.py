@@ -1,0 +1,6 @@
+"""What tests share: servers, Airflow runs, pulls without an operator."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+"""The project's folder."""

@@ -1,0 +1,96 @@
+"""A MariaDB server on loopback, from installed binaries."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+from tests.support.postgres import free_port
+
+
+def missing() -> str | None:
+    """Why there can be no server here, if so."""
+    if find_spec("MySQLdb") is None:
+        return (
+            "mysqlclient is not installed: it is built from source, with the packages gcc and libmariadb-dev"
+        )
+    if not (shutil.which("mariadbd") and shutil.which("mariadb-install-db")):
+        return "mariadbd is not installed: Debian's package is mariadb-server"
+    return None
+
+
+class Mariadb:
+    """``with Mariadb() as server: server.database() …``"""
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self._folder = Path(tempfile.mkdtemp(prefix="np6-mariadb-"))
+        self._databases = 0
+        # The server refuses to run as root.
+        self._user = "nobody" if os.geteuid() == 0 else None
+        if self._user:
+            shutil.chown(self._folder, self._user)
+
+    def __enter__(self) -> Mariadb:
+        data, log = self._folder / "data", self._folder / "log"
+        subprocess.run(
+            [
+                shutil.which("mariadb-install-db") or "",
+                "--no-defaults",
+                f"--datadir={data}",
+                "--auth-root-authentication-method=normal",
+            ],
+            check=True,
+            user=self._user,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        command = [
+            shutil.which("mariadbd") or "mariadbd",
+            "--no-defaults",
+            f"--datadir={data}",
+            f"--port={self.port}",
+            f"--socket={self._folder / 'socket'}",
+            "--bind-address=127.0.0.1",
+            "--innodb-flush-log-at-trx-commit=0",
+            "--sql-mode=",  # the laxest there is: what is stored must not depend on it
+            "--max-allowed-packet=64M",
+        ]
+        with log.open("wb") as file:
+            self._server = subprocess.Popen(command, user=self._user, stdout=subprocess.DEVNULL, stderr=file)
+        deadline = time.monotonic() + 60
+        while not self._answers():
+            if self._server.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(log.read_text())
+            time.sleep(0.05)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.terminate()
+        self._server.wait()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def database(self) -> dict[str, object]:
+        """A new, empty database, as an Airflow connection's fields."""
+        import MySQLdb
+
+        self._databases += 1
+        name = f"test{self._databases}"
+        connection = MySQLdb.connect(host="127.0.0.1", port=self.port, user="root")
+        connection.query(f"CREATE DATABASE {name}")
+        connection.close()
+        return {"conn_type": "mysql", "host": "127.0.0.1", "port": self.port, "login": "root", "schema": name}
+
+    def _answers(self) -> bool:
+        import MySQLdb
+
+        try:
+            MySQLdb.connect(host="127.0.0.1", port=self.port, user="root").close()
+        except MySQLdb.OperationalError:
+            return False
+        return True
