@@ -1,4 +1,4 @@
-"""Errors that another try cannot cure end the task for good."""
+"""Errors that another try cannot hint end the task for good."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from airflow_provider_np6.np6.errors import Np6Error
 
 
 @contextmanager
-def failing_for_good() -> Iterator[None]:
-    """Turn final errors into :class:`AirflowFailException`, and leave the others to Airflow's retries."""
+def fail_without_retry() -> Iterator[None]:
+    """Turn errors that are not retryable into :class:`AirflowFailException`, and leave the others to Airflow's retries."""
     try:
         yield
     except Np6Error as error:
-        if error.final:
+        if not error.retryable:
             raise AirflowFailException(str(error)) from None
         raise

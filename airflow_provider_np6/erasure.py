@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_provider_np6.destinations import destination_of
+from airflow_provider_np6.destinations import resolve_destination
 from airflow_provider_np6.hooks.np6 import Np6Hook
 from airflow_provider_np6.np6.errors import Np6InputError
 from airflow_provider_np6.provider_info import DEFAULT_CONN_ID
@@ -35,10 +35,10 @@ def erase(
     :raises Np6ConflictError: if the destination is another account's.
     :raises Np6DestinationError: if it broke off; to be called again then.
     """
-    from airflow_provider_np6.privacy.policy import pseudonyms_of
+    from airflow_provider_np6.privacy.policy import get_pseudonyms
 
     if not persons:
-        raise Np6InputError("no person to erase is given", cure="Give an address, or another identity.")
-    settings = Np6Hook(np6_conn_id).settings
-    pseudonyms = pseudonyms_of(settings, np6_conn_id, "erased persons are kept out by a keyed list")
-    return destination_of(destination).erase(persons, pseudonyms, settings.account)
+        raise Np6InputError("no person to erase is given", hint="Give an address, or another identity.")
+    config = Np6Hook(np6_conn_id).config
+    pseudonyms = get_pseudonyms(config, np6_conn_id, "erased persons are kept out by a keyed list")
+    return resolve_destination(destination).erase(persons, pseudonyms, config.account)

@@ -16,7 +16,7 @@ NAMED = 20
 """Failed pulls that an error names at most."""
 
 
-def summed(
+def summarize_reports(
     reports: Iterable[Mapping[str, Any]] | None,
     action_ids: Iterable[str] | None,
     event_types: Iterable[str],
@@ -26,7 +26,7 @@ def summed(
     A mapped task's output lacks the instances that failed, on Airflow 2 and 3 alike: they are what is left
     of ``action_ids`` times ``event_types``. Called in a task with ``trigger_rule="all_done"``::
 
-        outlet_events[asset].extra.update(summed(reports, action_ids, event_types))
+        outlet_events[asset].extra.update(summarize_reports(reports, action_ids, event_types))
 
     :param reports: what :class:`~airflow_provider_np6.operators.events.Np6EventsOperator` returned, mapped.
     :param action_ids: what it was mapped over; None if the task that lists them failed.

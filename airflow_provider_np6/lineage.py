@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from airflow_provider_np6.assets import SCHEME
-from airflow_provider_np6.destinations import FileDestination, SqlDestination, destination_of
+from airflow_provider_np6.destinations import FileDestination, SqlDestination, resolve_destination
 from airflow_provider_np6.destinations.base import given
 from airflow_provider_np6.destinations.schema import COLUMNS
-from airflow_provider_np6.destinations.sql.database import hook_of
+from airflow_provider_np6.destinations.sql.database import get_sql_hook
 from airflow_provider_np6.hooks.np6 import Np6Hook
 from airflow_provider_np6.np6.errors import Np6Error
 from airflow_provider_np6.np6.query import EventQuery
@@ -75,7 +75,7 @@ def openlineage(
 
     try:
         query = EventQuery.checked(event_type, action_id, _ANY_TIME)
-        goal = destination_of(destination)
+        goal = resolve_destination(destination)
         read, written = source(Np6Hook(np6_conn_id), query), sink(goal)
     except (Np6Error, AirflowException):
         return None  # the task itself fails with it, and says why
@@ -99,12 +99,12 @@ def hook_lineage(hook: Np6Hook, query: EventQuery, published: Sequence[str]) -> 
         for uri in published:
             collector.add_output_asset(context=hook, uri=uri)
     except Exception as error:
-        log.warning("Lineage of %s is not told: %s", query.where, type(error).__name__)
+        log.warning("Lineage of %s is not told: %s", query.description, type(error).__name__)
 
 
 def source(hook: Np6Hook, query: EventQuery) -> DatasetName:
     """``np6://<host>`` and ``actions/<id>/events/<type>``, the API's own path."""
-    return DatasetName(f"{SCHEME}://{urlsplit(hook.settings.base_url).netloc}", query.path.lstrip("/"))
+    return DatasetName(f"{SCHEME}://{urlsplit(hook.config.base_url).netloc}", query.path.lstrip("/"))
 
 
 def sink(destination: Destination) -> DatasetName | None:
@@ -122,7 +122,7 @@ def sink(destination: Destination) -> DatasetName | None:
 
 
 def _table(destination: SqlDestination) -> DatasetName | None:
-    hook = hook_of(destination.conn_id)
+    hook = get_sql_hook(destination.conn_id)
     connection = hook.get_connection(destination.conn_id)
     info = hook.get_openlineage_database_info(connection)
     if info is None:

@@ -21,7 +21,7 @@ class Np6RetryPolicy(RetryPolicy):
 
     :class:`~airflow_provider_np6.operators.events.Np6EventsOperator` installs it unless it is given a
     ``retry_policy``. It cannot exceed the task's ``retries``; errors without a delay are left to the task's
-    ``retry_delay``, final ones end the task.
+    ``retry_delay``; errors that are not retryable end the task.
     """
 
     def evaluate(
@@ -35,7 +35,7 @@ class Np6RetryPolicy(RetryPolicy):
         if isinstance(exception, Np6TransientError) and exception.delay is not None:
             delay = timedelta(seconds=exception.delay + MARGIN)
             return RetryDecision.retry(delay=delay, reason="NP6 asked to wait that long")
-        if isinstance(exception, Np6Error) and exception.final:
+        if isinstance(exception, Np6Error) and not exception.retryable:
             return RetryDecision.fail(reason="another try cannot help")
         return RetryDecision.default()
 

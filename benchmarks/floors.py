@@ -36,14 +36,14 @@ def copy(place: Place) -> Iterator[Any]:
     from airflow.providers.common.compat.sdk import BaseHook
 
     from airflow_provider_np6.destinations.sql.database import Database
-    from airflow_provider_np6.destinations.sql.dialects.postgresql import Postgresql
+    from airflow_provider_np6.destinations.sql.dialects.postgresql import PostgresDialect
 
     hook: Any = BaseHook.get_hook("bench")
     table = Database(hook, None, "np6_events").events
     with closing(hook.get_conn()) as connection, connection.cursor() as cursor:
         yield
         with (place.folder / PREPARED).open("rb") as prepared:
-            Postgresql().bulk_load(cursor, table.quoted, table.column_list, prepared)
+            PostgresDialect().bulk_load(cursor, table.quoted, table.column_list, prepared)
         connection.commit()
         yield {}
 

@@ -126,13 +126,13 @@ def serve(body: Body, size: int) -> int:
 def pull_once(port: int, max_event_bytes: int) -> None:
     """Pull in this process, and print outcome, seconds and peak memory."""
     from airflow_provider_np6.np6.client import Np6Client
-    from airflow_provider_np6.np6.config import Np6Settings
+    from airflow_provider_np6.np6.config import Np6Config
     from airflow_provider_np6.np6.errors import Np6Error
     from airflow_provider_np6.np6.pull import count
     from airflow_provider_np6.np6.query import EventQuery
     from airflow_provider_np6.np6.window import Window
 
-    settings = Np6Settings(
+    settings = Np6Config(
         base_url=f"http://127.0.0.1:{port}",
         api_key="key",
         account="bench",

@@ -23,11 +23,9 @@ def query() -> Any:
 
 def client_of(place: Place) -> Any:
     from airflow_provider_np6.np6.client import Np6Client
-    from airflow_provider_np6.np6.config import Np6Settings
+    from airflow_provider_np6.np6.config import Np6Config
 
-    return Np6Client(
-        Np6Settings(base_url=place.url, api_key="key", account="bench", pseudonym_key="bench" * 8)
-    )
+    return Np6Client(Np6Config(base_url=place.url, api_key="key", account="bench", pseudonym_key="bench" * 8))
 
 
 def files(format_: str, place: Place, *, mode: str = "keep", root: str = "") -> Iterator[Any]:
@@ -37,7 +35,7 @@ def files(format_: str, place: Place, *, mode: str = "keep", root: str = "") -> 
     """
     from airflow_provider_np6.destinations import FileDestination
     from airflow_provider_np6.np6.pull import pull
-    from airflow_provider_np6.privacy.policy import policy_of
+    from airflow_provider_np6.privacy.policy import resolve_policy
     from airflow_provider_np6.privacy.spool import RedactingSpool
 
     if format_ in ("parquet", "jsonl.zst"):
@@ -47,7 +45,7 @@ def files(format_: str, place: Place, *, mode: str = "keep", root: str = "") -> 
         import s3fs  # noqa: F401
     destination = FileDestination(root or str(place.folder / "ours"), format_)
     client, asked = client_of(place), query()
-    policy = policy_of(mode, client.settings, "bench")
+    policy = resolve_policy(mode, client.config, "bench")
     yield
     with destination.open(asked, "bench", "keep" if policy is None else policy.recorded) as landing:
         proof = pull(client, asked, RedactingSpool(landing.spool, policy) if policy else landing.spool)
@@ -58,11 +56,11 @@ def files(format_: str, place: Place, *, mode: str = "keep", root: str = "") -> 
 def postgres(place: Place) -> Iterator[Any]:
     """The table's rows; ``load`` is the transaction alone."""
     from airflow_provider_np6.destinations import SqlDestination
-    from airflow_provider_np6.destinations.sql.database import hook_of
+    from airflow_provider_np6.destinations.sql.database import get_sql_hook
     from airflow_provider_np6.np6.pull import pull
 
     destination, client, asked = SqlDestination("bench"), client_of(place), query()
-    hook_of("bench")  # a worker has Airflow and its provider loaded
+    get_sql_hook("bench")  # a worker has Airflow and its provider loaded
     yield
     begun = time.perf_counter()
     with destination.open(asked, "bench") as landing:

@@ -90,11 +90,11 @@ def _mapped_once(folder: Path) -> dict[str, float]:
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{folder}/airflow.db",
         }
     )
-    from airflow_provider_np6.sandbox import Sandbox, World
+    from airflow_provider_np6.sandbox import FakeAccount, Sandbox
     from tests.support.airflow_runs import load, migrate, run_dag
 
     migrate()
-    world = World(actions=INSTANCES, events_per_day=250)
+    world = FakeAccount(actions=INSTANCES, events_per_day=250)
     file = folder / "mapped.py"
     file.write_text(
         MAPPED.replace("ACTIONS", repr(world.action_ids)).replace("DESTINATION", repr(str(folder / "files")))

@@ -35,15 +35,15 @@ def backfill() -> dict[str, Any]:
 
 def _counted(actions: str) -> dict[str, int]:
     from airflow_provider_np6.np6.client import Np6Client
-    from airflow_provider_np6.np6.config import Np6Settings
+    from airflow_provider_np6.np6.config import Np6Config
     from airflow_provider_np6.np6.pull import count
     from airflow_provider_np6.np6.query import ALL_ACTIONS, EventQuery
     from airflow_provider_np6.np6.window import Window
-    from airflow_provider_np6.sandbox import Sandbox, World
+    from airflow_provider_np6.sandbox import FakeAccount, Sandbox
 
-    world = World(actions=ACTIONS, events_per_day=250)
+    world = FakeAccount(actions=ACTIONS, events_per_day=250)
     with Sandbox(world) as sandbox:
-        client = Np6Client(Np6Settings(base_url=sandbox.url, api_key=sandbox.key, account="bench"))
+        client = Np6Client(Np6Config(base_url=sandbox.url, api_key=sandbox.key, account="bench"))
         proofs = [
             count(client, EventQuery.checked(event_type, action, Window(day, day + DAY)))
             for event_type in TYPES

@@ -61,9 +61,9 @@ with DAG(
     @task(trigger_rule="all_done", outlets=[EVENTS])
     def close(reports: Any, action_ids: Any, outlet_events: Any = None) -> dict[str, Any]:
         """The sum of all pulls, also in the asset's event; fails with the names of those that failed."""
-        from airflow_provider_np6.fan_out import summed
+        from airflow_provider_np6.fan_out import summarize_reports
 
-        report = summed(reports, action_ids, TYPES)
+        report = summarize_reports(reports, action_ids, TYPES)
         outlet_events[EVENTS].extra.update(report)
         return report
 

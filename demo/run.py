@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from airflow_provider_np6.sandbox import Sandbox, World
+from airflow_provider_np6.sandbox import FakeAccount, Sandbox
 from airflow_provider_np6.sandbox.account import EVENT_TYPES
 
 DAY = "2026-11-01"
@@ -30,7 +30,7 @@ Counts = Counter[tuple[str, str]]
 
 
 def main() -> int:
-    world = World()
+    world = FakeAccount()
     with Sandbox(world, key=KEY) as sandbox:
         environment = airflow_environment(sandbox.url)
         airflow(environment, "db", "migrate")
@@ -67,7 +67,7 @@ def run_dag(environment: dict[str, str], dag_id: str, logical_date: str, conf: M
     airflow(environment, "dags", "test", dag_id, logical_date, "--conf", json.dumps(conf))
 
 
-def in_world(world: World) -> Counts:
+def in_world(world: FakeAccount) -> Counts:
     """What the sandbox's own generator makes for the day."""
     start, end = (
         int(datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp() * 1_000) for day in (DAY, NEXT_DAY)

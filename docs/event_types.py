@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from airflow_provider_np6.np6.event_types import CATALOGUE, COMMON, CatalogueRow
+from airflow_provider_np6.np6.event_types import COMMON, EVENT_TYPES, EventTypeInfo
 
 PAGE = Path(__file__).with_name("event-types.md")
 
@@ -18,10 +18,10 @@ _COLUMNS = ("event type", "columns")
 def with_table(page: str) -> str:
     """``page`` with its tables as the catalogue has them now."""
     filled: dict[tuple[str, ...], list[str]] = {}
-    for row in CATALOGUE.values():
+    for row in EVENT_TYPES.values():
         filled.setdefault(row.columns, []).append(row.event_type)
     lines = [
-        *_table(_TYPES, map(_cells, CATALOGUE.values())),
+        *_table(_TYPES, map(_cells, EVENT_TYPES.values())),
         "",
         f"Events of every type fill {_code(COMMON)}. Besides these:",
         "",
@@ -35,7 +35,7 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[s
         yield f"| {' | '.join(row)} |"
 
 
-def _cells(row: CatalogueRow) -> tuple[str, ...]:
+def _cells(row: EventTypeInfo) -> tuple[str, ...]:
     return (
         f"`{row.event_type}`",
         row.what,

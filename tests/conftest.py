@@ -43,8 +43,8 @@ os.environ.update(
 
 from airflow_provider_np6.destinations import SqlDestination  # noqa: E402
 from airflow_provider_np6.np6.client import Np6Client  # noqa: E402
-from airflow_provider_np6.np6.config import Np6Settings  # noqa: E402
-from airflow_provider_np6.sandbox import Sandbox, World  # noqa: E402
+from airflow_provider_np6.np6.config import Np6Config  # noqa: E402
+from airflow_provider_np6.sandbox import FakeAccount, Sandbox  # noqa: E402
 from tests.support.airflow_runs import migrate  # noqa: E402
 from tests.support.mariadb import Mariadb, missing  # noqa: E402
 from tests.support.postgres import Postgres  # noqa: E402
@@ -93,24 +93,24 @@ def airflow_db() -> None:
 
 
 @pytest.fixture
-def world() -> World:
+def world() -> FakeAccount:
     """Few events, so that tests are fast."""
-    return World(events_per_day=96)
+    return FakeAccount(events_per_day=96)
 
 
 @pytest.fixture
-def sandbox(world: World) -> Iterator[Sandbox]:
+def sandbox(world: FakeAccount) -> Iterator[Sandbox]:
     with Sandbox(world, key=KEY) as running:
         yield running
 
 
 @pytest.fixture
-def settings(sandbox: Sandbox) -> Np6Settings:
-    return Np6Settings(base_url=sandbox.url, api_key=KEY, account="test", max_attempts=2, read_timeout=5)
+def settings(sandbox: Sandbox) -> Np6Config:
+    return Np6Config(base_url=sandbox.url, api_key=KEY, account="test", max_attempts=2, read_timeout=5)
 
 
 @pytest.fixture
-def client(settings: Np6Settings) -> Iterator[Np6Client]:
+def client(settings: Np6Config) -> Iterator[Np6Client]:
     made = Np6Client(settings)
     yield made
     made.close()

@@ -57,14 +57,14 @@ class Calendar:
         return {state: states.count(state) for state in COLOURS}
 
     @property
-    def is_whole(self) -> bool:
+    def is_complete(self) -> bool:
         """Whether anything was pulled, and nothing of it is missing or invalid."""
         return bool(self.rows) and not any(self.counts[state] for state in WRONG)
 
     def as_json(self) -> dict[str, Any]:
         days = self.days
         return {
-            "ok": self.is_whole,
+            "ok": self.is_complete,
             "destination": self.destination,
             "start": iso(self.span.start),
             "end": iso(self.span.end),

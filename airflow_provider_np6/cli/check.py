@@ -13,9 +13,9 @@ from airflow_provider_np6.cli.live import examined, tell
 from airflow_provider_np6.cli.options import as_json
 from airflow_provider_np6.cli.printing import console, print_json, table, tracked
 from airflow_provider_np6.cli.readable import Readable, readable_types
-from airflow_provider_np6.cli.running import DIFFERS, HOLDS, Command, beside_airflow
+from airflow_provider_np6.cli.running import EXIT_MISMATCH, EXIT_OK, Command, beside_airflow
 from airflow_provider_np6.np6.errors import Np6InputError
-from airflow_provider_np6.np6.event_types import CATALOGUE
+from airflow_provider_np6.np6.event_types import EVENT_TYPES
 from airflow_provider_np6.np6.query import ALL_ACTIONS, check_action_id
 from airflow_provider_np6.provider_info import CONNECTION_TYPE, DEFAULT_CONN_ID
 
@@ -46,13 +46,13 @@ def check(conn_id: str, action: str, live: str | None, as_json: bool) -> None:
     check_action_id(action)
     if live is not None:
         with beside_airflow():
-            findings = examined(_hook(conn_id).settings, live)
+            findings = examined(_hook(conn_id).config, live)
         raise SystemExit(tell(findings, live, as_json=as_json))
     with beside_airflow():
         hook = _hook(conn_id)
         works, says = hook.test_connection()
         types = _types(hook, action)
-    well = works and all(one.is_well for one in types)
+    well = works and all(one.is_ok for one in types)
     if as_json:
         connection = {"conn_id": conn_id, "works": works, "says": says}
         print_json(
@@ -65,7 +65,7 @@ def check(conn_id: str, action: str, live: str | None, as_json: bool) -> None:
         )
     else:
         _print(conn_id, says, types)
-    raise SystemExit(HOLDS if well else DIFFERS)
+    raise SystemExit(EXIT_OK if well else EXIT_MISMATCH)
 
 
 def _hook(conn_id: str) -> Np6Hook:
@@ -77,23 +77,23 @@ def _hook(conn_id: str) -> Np6Hook:
     except Exception as error:  # its class differs by version
         raise Np6InputError(
             f"connection {conn_id!r} cannot be looked up: {type(error).__name__}",
-            cure=f"Look at AIRFLOW_CONN_{conn_id.upper()}: is it JSON, with fields of those names?"
+            hint=f"Look at AIRFLOW_CONN_{conn_id.upper()}: is it JSON, with fields of those names?"
             if f"AIRFLOW_CONN_{conn_id.upper()}" in os.environ
             else "Create it, by 'airflow connections add' or by a variable AIRFLOW_CONN_….",
         ) from None
     if connection.conn_type != CONNECTION_TYPE:
         raise Np6InputError(
-            f"connection {conn_id!r} is of type {connection.conn_type!r}", cure="NP6's type is 'np6'."
+            f"connection {conn_id!r} is of type {connection.conn_type!r}", hint="NP6's type is 'np6'."
         )
     return Np6Hook(conn_id)
 
 
 def _types(hook: Np6Hook, action_id: str) -> list[Readable]:
     try:
-        settings = hook.settings
+        config = hook.config
     except Np6InputError:
         return []  # the connection's test has told why
-    return list(tracked(readable_types(settings, action_id), len(CATALOGUE), "Asking"))
+    return list(tracked(readable_types(config, action_id), len(EVENT_TYPES), "Asking"))
 
 
 def _print(conn_id: str, says: str, types: Sequence[Readable]) -> None:
@@ -104,9 +104,9 @@ def _print(conn_id: str, says: str, types: Sequence[Readable]) -> None:
     shown = table("event type", "path is", "may be read")
     for one in types:
         status = f" (HTTP {one.status})" if one.status else ""
-        colour = _COLOURS.get(one.outcome, "yellow" if one.is_well else "red")
+        colour = _COLOURS.get(one.outcome, "yellow" if one.is_ok else "red")
         shown.add_row(one.event_type, one.mark, f"[{colour}]{one.outcome}{status}[/]")
     out.print(shown)
     for one in types:
-        if not one.is_well and one.reason:
+        if not one.is_ok and one.reason:
             out.print(f"{one.event_type}: {one.reason}", markup=False)

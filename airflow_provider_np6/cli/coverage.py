@@ -9,15 +9,15 @@ import click
 
 from airflow_provider_np6.cli.calendar import Calendar, print_calendar
 from airflow_provider_np6.cli.heatmap import check_matplotlib, draw
-from airflow_provider_np6.cli.options import as_json, destination, of_destination
+from airflow_provider_np6.cli.options import as_json, destination, destination_options
 from airflow_provider_np6.cli.printing import print_json
-from airflow_provider_np6.cli.running import DIFFERS, HOLDS, Command, beside_airflow
+from airflow_provider_np6.cli.running import EXIT_MISMATCH, EXIT_OK, Command, beside_airflow
 from airflow_provider_np6.np6.query import check_action_id, check_event_type
-from airflow_provider_np6.np6.window import Window, parse_moment
+from airflow_provider_np6.np6.window import Window, parse_time
 
 
 @click.command(cls=Command)
-@of_destination
+@destination_options
 @click.option(
     "--type", "types", multiple=True, help="An event type to look at; repeatable. [default: all held]"
 )
@@ -55,7 +55,7 @@ def coverage(
     """
     if png is not None:
         check_matplotlib()
-    span = Window(parse_moment("--start", start), parse_moment("--end", end))
+    span = Window(parse_time("--start", start), parse_time("--end", end))
     checked = frozenset(map(check_event_type, types)), frozenset(map(check_action_id, actions))
     with beside_airflow():
         found = Calendar.of(destination(**where), span, *checked)
@@ -65,4 +65,4 @@ def coverage(
         print_json(found.as_json())
     else:
         print_calendar(found)
-    raise SystemExit(HOLDS if found.is_whole else DIFFERS)
+    raise SystemExit(EXIT_OK if found.is_complete else EXIT_MISMATCH)

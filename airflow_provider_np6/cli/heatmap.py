@@ -33,7 +33,7 @@ def check_matplotlib() -> None:
     except ImportError:
         raise Np6InputError(
             "--png needs matplotlib, which is not installed",
-            cure="pip install 'airflow-provider-np6[plot]', or do without the picture.",
+            hint="pip install 'airflow-provider-np6[plot]', or do without the picture.",
         ) from None
 
 
@@ -47,7 +47,7 @@ def draw(found: Calendar, path: Path) -> None:
     from matplotlib.patches import Patch
 
     if not found.rows:
-        raise Np6InputError("there is nothing to draw", cure="Ask for what was pulled.")
+        raise Np6InputError("there is nothing to draw", hint="Ask for what was pulled.")
     days, rows = len(found.days), len(found.rows)
     numbers = {state: number for number, state in enumerate(_COLOURS)}
     figure = Figure(

@@ -9,21 +9,21 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from airflow_provider_np6.cli.printing import console, print_json, table, tracked
-from airflow_provider_np6.cli.running import DIFFERS, HOLDS
+from airflow_provider_np6.cli.running import EXIT_MISMATCH, EXIT_OK
 
 if TYPE_CHECKING:
     from airflow_provider_np6.conformance import Finding
-    from airflow_provider_np6.np6.config import Np6Settings
+    from airflow_provider_np6.np6.config import Np6Config
 
 _COLOURS = {"yes": "green", "with care": "yellow", "no": "red", "not shown": "dim"}
 
 
-def examined(settings: Np6Settings, action_id: str) -> list[Finding]:
+def examined(config: Np6Config, action_id: str) -> list[Finding]:
     """The findings of an account, with a bar while it is asked."""
     from airflow_provider_np6.conformance import QUESTIONS, examine
     from airflow_provider_np6.np6.client import Np6Client
 
-    with closing(Np6Client(settings)) as client:
+    with closing(Np6Client(config)) as client:
         findings = examine(client, action_id, now=time.time_ns() // 1_000_000)
         return list(tracked(findings, len(QUESTIONS), "Asking"))
 
@@ -41,4 +41,4 @@ def tell(findings: Sequence[Finding], action_id: str, *, as_json: bool) -> int:
             copes = f"[{_COLOURS[found.copes]}]{found.copes}[/]"
             shown.add_row(found.question, found.mark, found.assumed, found.seen, copes)
         console().print(shown)
-    return HOLDS if well else DIFFERS
+    return EXIT_OK if well else EXIT_MISMATCH

@@ -16,7 +16,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 
 
-def of_destination(command: F) -> F:
+def destination_options(command: F) -> F:
     """Give a command ``path``, ``sql``, ``table`` and ``schema``, for :func:`destination`."""
     for decorate in (
         click.option("--schema", help="The table's schema, where it is not the connection's own."),

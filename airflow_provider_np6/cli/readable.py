@@ -16,13 +16,13 @@ from airflow_provider_np6.np6.errors import (
     Np6RateLimitError,
     Np6RefusedError,
 )
-from airflow_provider_np6.np6.event_types import CATALOGUE, CatalogueRow, Mark
+from airflow_provider_np6.np6.event_types import EVENT_TYPES, EventTypeInfo, Mark
 from airflow_provider_np6.np6.query import ALL_ACTIONS, EventQuery
 from airflow_provider_np6.np6.window import SECOND, Window
 
 if TYPE_CHECKING:
     from airflow_provider_np6.np6.client import Np6Client
-    from airflow_provider_np6.np6.config import Np6Settings
+    from airflow_provider_np6.np6.config import Np6Config
 
 _HOUR = 3_600 * SECOND
 _TRIES = 2
@@ -46,24 +46,24 @@ class Readable:
     reason: str | None = None
 
     @property
-    def is_well(self) -> bool:
+    def is_ok(self) -> bool:
         """Whether it can be read, or was refused where NP6 promises nothing."""
         optional = self.mark != "documented" and self.outcome in ("refused", "not found")
         return self.outcome == "readable" or optional
 
 
-def readable_types(settings: Np6Settings, action_id: str) -> Iterator[Readable]:
+def readable_types(config: Np6Config, action_id: str) -> Iterator[Readable]:
     """Ask for the last hour's events of each type of the catalogue, within the rate limit.
 
     After an error that holds for all, the rest is not asked for.
     """
     from airflow_provider_np6.np6.client import Np6Client
 
-    impatient = replace(settings, max_attempts=min(_TRIES, settings.max_attempts))
+    impatient = replace(config, max_attempts=min(_TRIES, config.max_attempts))
     now = time.time_ns() // 1_000_000
     over = False
     with closing(Np6Client(impatient)) as client:
-        for row in CATALOGUE.values():
+        for row in EVENT_TYPES.values():
             mark = row.all_actions if action_id == ALL_ACTIONS else row.mark
             if over:
                 yield Readable(row.event_type, mark, "not asked")
@@ -81,7 +81,7 @@ def _refusal(client: Np6Client, query: EventQuery) -> Np6Error | None:
     return None
 
 
-def _told(row: CatalogueRow, mark: Mark, error: Np6Error | None) -> Readable:
+def _told(row: EventTypeInfo, mark: Mark, error: Np6Error | None) -> Readable:
     if error is None:
         return Readable(row.event_type, mark, "readable")
     if isinstance(error, Np6NotFoundError):

@@ -12,7 +12,7 @@ import click
 
 from airflow_provider_np6.np6.errors import Np6Error
 
-HOLDS, DIFFERS, TROUBLE = 0, 1, 2
+EXIT_OK, EXIT_MISMATCH, EXIT_ERROR = 0, 1, 2
 """Exit codes: all is well; something is missing or wrong; the question could not be answered."""
 
 
@@ -27,7 +27,7 @@ class Command(click.Command):
 
 
 class _Trouble(click.ClickException):
-    exit_code = TROUBLE
+    exit_code = EXIT_ERROR
 
 
 @contextmanager

@@ -6,13 +6,13 @@ from typing import Any
 
 import click
 
-from airflow_provider_np6.cli.options import as_json, destination, of_destination
+from airflow_provider_np6.cli.options import as_json, destination, destination_options
 from airflow_provider_np6.cli.printing import console, print_json, tracked
-from airflow_provider_np6.cli.running import DIFFERS, HOLDS, Command, beside_airflow
+from airflow_provider_np6.cli.running import EXIT_MISMATCH, EXIT_OK, Command, beside_airflow
 
 
 @click.command(cls=Command)
-@of_destination
+@destination_options
 @as_json
 def verify(*, as_json: bool, **where: Any) -> None:
     """Compare what is stored with what is recorded of it.
@@ -45,4 +45,4 @@ def verify(*, as_json: bool, **where: Any) -> None:
             out.print(f"{one.name}: {one.problem}", markup=False)
         read = f" in {size:,} bytes" if size else ""
         out.print(f"{windows:,} windows with {events:,} events{read}, {len(problems)} problems")
-    raise SystemExit(DIFFERS if problems else HOLDS)
+    raise SystemExit(EXIT_MISMATCH if problems else EXIT_OK)

@@ -102,7 +102,7 @@ class Asker:
         :raises SpentError: if no request is left.
         :raises Np6Error: if no answer comes, or an answer breaks off, again and again.
         """
-        attempts = Attempts(self._client.settings)
+        attempts = Attempts(self._client.config)
         while True:
             if not self._left:
                 raise SpentError

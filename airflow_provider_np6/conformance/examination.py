@@ -15,7 +15,7 @@ from airflow_provider_np6.np6.window import DAY, SECOND, Window
 if TYPE_CHECKING:
     from airflow_provider_np6.np6.client import Np6Client
 
-SETTLED = 600 * SECOND
+CLOSED_FOR = 600 * SECOND
 """How long ago the youngest events are that are looked at, in ms."""
 
 RECENT = 30 * DAY
@@ -58,11 +58,11 @@ class Examination:
     def __init__(self, client: Np6Client, action_id: str, now: int) -> None:
         self.asker = Asker(client)
         self.action_id = action_id
-        self.settled = (now - SETTLED) // SECOND * SECOND
-        self.last_day = Window(self.settled - DAY, self.settled)
-        self.recent = Window(self.settled - RECENT, self.settled)
+        self.closed_at = (now - CLOSED_FOR) // SECOND * SECOND
+        self.last_day = Window(self.closed_at - DAY, self.closed_at)
+        self.recent = Window(self.closed_at - RECENT, self.closed_at)
         if check_action_id(action_id) == ALL_ACTIONS:
-            raise Np6InputError("one action is examined, not all", cure="Give the id of one with events.")
+            raise Np6InputError("one action is examined, not all", hint="Give the id of one with events.")
 
     def path(self, event_type: EventType, action_id: str | None = None) -> str:
         """Where a type is asked for, of this action unless another is given."""
@@ -89,7 +89,7 @@ class Examination:
         """Some events of the action, of whatever type has any."""
         sample = self._sample(EventType)
         if sample is None:
-            older = Window(self.settled - LONG_AGO, self.settled)
+            older = Window(self.closed_at - LONG_AGO, self.closed_at)
             for each, seen in self.of_action.items():
                 if seen.status == 200 and (found := _events(self._begin(self.path(each), older))):
                     return self._around(self.path(each), found[0]["timestamp"])
@@ -114,7 +114,7 @@ class Examination:
         sample = None
         for width in _WIDTHS:
             second = time // SECOND * SECOND
-            window = Window(second - width, max(second + SECOND, min(second + width, self.settled)))
+            window = Window(second - width, max(second + SECOND, min(second + width, self.closed_at)))
             seen = self.asker.events(path, window, SORTED)
             if not seen.whole:
                 break

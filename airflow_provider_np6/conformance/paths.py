@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_np6.conformance.asking import SORTED
 from airflow_provider_np6.conformance.verdict import Copes, Verdict, not_shown
 from airflow_provider_np6.np6.errors import Np6NotFoundError
-from airflow_provider_np6.np6.event_types import CATALOGUE, EventType
+from airflow_provider_np6.np6.event_types import EVENT_TYPES, EventType
 from airflow_provider_np6.np6.window import iso_seconds
 from airflow_provider_np6.privacy.event_fields import EVENT, Part, Shape, below, is_documented
 
@@ -33,7 +33,7 @@ def types_of_an_action(on: Examination) -> Verdict:
     if all(seen.status in (404, 410) for seen in on.of_action.values()):
         raise Np6NotFoundError(
             f"NP6 knows no event type of action {on.action_id}",
-            cure="Check the id: one that has events can be examined.",
+            hint="Check the id: one that has events can be examined.",
         )
     return _readable(on.of_action)
 
@@ -65,7 +65,7 @@ def type_is_told(on: Examination) -> Verdict:
         if kinds == {None}:
             silent.append(each)
         elif kinds:
-            known = CATALOGUE[each].payload_type
+            known = EVENT_TYPES[each].payload_type
             (told if known is None or kinds == {known} else other).append(each)
     if not told + silent + other:
         return not_shown("no events were found")
@@ -157,7 +157,7 @@ def unknown_action_is_refused(on: Examination) -> Verdict:
 
 def listing_is_there(on: Examination) -> Verdict:
     """Whether ``GET /actions`` still answers."""
-    seen = on.asker.ask("/actions", {"creation_start": iso_seconds(on.settled)})
+    seen = on.asker.ask("/actions", {"creation_start": iso_seconds(on.closed_at)})
     if seen.status == 200:
         return Verdict("there")
     return Verdict(f"refused with {seen.status}: give ids by hand, or '*'", Copes.WITH_CARE)

@@ -10,7 +10,7 @@ from airflow_provider_np6.np6.errors import Np6InputError
 __all__ = ["FileDestination", "SqlDestination"]
 
 
-def destination_of(value: object) -> Destination:
+def resolve_destination(value: object) -> Destination:
     """The destination that an operator's argument stands for, once rendered.
 
     :raises Np6InputError: if it is neither a URI nor a destination object.
@@ -21,5 +21,5 @@ def destination_of(value: object) -> Destination:
         return FileDestination(value)
     raise Np6InputError(
         f"destination is of type {type(value).__name__}",
-        cure="Give a URI, a FileDestination or an SqlDestination; from another task, a URI.",
+        hint="Give a URI, a FileDestination or an SqlDestination; from another task, a URI.",
     )

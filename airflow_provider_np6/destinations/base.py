@@ -56,7 +56,7 @@ class Destination:
             if hasattr(value, "iter_references"):
                 raise Np6InputError(
                     f"{field.name} of {type(self).__name__} is another task's output",
-                    cure="Airflow sees no dependency inside an object: write it as a template,"
+                    hint="Airflow sees no dependency inside an object: write it as a template,"
                     " {{ ti.xcom_pull(task_ids='…') }}, or give the operator a URI as destination.",
                 )
 
@@ -114,7 +114,7 @@ def text_field(destination: Destination, name: str) -> str:
     """
     value = getattr(destination, name)
     if not isinstance(value, str) or value.strip() in ("", "None"):
-        raise Np6InputError(f"{name} of {type(destination).__name__} is {value!r}", cure=f"Give {name}.")
+        raise Np6InputError(f"{name} of {type(destination).__name__} is {value!r}", hint=f"Give {name}.")
     return value
 
 
@@ -136,13 +136,13 @@ def check_personal_data(what: str, stored: str, wanted: str, where: str) -> None
     if key and mode == stored.partition(":")[0]:
         raise Np6ConflictError(
             f"{what} holds tokens of another pseudonym_key: {stored!r}, not {wanted!r}",
-            cure="Give the connection the key that it was begun with, or begin another tree or table.",
-            where=where,
+            hint="Give the connection the key that it was begun with, or begin another tree or table.",
+            context=where,
         )
     raise Np6ConflictError(
         f"{what} was written with personal_data {stored!r}, and this pull's is {wanted!r}",
-        cure="Pull with the same personal_data, or into another tree or table.",
-        where=where,
+        hint="Pull with the same personal_data, or into another tree or table.",
+        context=where,
     )
 
 
@@ -156,5 +156,5 @@ def check_version(what: str, stored: int, known: int) -> None:
     if stored > known:
         raise Np6ConflictError(
             f"{what} is of format {stored}, and this version of the provider knows none beyond {known}",
-            cure="A later airflow-provider-np6 wrote it: install that one here too.",
+            hint="A later airflow-provider-np6 wrote it: install that one here too.",
         )

@@ -39,7 +39,7 @@ class Coverage:
     invalid: list[Window]
 
 
-def coverage_of(span: Window, held: Iterable[Held]) -> Coverage:
+def to_coverage(span: Window, held: Iterable[Held]) -> Coverage:
     """How what is held covers ``span``.
 
     :param held: windows that the span touches, in order of time.

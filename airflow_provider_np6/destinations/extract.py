@@ -21,7 +21,7 @@ Tree = dict[str, Any]
 Values = Sequence[Any]
 
 
-def columns_of(items: Sequence[Item], query: EventQuery, pulled_at: int) -> list[Values]:
+def to_columns(items: Sequence[Item], query: EventQuery, pulled_at: int) -> list[Values]:
     """The columns of :data:`COLUMNS`, each with one value an event: text, or ms since the epoch for
     moments, or None.
 

@@ -12,9 +12,9 @@ from airflow_provider_np6.np6.errors import Np6Error, Np6NotFoundError
 from airflow_provider_np6.np6.window import iso_seconds
 
 if TYPE_CHECKING:
-    from airflow_provider_np6.np6.config import Np6Settings
+    from airflow_provider_np6.np6.config import Np6Config
 
-Read = Callable[[], "tuple[Np6Settings, dict[str, Any]]"]
+Read = Callable[[], "tuple[Np6Config, dict[str, Any]]"]
 """Gives the connection's settings and its extras as they were written."""
 
 
@@ -39,20 +39,20 @@ def _outcome(read: Read) -> tuple[bool, str]:
 
     where = ""
     try:
-        settings, extra = read()
-        where = f"{settings.base_url}: "
+        config, extra = read()
+        where = f"{config.base_url}: "
         unknown = unknown_extras(extra)
         if unknown:
             return False, f"The connection has an {'; an '.join(unknown)}."
         now = iso_seconds(time.time_ns() // 1_000_000)
         with (
-            closing(Np6Client(settings)) as client,
+            closing(Np6Client(config)) as client,
             client.answer("/actions", {"creation_start": now}, timeout=(5, 8)) as response,
         ):
             start = next(chunks(response), b"").lstrip()[:1]
         if start == b"[":
-            return True, f"{settings.base_url} accepts the API key."
-        return False, f"{settings.base_url} answered, but not as NP6 does: check the host."
+            return True, f"{config.base_url} accepts the API key."
+        return False, f"{config.base_url} answered, but not as NP6 does: check the host."
     except Np6NotFoundError:
         return True, "NP6 answers, but has no list of actions for this account: key not verifiable."
     except Np6Error as error:

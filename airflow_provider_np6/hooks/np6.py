@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import requests
 
     from airflow_provider_np6.np6.client import Np6Client
-    from airflow_provider_np6.np6.config import Np6Settings
+    from airflow_provider_np6.np6.config import Np6Config
 
 TEST_SECONDS = 15
 """Longest that :meth:`Np6Hook.test_connection` takes."""
@@ -55,24 +55,24 @@ class Np6Hook(BaseHook):
         return {name.replace("-", "_"): value for name, value in FIELD_BEHAVIOUR.items()}
 
     @cached_property
-    def settings(self) -> Np6Settings:
+    def config(self) -> Np6Config:
         """The connection, checked.
 
         :raises Np6InputError: naming the field that cannot be used.
         """
         from airflow_provider_np6.np6.config import unknown_extras
 
-        settings, extra = self._read_connection()
+        config, extra = self._read_connection()
         for sentence in unknown_extras(extra):
             self.log.warning("Connection %r: %s", self.np6_conn_id, sentence)
-        return settings
+        return config
 
     @cached_property
     def client(self) -> Np6Client:
         """A client that knows nothing of Airflow."""
         from airflow_provider_np6.np6.client import Np6Client
 
-        return Np6Client(self.settings)
+        return Np6Client(self.config)
 
     def get_conn(self) -> requests.Session:
         """A session with the ``X-Key`` header set, bound to the connection's scheme, host and port."""
@@ -109,13 +109,13 @@ class Np6Hook(BaseHook):
             letters' case: ``"welcome*"``; None keeps all.
         :raises Np6Error: if NP6 cannot be asked; Np6NotFoundError if the endpoint is gone.
         """
-        from airflow_provider_np6.np6.window import parse_moment
+        from airflow_provider_np6.np6.window import parse_time
 
         parameters = {}
         if created_after is not None:
-            parameters["creation_start"] = iso_seconds(parse_moment("created_after", created_after))
+            parameters["creation_start"] = iso_seconds(parse_time("created_after", created_after))
         if created_before is not None:  # up, for the parameter has whole seconds
-            parameters["creation_end"] = iso_seconds(parse_moment("created_before", created_before) + 999)
+            parameters["creation_end"] = iso_seconds(parse_time("created_before", created_before) + 999)
         actions = [
             action
             for action in self.client.list_actions(parameters)
@@ -140,7 +140,7 @@ class Np6Hook(BaseHook):
             raise Np6InputError(
                 f"there are {len(ids)} actions, and Airflow maps a task over {most} at most"
                 " ([core] max_map_length)",
-                cure="Pull them by one request, action_id='*'; or choose fewer by types, states, names or"
+                hint="Pull them by one request, action_id='*'; or choose fewer by types, states, names or"
                 " creation; or raise that setting.",
             )
         return ids
@@ -218,8 +218,8 @@ class Np6Hook(BaseHook):
         query = EventQuery.between(event_type, action_id, start, end, classification)
         return count(self.client, query).events
 
-    def _read_connection(self) -> tuple[Np6Settings, dict[str, Any]]:
-        from airflow_provider_np6.np6.config import Np6Settings
+    def _read_connection(self) -> tuple[Np6Config, dict[str, Any]]:
+        from airflow_provider_np6.np6.config import Np6Config
 
         connection = self.get_connection(self.np6_conn_id)
         extra = _object(self.np6_conn_id, connection.extra)
@@ -227,14 +227,14 @@ class Np6Hook(BaseHook):
             if isinstance(secret, str) and secret.strip():
                 _mask(secret)
                 _mask(secret.strip())  # as it is sent
-        settings = Np6Settings.from_connection(
+        config = Np6Config.from_connection(
             self.np6_conn_id,
             host=connection.host,
             port=connection.port,
             password=connection.password,
             extra=extra,
         )
-        return settings, extra
+        return config, extra
 
 
 def _mask(secret: str) -> None:
@@ -250,7 +250,7 @@ def _single(action_id: str) -> str:
     from airflow_provider_np6.np6.query import ALL_ACTIONS, check_action_id
 
     if action_id == ALL_ACTIONS:
-        raise Np6InputError("'*' is no action", cure="Give one action's id.")
+        raise Np6InputError("'*' is no action", hint="Give one action's id.")
     return check_action_id(action_id)
 
 

@@ -14,10 +14,10 @@ import requests
 
 from airflow_provider_np6 import __version__
 from airflow_provider_np6.np6.errors import (
-    Np6AnswerError,
     Np6Error,
     Np6NotFoundError,
     Np6RefusedError,
+    Np6ResponseError,
     Np6TruncatedError,
 )
 from airflow_provider_np6.np6.http_errors import facts, refusal, translated
@@ -26,7 +26,7 @@ from airflow_provider_np6.np6.rate_limit import RateLimit
 from airflow_provider_np6.np6.retry import Attempts, wait_for_limit
 
 if TYPE_CHECKING:
-    from airflow_provider_np6.np6.config import Np6Settings
+    from airflow_provider_np6.np6.config import Np6Config
     from airflow_provider_np6.np6.query import EventQuery
 
 
@@ -38,15 +38,15 @@ class Np6Session(requests.Session):
     and port), by a redirect or by its own URL, raises :class:`Np6RefusedError` before it is sent.
     """
 
-    def __init__(self, settings: Np6Settings) -> None:
+    def __init__(self, config: Np6Config) -> None:
         super().__init__()
-        self._origin = _origin(settings.base_url)
-        self._timeout = (settings.connect_timeout, settings.read_timeout)
-        self._ca_bundle = settings.ca_bundle
+        self._origin = _origin(config.base_url)
+        self._timeout = (config.connect_timeout, config.read_timeout)
+        self._ca_bundle = config.ca_bundle
         self.max_redirects = 5
         self.headers.update(
             {
-                "X-Key": settings.api_key,
+                "X-Key": config.api_key,
                 "Accept": "application/json",
                 "Accept-Encoding": "gzip",
                 "User-Agent": f"airflow-provider-np6/{__version__}",
@@ -63,7 +63,7 @@ class Np6Session(requests.Session):
             raise Np6RefusedError(
                 f"a request to {_named(target)} was stopped, for it would carry the API key away"
                 f" from {_named(self._origin)}",
-                cure="If NP6 moved, set the new address as the connection's host.",
+                hint="If NP6 moved, set the new address as the connection's host.",
             )
         if kwargs.get("timeout") is None:
             kwargs["timeout"] = self._timeout
@@ -91,12 +91,12 @@ CHUNK = 256 * 1024
 class Np6Client:
     """Asks one NP6 account.
 
-    :param settings: where, with which key and how patiently.
+    :param config: where, with which key and how patiently.
     """
 
-    def __init__(self, settings: Np6Settings) -> None:
-        self.settings = settings
-        self.session = Np6Session(settings)
+    def __init__(self, config: Np6Config) -> None:
+        self.config = config
+        self.session = Np6Session(config)
         self.limit = RateLimit()
         self.requests = 0
         """Requests sent so far."""
@@ -113,11 +113,11 @@ class Np6Client:
 
         :raises Np6TransientError: if no answer came, or a rate limit is to be waited for too long.
         """
-        wait_for_limit(self.limit.wait(), self.settings.max_wait)
+        wait_for_limit(self.limit.wait(), self.config.max_wait)
         self.requests += 1
         with translated():
             response = self.session.get(
-                self.settings.base_url + path, params=parameters, stream=True, timeout=timeout
+                self.config.base_url + path, params=parameters, stream=True, timeout=timeout
             )
         self.limit.learn(response.headers)
         try:
@@ -146,7 +146,7 @@ class Np6Client:
         :param tries: how often at most; None leaves it to the settings.
         :raises Np6Error: of the class that the outcome stands for.
         """
-        attempts = Attempts(self.settings if tries is None else replace(self.settings, max_attempts=tries))
+        attempts = Attempts(self.config if tries is None else replace(self.config, max_attempts=tries))
         while True:
             try:
                 with self.answer(path, parameters) as response:
@@ -155,19 +155,19 @@ class Np6Client:
             except Np6Error as error:
                 attempts.wait_or_raise(error.at(path))
             except msgspec.DecodeError:
-                raise Np6AnswerError("the answer is not JSON", where=path, **facts(response)) from None
+                raise Np6ResponseError("the answer is not JSON", context=path, **facts(response)) from None
 
     def has_events(self, query: EventQuery) -> bool:
         """Whether there is any event of ``query``: reads the first bytes of the answer and hangs up."""
         asked = query.parameters(query.window)
         del asked["sort"]  # order costs NP6 time, and means nothing here
-        attempts = Attempts(self.settings)
+        attempts = Attempts(self.config)
         while True:
             try:
                 with self.answer(query.path, asked) as response:
                     return _begins_with_element(response)
             except Np6Error as error:
-                attempts.wait_or_raise(error.at(query.where))
+                attempts.wait_or_raise(error.at(query.description))
 
     def list_actions(self, parameters: Mapping[str, str]) -> list[dict[str, Any]]:
         """``GET /actions``: documented, yet marked deprecated without a replacement.
@@ -178,12 +178,12 @@ class Np6Client:
         try:
             actions = self.get_json(path, parameters)
         except Np6NotFoundError as error:
-            error.cure = "NP6 marks this listing deprecated: give the ids of your actions by hand, or '*'."
+            error.hint = "NP6 marks this listing deprecated: give the ids of your actions by hand, or '*'."
             raise
         if not isinstance(actions, list) or not all(
             isinstance(action, dict) and isinstance(action.get("id"), str) for action in actions
         ):
-            raise Np6AnswerError("the answer is not a list of actions with ids", where=path)
+            raise Np6ResponseError("the answer is not a list of actions with ids", context=path)
         return actions
 
     def get_action(self, action_id: str) -> dict[str, Any]:
@@ -191,7 +191,7 @@ class Np6Client:
         path = f"/actions/{action_id}"
         action = self.get_json(path)
         if not isinstance(action, dict):
-            raise Np6AnswerError("the answer is not an action", where=path)
+            raise Np6ResponseError("the answer is not an action", context=path)
         return action
 
     def get_statistics(self, action_id: str, *, tries: int | None = None) -> dict[str, Any] | None:
@@ -202,7 +202,7 @@ class Np6Client:
         except Np6NotFoundError:
             return None
         if not isinstance(counters, dict):
-            raise Np6AnswerError("the answer is no set of counters", where=path)
+            raise Np6ResponseError("the answer is no set of counters", context=path)
         return counters
 
 
@@ -211,7 +211,7 @@ def _begins_with_element(response: requests.Response) -> bool:
     for piece in chunks(response):
         begun = (begun + piece).lstrip(SPACE)
         if begun[:1] not in (b"", b"["):
-            raise Np6AnswerError("the answer is not the array that NP6 documents", **facts(response))
+            raise Np6ResponseError("the answer is not the array that NP6 documents", **facts(response))
         inside = begun[1:].lstrip(SPACE)
         if inside:
             return inside[:1] != b"]"
@@ -234,7 +234,9 @@ def chunks(response: requests.Response) -> Iterator[bytes]:
         elif encoding in ("gzip", "x-gzip"):
             yield from _gunzip(pieces)
         else:
-            raise Np6AnswerError(f"the answer is packed as {encoding[:40]!r}, not as gzip", **facts(response))
+            raise Np6ResponseError(
+                f"the answer is packed as {encoding[:40]!r}, not as gzip", **facts(response)
+            )
 
 
 def _pieces(response: requests.Response) -> Iterator[bytes]:

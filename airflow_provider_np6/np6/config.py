@@ -21,7 +21,7 @@ DEFAULT_HOST = "https://api-cm.np6.com"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Np6Settings:
+class Np6Config:
     """How to reach one NP6 account.
 
     :param base_url: scheme, host and port, without a slash at the end.
@@ -58,7 +58,7 @@ class Np6Settings:
         port: int | None,
         password: str | None,
         extra: Mapping[str, Any],
-    ) -> Np6Settings:
+    ) -> Np6Config:
         """The settings that a connection's fields stand for; unknown extras are left out.
 
         :raises Np6InputError: naming the field that cannot be used.
@@ -75,13 +75,13 @@ class Np6Settings:
                 raise Np6InputError(f"extra {name!r} of {connection} must be {error}") from None
         if not password or not password.strip():
             raise Np6InputError(
-                f"{connection} has no API key", cure="Put the key into the connection's password field."
+                f"{connection} has no API key", hint="Put the key into the connection's password field."
             )
         key = password.strip()
         if not key.isascii() or not key.isprintable():
             raise Np6InputError(
                 f"the API key of {connection} holds characters that no HTTP header may carry",
-                cure="Copy the key again, without quotes or line breaks.",
+                hint="Copy the key again, without quotes or line breaks.",
             )
         allow_http = options.get("allow_http", False)
         return cls(base_url=_base_url(connection, host, port, allow_http), api_key=key, **options)
@@ -107,17 +107,17 @@ def _base_url(connection: str, host: str | None, port: int | None, allow_http: b
     if url.scheme not in ("http", "https") or not url.hostname:
         raise Np6InputError(
             f"the host of {connection} is not an address",
-            cure=f"Give a host name or a URL such as {DEFAULT_HOST}, or nothing for that one.",
+            hint=f"Give a host name or a URL such as {DEFAULT_HOST}, or nothing for that one.",
         )
     if url.username or url.password or url.query or url.fragment or url.path.strip("/"):
         raise Np6InputError(
             f"the host of {connection} holds more than scheme, name and port",
-            cure="The key belongs into the password field; paths are added by the provider.",
+            hint="The key belongs into the password field; paths are added by the provider.",
         )
     if url.scheme == "http" and not allow_http and not _is_loopback(url.hostname):
         raise Np6InputError(
             f"the host of {connection} is plain http, which would show the API key to the network",
-            cure="Use https, or set the extra allow_http to true if you know that network.",
+            hint="Use https, or set the extra allow_http to true if you know that network.",
         )
     name = f"[{url.hostname}]" if ":" in url.hostname else url.hostname
     return f"{url.scheme}://{name}{f':{port}' if port else ''}"

@@ -14,14 +14,14 @@
     │   ├── Np6ConnectionError       no answer: unknown host, refused, TLS, proxy
     │   │   └── Np6TimeoutError          no byte within the time-out
     │   ├── Np6TruncatedError        an answer that broke off before its closing bracket
-    │   └── Np6UnsettledError        by NP6's clock the window is open still, or what it shows of it changes
-    ├── Np6AnswerError           a whole answer that is not a list of events of this window
+    │   └── Np6WindowOpenError        by NP6's clock the window is open still, or what it shows of it changes
+    ├── Np6ResponseError           a whole answer that is not a list of events of this window
     ├── Np6DifferenceError       a destination holds another number of events of a window than NP6 has
     └── Np6DestinationError      the destination could not take the events
         └── Np6ConflictError         it holds data that this pull must not replace, or in a later format
 
-Catch :class:`Np6Error` for all of them. ``final`` tells whether another try can help: the operator
-turns final errors into ``AirflowFailException``, and leaves the others to Airflow's retries.
+Catch :class:`Np6Error` for all of them. ``retryable`` says whether another try can help: the operator
+turns errors that are not retryable into ``AirflowFailException``, and leaves the others to Airflow's retries.
 No message ever holds the API key, an address or an event.
 """
 
@@ -34,55 +34,55 @@ class Np6Error(Exception):
     """Base of all errors of this provider.
 
     :param what: what happened, one clause without a full stop.
-    :param cure: what to do about it, one or more sentences.
-    :param where: action, event type and window concerned, as :attr:`EventQuery.where` words them.
+    :param hint: what to do about it, one or more sentences.
+    :param context: action, event type and window, as in :attr:`EventQuery.description`.
     :param status: the HTTP status of the answer, if there was one.
     :param request_id: the answer's ``x-request-id``, which NP6's support asks for.
     """
 
-    final: ClassVar[bool] = False
+    retryable: ClassVar[bool] = True
 
     def __init__(
         self,
         what: str,
         *,
-        cure: str = "",
-        where: str = "",
+        hint: str = "",
+        context: str = "",
         status: int | None = None,
         request_id: str | None = None,
     ) -> None:
         self.what = what
-        self.cure = cure
-        self.where = where
+        self.hint = hint
+        self.context = context
         self.status = status
         self.request_id = request_id
         super().__init__(what)
 
-    def at(self, where: str) -> Np6Error:
+    def at(self, context: str) -> Np6Error:
         """Say where it happened, unless that is known already; returns itself, to be raised."""
-        self.where = self.where or where
+        self.context = self.context or context
         return self
 
     def __str__(self) -> str:
         facts = [
-            self.where,
+            self.context,
             f"HTTP status {self.status}" if self.status else "",
             f"x-request-id {self.request_id}" if self.request_id else "",
         ]
         place = "; ".join(fact for fact in facts if fact)
-        return f"{self.what}{f' ({place})' if place else ''}.{f' {self.cure}' if self.cure else ''}"
+        return f"{self.what}{f' ({place})' if place else ''}.{f' {self.hint}' if self.hint else ''}"
 
 
 class Np6InputError(Np6Error, ValueError):
     """An argument, a connection's field or a window that cannot work; no request was sent."""
 
-    final = True
+    retryable = False
 
 
 class Np6RefusedError(Np6Error):
     """NP6 refused the request and would refuse it again."""
 
-    final = True
+    retryable = False
 
 
 class Np6AuthenticationError(Np6RefusedError):
@@ -128,19 +128,19 @@ class Np6TruncatedError(Np6TransientError):
     """The answer broke off before its end."""
 
 
-class Np6UnsettledError(Np6TransientError):
+class Np6WindowOpenError(Np6TransientError):
     """By the answer's own ``Date``, the window is still open or has just ended; or events of one answer
     are missing in the next."""
 
 
-class Np6AnswerError(Np6Error):
+class Np6ResponseError(Np6Error):
     """The answer is whole, but is not a list of events of the window that was asked for."""
 
 
 class Np6DifferenceError(Np6Error):
     """What a destination holds of a window is not what NP6 has of it now, and nothing was to be done."""
 
-    final = True
+    retryable = False
 
 
 class Np6DestinationError(Np6Error):
@@ -150,4 +150,4 @@ class Np6DestinationError(Np6Error):
 class Np6ConflictError(Np6DestinationError):
     """The destination holds data that this pull must not replace, or in a later version's format."""
 
-    final = True
+    retryable = False

@@ -1,6 +1,6 @@
 """The event types that NP6 has, and what is known of each.
 
-A row of :data:`CATALOGUE` says where a type is asked for, whether NP6 documents that, and which columns its
+A row of :data:`EVENT_TYPES` says where a type is asked for, whether NP6 documents that, and which columns its
 events fill. Types that are missing here, or come later, are asked for by their path: ``"/custom/path"``.
 Complaints are documented as a type, but nobody tells their path.
 """
@@ -47,7 +47,7 @@ class EventType(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CatalogueRow:
+class EventTypeInfo:
     """What is known of one event type.
 
     :param what: what its events say.
@@ -82,8 +82,8 @@ _CANCELLATION = ("cancellation_type", "cancellation_message")
 _HIT = (*_ACTIVATION, *_FOOTPRINT, "hit_type")
 
 
-def _hits(event_type: EventType, what: str, mark: Mark = "inferred") -> CatalogueRow:
-    return CatalogueRow(
+def _hits(event_type: EventType, what: str, mark: Mark = "inferred") -> EventTypeInfo:
+    return EventTypeInfo(
         event_type=event_type,
         what=what,
         payload_type="hit",
@@ -95,7 +95,7 @@ def _hits(event_type: EventType, what: str, mark: Mark = "inferred") -> Catalogu
 
 
 _ROWS = (
-    CatalogueRow(
+    EventTypeInfo(
         event_type=EventType.EXECUTIONS,
         what="send requested",
         payload_type="execution",
@@ -103,7 +103,7 @@ _ROWS = (
         all_actions="inferred",
         columns=_EXECUTION,
     ),
-    CatalogueRow(
+    EventTypeInfo(
         event_type=EventType.ACTIVATIONS,
         what="message handed over",
         payload_type="activation",
@@ -111,7 +111,7 @@ _ROWS = (
         all_actions="inferred",
         columns=(*_ACTIVATION, *_FOOTPRINT),
     ),
-    CatalogueRow(
+    EventTypeInfo(
         event_type=EventType.CANCELLATIONS,
         what="message not sent",
         payload_type="cancellation",
@@ -119,7 +119,7 @@ _ROWS = (
         all_actions="documented",
         columns=(*_EXECUTION, *_CANCELLATION),
     ),
-    CatalogueRow(
+    EventTypeInfo(
         event_type=EventType.BOUNCES,
         what="message came back",
         payload_type="bounce",
@@ -127,7 +127,7 @@ _ROWS = (
         all_actions="inferred",
         columns=(*_ACTIVATION, *_BOUNCE),
     ),
-    CatalogueRow(
+    EventTypeInfo(
         event_type=EventType.RESPONSES_STOP,
         what="STOP answer to an SMS",
         payload_type=None,
@@ -135,7 +135,7 @@ _ROWS = (
         all_actions="inferred",
         columns=(),
     ),
-    CatalogueRow(
+    EventTypeInfo(
         event_type=EventType.RESPONSES_REPLY,
         what="other answer to an SMS",
         payload_type="reply",
@@ -149,7 +149,7 @@ _ROWS = (
     _hits(EventType.HITS_UNSUBSCRIBE, "link to unsubscribe followed"),
     _hits(EventType.HITS_MIRROR, "mirror page looked at", "documented"),
     _hits(EventType.HITS_FORM, "form sent"),
-    CatalogueRow(
+    EventTypeInfo(
         event_type=EventType.EVENTS,
         what="everything, mixed",
         payload_type=None,
@@ -159,5 +159,5 @@ _ROWS = (
     ),
 )
 
-CATALOGUE = {row.event_type: row for row in _ROWS}
+EVENT_TYPES = {row.event_type: row for row in _ROWS}
 """Every event type with a known path."""

@@ -13,7 +13,6 @@ import requests
 import urllib3
 
 from airflow_provider_np6.np6.errors import (
-    Np6AnswerError,
     Np6AuthenticationError,
     Np6ConnectionError,
     Np6Error,
@@ -21,6 +20,7 @@ from airflow_provider_np6.np6.errors import (
     Np6PermissionError,
     Np6RateLimitError,
     Np6RefusedError,
+    Np6ResponseError,
     Np6ServerError,
     Np6TimeoutError,
     Np6TruncatedError,
@@ -44,29 +44,29 @@ def translated() -> Iterator[None]:
     except requests.exceptions.SSLError as error:
         raise Np6ConnectionError(
             "the TLS connection could not be trusted",
-            cure="Check the host's name; behind an inspecting proxy, set the extra ca_bundle.",
+            hint="Check the host's name; behind an inspecting proxy, set the extra ca_bundle.",
         ) from _bare(error)
     except requests.exceptions.ProxyError as error:
         raise Np6ConnectionError(
             "the proxy did not let the request through",
-            cure="Check HTTPS_PROXY and NO_PROXY in the worker's environment.",
+            hint="Check HTTPS_PROXY and NO_PROXY in the worker's environment.",
         ) from _bare(error)
     except requests.exceptions.ConnectTimeout as error:
         raise Np6ConnectionError(
             "no connection came about within connect_timeout",
-            cure="Check the way from the worker to the host; the connection's extras set the limit.",
+            hint="Check the way from the worker to the host; the connection's extras set the limit.",
         ) from _bare(error)
     except (requests.exceptions.Timeout, urllib3.exceptions.TimeoutError, TimeoutError) as error:
         raise Np6TimeoutError(
             "no byte came within read_timeout",
-            cure="Check the way from the worker to the host; the connection's extras set the limit.",
+            hint="Check the way from the worker to the host; the connection's extras set the limit.",
         ) from _bare(error)
     except (requests.exceptions.ChunkedEncodingError, urllib3.exceptions.HTTPError, zlib.error) as error:
         raise Np6TruncatedError("the answer broke off") from _bare(error)
     except (requests.exceptions.RequestException, OSError) as error:
         raise Np6ConnectionError(
             "the host's name is unknown" if _is_name_error(error) else "the host could not be reached",
-            cure="Check the connection's host and the way from the worker to it.",
+            hint="Check the connection's host and the way from the worker to it.",
         ) from _bare(error)
 
 
@@ -112,17 +112,17 @@ def refusal(response: requests.Response) -> Np6Error:
     """The error that a status other than 200 stands for; bodies of errors are unknown and not read."""
     status = response.status_code
     if status in _REFUSALS:
-        kind, what, cure = _REFUSALS[status]
+        kind, what, hint = _REFUSALS[status]
     elif status >= 500:
-        kind, what, cure = Np6ServerError, "NP6 failed", "If it lasts, give NP6's support the request id."
+        kind, what, hint = Np6ServerError, "NP6 failed", "If it lasts, give NP6's support the request id."
     elif status >= 400:
-        kind, what, cure = (
+        kind, what, hint = (
             Np6RefusedError,
             "NP6 refused the request",
             "NP6's support can look up the request id.",
         )
     else:
-        kind, what, cure = Np6AnswerError, "NP6 answered neither with events nor with an error", ""
+        kind, what, hint = Np6ResponseError, "NP6 answered neither with events nor with an error", ""
     if status in (429, 503):
-        return kind(what, cure=cure, delay=asked_delay(response.headers), **facts(response))
-    return kind(what, cure=cure, **facts(response))
+        return kind(what, hint=hint, delay=asked_delay(response.headers), **facts(response))
+    return kind(what, hint=hint, **facts(response))

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import msgspec
 
 from airflow_provider_np6.np6.errors import (
-    Np6AnswerError,
+    Np6ResponseError,
     Np6TransientError,
     Np6TruncatedError,
 )
@@ -133,7 +133,7 @@ def batches(pieces: Iterable[bytes], max_event_bytes: int) -> Iterator[RawBatch]
 
     Where ``pieces`` break off with an error, the whole elements that came are handed on before it.
 
-    :raises Np6AnswerError: if it is not an array, or one element is too large.
+    :raises Np6ResponseError: if it is not an array, or one element is too large.
     :raises Np6TruncatedError: if it ends before the closing bracket, or its brackets break.
     """
     cutter = _Cutter(max_event_bytes)
@@ -212,9 +212,9 @@ class _Cutter:
         first = bytes(self._held[:1])
         if first != b"[":
             kind = {b"{": "a JSON object", b"<": "a page of HTML or XML"}.get(first, "something else")
-            raise Np6AnswerError(
+            raise Np6ResponseError(
                 f"the answer is {kind}, not the array of events that NP6 documents",
-                cure="Check that the connection's host is NP6's API and not a proxy's page.",
+                hint="Check that the connection's host is NP6's API and not a proxy's page.",
             )
         return True
 
@@ -270,10 +270,10 @@ class _Cutter:
             raise self._too_large()
         return batch
 
-    def _too_large(self) -> Np6AnswerError:
-        return Np6AnswerError(
+    def _too_large(self) -> Np6ResponseError:
+        return Np6ResponseError(
             f"one event is larger than {self._max_event_bytes} bytes",
-            cure="If such events are right, raise the connection's extra max_event_bytes.",
+            hint="If such events are right, raise the connection's extra max_event_bytes.",
         )
 
 

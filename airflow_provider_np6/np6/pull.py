@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Protocol
 
 from airflow_provider_np6.np6.errors import (
-    Np6AnswerError,
+    Np6ResponseError,
 )
 from airflow_provider_np6.np6.stream import EventStream, VerifiedPull
 from airflow_provider_np6.np6.verify import refuse
@@ -37,18 +37,18 @@ class Spool(Protocol):
 
 
 def pull(
-    client: Np6Client, query: EventQuery, spool: Spool, *, settle: int = 0, quarantine: bool = False
+    client: Np6Client, query: EventQuery, spool: Spool, *, grace_period: int = 0, quarantine: bool = False
 ) -> VerifiedPull:
     """Bring the events of ``query`` into ``spool``, each once, until the closing bracket.
 
-    :param settle: ms that the window must have ended ago by NP6's own clock.
+    :param grace_period: ms that the window must have ended ago by NP6's own clock.
     :param quarantine: whether to set invalid events aside, at most 1 % and 1,000, instead of failing.
     :raises Np6Error: if that could not be done; then ``spool`` holds nothing of worth.
     """
     work = EventStream(
         client,
         query,
-        settle=settle,
+        grace_period=grace_period,
         set_aside=spool.set_aside if quarantine else refuse,
         restart=spool.restart,
     )
@@ -66,13 +66,13 @@ def iter_verified(client: Np6Client, query: EventQuery) -> Iterator[Events]:
     """
 
     def refuse_disorder() -> None:
-        raise Np6AnswerError(
+        raise Np6ResponseError(
             "NP6's answers are not in order, or do not agree with each other",
-            cure="What came already cannot be taken back; a pull into a destination can start afresh.",
-            where=query.where,
+            hint="What came already cannot be taken back; a pull into a destination can start afresh.",
+            context=query.description,
         )
 
-    return EventStream(client, query, settle=0, set_aside=refuse, restart=refuse_disorder).events()
+    return EventStream(client, query, grace_period=0, set_aside=refuse, restart=refuse_disorder).events()
 
 
 class Nowhere:
@@ -91,6 +91,8 @@ class Nowhere:
         """There is nothing to forget."""
 
 
-def count(client: Np6Client, query: EventQuery, *, settle: int = 0, quarantine: bool = False) -> VerifiedPull:
+def count(
+    client: Np6Client, query: EventQuery, *, grace_period: int = 0, quarantine: bool = False
+) -> VerifiedPull:
     """What a pull of ``query`` would bring, see :func:`~airflow_provider_np6.np6.pull.pull`."""
-    return pull(client, query, Nowhere(), settle=settle, quarantine=quarantine)
+    return pull(client, query, Nowhere(), grace_period=grace_period, quarantine=quarantine)

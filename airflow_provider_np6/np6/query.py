@@ -8,8 +8,8 @@ from difflib import get_close_matches
 from urllib.parse import quote
 
 from airflow_provider_np6.np6.errors import Np6InputError
-from airflow_provider_np6.np6.event_types import CATALOGUE, EventType
-from airflow_provider_np6.np6.window import Window, iso_seconds, parse_moment
+from airflow_provider_np6.np6.event_types import EVENT_TYPES, EventType
+from airflow_provider_np6.np6.window import Window, iso_seconds, parse_time
 
 __all__ = ["ALL_ACTIONS", "EventQuery", "EventType", "check_action_id", "check_event_type"]
 
@@ -24,11 +24,11 @@ _RAW_PATH = re.compile(r"(?:/[A-Za-z0-9_.-]+)+")
 def _given(name: str, value: object) -> str:
     """``value`` if it is a text that says something; an empty rendering must never mean "everything"."""
     if value is not None and not isinstance(value, str):
-        raise Np6InputError(f"{name} is of type {type(value).__name__}", cure="Give a text.")
+        raise Np6InputError(f"{name} is of type {type(value).__name__}", hint="Give a text.")
     if value is None or value.strip() in ("", "None"):
         raise Np6InputError(
             f"{name} is {value!r}",
-            cure=f"Give {name}; if it is a template, look at what it renders to in this run.",
+            hint=f"Give {name}; if it is a template, look at what it renders to in this run.",
         )
     return str(value)
 
@@ -47,7 +47,7 @@ def check_event_type(value: object) -> str:
     near = [named[key] for key in get_close_matches(name, named, n=1)]
     raise Np6InputError(
         f"unknown event type {name!r}",
-        cure=(f"Did you mean '{near[0]}'? " if near else "")
+        hint=(f"Did you mean '{near[0]}'? " if near else "")
         + f"Known are {', '.join(EventType)}; any other path below events goes as '/custom/path'.",
     )
 
@@ -61,7 +61,7 @@ def check_action_id(value: object) -> str:
     if action != ALL_ACTIONS and not _ACTION_ID.fullmatch(action):
         raise Np6InputError(
             f"action_id {action!r} is not an action's id",
-            cure="Ids are letters, digits, '_' and '-', such as 000PE4; '*' means every action.",
+            hint="Ids are letters, digits, '_' and '-', such as 000PE4; '*' means every action.",
         )
     return action
 
@@ -79,13 +79,13 @@ def check_classification(event_type: str, value: object) -> str:
     """
     if value is None or (isinstance(value, str) and value.strip() in ("", "None")):
         return ""
-    if not event_type.startswith("/") and not CATALOGUE[EventType(event_type)].classified:
-        raise Np6InputError(f"{event_type} take no classification", cure="It is for hits only.")
+    if not event_type.startswith("/") and not EVENT_TYPES[EventType(event_type)].classified:
+        raise Np6InputError(f"{event_type} take no classification", hint="It is for hits only.")
     names = [name.strip() for name in value.split(",")] if isinstance(value, str) else []
     if not names or len(str(value)) > _MAX_CLASSIFICATION or not all(map(_CLASS.fullmatch, names)):
         raise Np6InputError(
             f"classification {value!r} is no list of classes",
-            cure="Write the names with commas between, such as 'gsr,mpp'.",
+            hint="Write the names with commas between, such as 'gsr,mpp'.",
         )
     return ",".join(sorted(set(names)))
 
@@ -115,8 +115,8 @@ class EventQuery:
     def between(
         cls, event_type: object, action_id: object, start: object, end: object, classification: object = None
     ) -> EventQuery:
-        """Likewise, over ``[start, end)``: moments as :func:`~.moments.parse_moment` takes them."""
-        window = Window(parse_moment("start", start), parse_moment("end", end))
+        """Likewise, over ``[start, end)``: moments as :func:`~.moments.parse_time` takes them."""
+        window = Window(parse_time("start", start), parse_time("end", end))
         return cls.checked(event_type, action_id, window, classification)
 
     @property
@@ -141,7 +141,7 @@ class EventQuery:
         return found
 
     @property
-    def where(self) -> str:
+    def description(self) -> str:
         """The query in an error's or a log's words."""
         action = "all actions" if self.action_id == ALL_ACTIONS else f"action {self.action_id}"
         classes = f" by {self.classification}" if self.classification else ""

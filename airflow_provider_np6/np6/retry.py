@@ -15,7 +15,7 @@ from airflow_provider_np6.np6.errors import (
 )
 
 if TYPE_CHECKING:
-    from airflow_provider_np6.np6.config import Np6Settings
+    from airflow_provider_np6.np6.config import Np6Config
 
 log = logging.getLogger(__name__)
 
@@ -35,8 +35,8 @@ class Attempts:
     which of them the next second lets through is chance. So the time in that queue is bounded, by
     ``max_wait``, and not the number of turns."""
 
-    def __init__(self, settings: Np6Settings) -> None:
-        self._settings = settings
+    def __init__(self, config: Np6Config) -> None:
+        self._config = config
         self.failed = 0
         """Tries in a row that brought nothing new."""
         self._turns = 0
@@ -49,22 +49,22 @@ class Attempts:
 
     def wait_or_raise(self, error: Np6Error) -> None:
         """Sleep before the next try, or raise ``error`` where there is none."""
-        again = self._settings.max_attempts > 1
+        again = self._config.max_attempts > 1
         if again and isinstance(error, Np6RateLimitError) and error.delay is not None:
             self._queue(error, error.delay)
             return
         self.failed += 1
-        if not isinstance(error, Np6TransientError) or self.failed >= self._settings.max_attempts:
+        if not isinstance(error, Np6TransientError) or self.failed >= self._config.max_attempts:
             raise error
         wait = error.delay
         if wait is None:
             wait = random.uniform(0, min(LONGEST_WAIT, FIRST_WAIT * 2**self.failed))  # noqa: S311 - jitter
-        sleep(wait, self._settings.max_wait, error)
+        sleep(wait, self._config.max_wait, error)
 
     def _queue(self, error: Np6RateLimitError, delay: float) -> None:
         """Sleep until NP6 lets requests through again, and a little longer the more often others won."""
         self._turns += 1
-        left = self._settings.max_wait - self._queued
+        left = self._config.max_wait - self._queued
         if left <= 0:  # a delay of nothing, again and again
             raise error
         longest = min(LONGEST_YIELD, FIRST_WAIT * 2 ** min(self._turns, _DOUBLED))

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_np6.np6.client import Np6Client, chunks
 from airflow_provider_np6.np6.errors import (
-    Np6AnswerError,
     Np6Error,
+    Np6ResponseError,
     Np6TimeoutError,
     Np6TruncatedError,
-    Np6UnsettledError,
+    Np6WindowOpenError,
 )
 from airflow_provider_np6.np6.http_errors import facts
 from airflow_provider_np6.np6.json_stream import RawBatch, batches
@@ -71,7 +71,7 @@ class Progress:
         share = (reached - window.start) / (window.end - window.start)
         log.info(
             "Pulling %s: %d events, %.1f MB, %.0f events/s, at %s (%.0f %%)",
-            *(self._query.where, events, bytes_read / 1e6, events / (now - self._begun), iso(reached)),
+            *(self._query.description, events, bytes_read / 1e6, events / (now - self._begun), iso(reached)),
             100 * max(0.0, min(share, 1.0)),
         )
 
@@ -112,16 +112,16 @@ class EventStream:
         client: Np6Client,
         query: EventQuery,
         *,
-        settle: int,
+        grace_period: int,
         set_aside: Callable[[Invalid], None],
         restart: Callable[[], None],
     ) -> None:
         self._client = client
         self._query = query
-        self._settled_at = query.window.end + settle
+        self._closed_at = query.window.end + grace_period
         self._set_aside = set_aside
         self._restart_spool = restart
-        self._attempts = Attempts(client.settings)
+        self._attempts = Attempts(client.config)
         self._requests_before = client.requests
         self.pulled_at = time.time_ns() // 1_000_000
         self._bytes_read = 0
@@ -142,14 +142,14 @@ class EventStream:
                 self._conclude(asked, new=self._verifier.taken > taken)
             except OutOfOrderError:
                 self._begin_again(ordered=False)
-            except Np6UnsettledError as error:
-                error.at(self._query.where)
+            except Np6WindowOpenError as error:
+                error.at(self._query.description)
                 if self._verifier.taken or self._verifier.invalid:
                     self._restart(error)
                 else:
                     self._attempts.wait_or_raise(error)
             except Np6Error as error:
-                self._recover(error.at(self._query.where), asked, new=self._verifier.taken > taken)
+                self._recover(error.at(self._query.description), asked, new=self._verifier.taken > taken)
         self._check_share_of_invalid()
 
     def proof(self) -> VerifiedPull:
@@ -193,8 +193,8 @@ class EventStream:
     def _answer(self, asked: Window, sort: str = "asc") -> Generator[RawBatch, None, None]:
         with self._client.answer(self._query.path, self._query.parameters(asked, sort)) as response:
             try:
-                self._check_settled(server_date(response.headers))
-                yield from batches(self._metered(chunks(response)), self._client.settings.max_event_bytes)
+                self._check_window_closed(server_date(response.headers))
+                yield from batches(self._metered(chunks(response)), self._client.config.max_event_bytes)
             except Np6Error as error:
                 known = facts(response)
                 error.status = error.status or known["status"]
@@ -206,13 +206,13 @@ class EventStream:
             self._bytes_read += len(piece)
             yield piece
 
-    def _check_settled(self, date: int | None) -> None:
+    def _check_window_closed(self, date: int | None) -> None:
         """A worker's fast clock must not close a window that is still open for NP6."""
-        if date is not None and date < self._settled_at:
-            raise Np6UnsettledError(
-                f"by NP6's clock it is {iso(date)}, and the window has not settled",
-                cure="If this lasts, the worker's clock is ahead.",
-                delay=(self._settled_at - date) / 1_000,
+        if date is not None and date < self._closed_at:
+            raise Np6WindowOpenError(
+                f"by NP6's clock it is {iso(date)}, and the window is still open",
+                hint="If this lasts, the worker's clock is ahead.",
+                delay=(self._closed_at - date) / 1_000,
             )
 
     def _conclude(self, asked: Window, *, new: bool) -> None:
@@ -222,9 +222,9 @@ class EventStream:
         last one, and the part is asked for again by halves.
         """
         if self._verifier.missing:
-            raise Np6UnsettledError(
+            raise Np6WindowOpenError(
                 f"{self._verifier.missing} events that one answer held are missing in the next",
-                cure="If this lasts, NP6's support can look up the request id.",
+                hint="If this lasts, NP6's support can look up the request id.",
             )
         if self._ordered and new:
             self._attempts.progressed()
@@ -249,10 +249,10 @@ class EventStream:
         """Even the last second alone has a round count: look at it from the other end."""
         with closing(self._answer(asked, "desc")) as answer:
             if not all(map(self._verifier.knows, answer)):
-                raise Np6AnswerError(
+                raise Np6ResponseError(
                     f"NP6 gives no more than {self._verifier.in_answer} events at a time,"
                     " and there are more within one second",
-                    cure="NP6's support can tell what limits the answer.",
+                    hint="NP6's support can tell what limits the answer.",
                 )
 
     def _recover(self, error: Np6Error, asked: Window, *, new: bool) -> None:
@@ -285,14 +285,16 @@ class EventStream:
 
     def _bounded(self, invalid: Invalid) -> None:
         if self._verifier.invalid >= MAX_INVALID:
-            raise Np6AnswerError(f"more than {MAX_INVALID} events are invalid, the last one {invalid.reason}")
+            raise Np6ResponseError(
+                f"more than {MAX_INVALID} events are invalid, the last one {invalid.reason}"
+            )
         self._set_aside(invalid)
 
     def _check_share_of_invalid(self) -> None:
         invalid, events = self._verifier.invalid, self._verifier.events
         if invalid * 100 > invalid + events:
-            raise Np6AnswerError(
+            raise Np6ResponseError(
                 f"{invalid} of {invalid + events} events are invalid, more than 1 %",
-                cure="So many are not set aside: look at what NP6 sends for this window.",
-                where=self._query.where,
+                hint="So many are not set aside: look at what NP6 sends for this window.",
+                context=self._query.description,
             )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
-from airflow_provider_np6.np6.errors import Np6AnswerError
+from airflow_provider_np6.np6.errors import Np6ResponseError
 from airflow_provider_np6.np6.window import SECOND, Window, iso
 
 if TYPE_CHECKING:
@@ -72,11 +72,11 @@ class Invalid:
 def refuse(invalid: Invalid) -> None:
     """Fail the pull.
 
-    :raises Np6AnswerError: always.
+    :raises Np6ResponseError: always.
     """
-    raise Np6AnswerError(
+    raise Np6ResponseError(
         f"an event after the first {invalid.position} {invalid.reason}",
-        cure="Nothing was stored. NP6's support can look up the request id;"
+        hint="Nothing was stored. NP6's support can look up the request id;"
         ' on_invalid="quarantine" sets such events aside.',
     )
 
@@ -264,8 +264,8 @@ class Verifier:
 
     def _check_held(self) -> None:
         if len(self._ids) > MAX_HELD_IDS:
-            raise Np6AnswerError(
+            raise Np6ResponseError(
                 f"more than {MAX_HELD_IDS} events {'within one second' if self._ordered else 'without order'}"
                 " cannot be told apart",
-                cure="Pull smaller windows.",
+                hint="Pull smaller windows.",
             )

@@ -36,12 +36,12 @@ def to_ms(moment: datetime) -> int:
     if moment.utcoffset() is None:
         raise Np6InputError(
             f"{moment.isoformat()} has no time zone",
-            cure="Give an offset, such as +00:00, or tzinfo=timezone.utc.",
+            hint="Give an offset, such as +00:00, or tzinfo=timezone.utc.",
         )
     ms, rest = divmod(moment.microsecond, 1_000)
     if rest:
         raise Np6InputError(
-            f"{moment.isoformat()} is finer than 1 ms", cure="NP6 counts milliseconds: round the bound."
+            f"{moment.isoformat()} is finer than 1 ms", hint="NP6 counts milliseconds: round the bound."
         )
     return timegm(moment.utctimetuple()) * SECOND + ms
 
@@ -89,7 +89,7 @@ class Window:
         if self.end <= self.start:
             raise Np6InputError(
                 f"the window ends at {iso(self.end)}, not after its start {iso(self.start)}",
-                cure="A window is half-open: [start, end).",
+                hint="A window is half-open: [start, end).",
             )
 
     def __repr__(self) -> str:
@@ -151,7 +151,7 @@ _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _FRACTION = re.compile(r"[.,]\d{3}(\d+)")
 
 
-def parse_moment(name: str, value: object) -> int:
+def parse_time(name: str, value: object) -> int:
     """Milliseconds since the epoch of an aware datetime, a text with an offset, or a date (midnight UTC).
 
     :param name: what the value is called, for the error.
@@ -165,7 +165,7 @@ def parse_moment(name: str, value: object) -> int:
         moment = _parse_text(name, value.strip())
     else:
         raise Np6InputError(
-            f"{name} is of type {type(value).__name__}", cure="Give a datetime or an ISO text."
+            f"{name} is of type {type(value).__name__}", hint="Give a datetime or an ISO text."
         )
     try:
         return to_ms(moment)
@@ -179,13 +179,13 @@ def _parse_text(name: str, text: str) -> datetime:
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise Np6InputError(
-            f"{name} {text!r} is not a moment", cure="Write 2026-11-22, or 2026-11-22T06:00:00+01:00."
+            f"{name} {text!r} is not a moment", hint="Write 2026-11-22, or 2026-11-22T06:00:00+01:00."
         ) from None
     if _DATE.fullmatch(text):
         return moment.replace(tzinfo=UTC)
     fraction = _FRACTION.search(text)
     if fraction and fraction[1].strip("0"):
         raise Np6InputError(
-            f"{name} {text!r} is finer than 1 ms", cure="NP6 counts milliseconds: round the bound."
+            f"{name} {text!r} is finer than 1 ms", hint="NP6 counts milliseconds: round the bound."
         )
     return moment

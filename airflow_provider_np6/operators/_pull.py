@@ -23,11 +23,11 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Pulling:
+class EventPull:
     """What is to be pulled, from where, into what, and how.
 
     :param policy: what becomes of personal data; None keeps it.
-    :param settle: how long the window must have ended by NP6's own clock.
+    :param grace_period: how long the window must have ended by NP6's own clock.
     :param quarantine: whether invalid events are set aside.
     """
 
@@ -35,13 +35,13 @@ class Pulling:
     query: EventQuery
     destination: Destination
     policy: Policy | None
-    settle: timedelta
+    grace_period: timedelta
     quarantine: bool
 
     def open(self) -> AbstractContextManager[Landing]:
         """Check all that can be checked before a request, and make ready to land."""
         recorded = "keep" if self.policy is None else self.policy.recorded
-        return self.destination.open(self.query, self.hook.settings.account, recorded)
+        return self.destination.open(self.query, self.hook.config.account, recorded)
 
     def pull(self) -> dict[str, Any]:
         """Replace what the destination holds of the window; returns the report."""
@@ -57,7 +57,7 @@ class Pulling:
         log.info(
             "Pulled %s: %d events (%d duplicates dropped, %d invalid set aside, %d of erased"
             " persons kept out), %d bytes, %d requests, %.1f s, into %s",
-            *(self.query.where, proof.events, proof.duplicates, proof.invalid, told["erased"]),
+            *(self.query.description, proof.events, proof.duplicates, proof.invalid, told["erased"]),
             *(proof.bytes_read, proof.requests, report["seconds"], report["destination"]),
         )
         return report
@@ -75,12 +75,12 @@ class Pulling:
     def _read_into(self, spool: Spool, landing: Landing) -> tuple[Any, dict[str, Any]]:
         """Pull into ``spool`` what ``landing`` does not keep out; the proof of it, and what reports say."""
         from airflow_provider_np6.np6.pull import pull
-        from airflow_provider_np6.privacy.erasure_filter import KeepingOut
+        from airflow_provider_np6.privacy.erasure_filter import ErasureFilter
 
         query = self.query
-        keeping = KeepingOut(spool, landing.erased, self.hook.settings, self.hook.np6_conn_id)
-        settle = self.settle // timedelta(milliseconds=1)
-        proof = pull(self.hook.client, query, keeping, settle=settle, quarantine=self.quarantine)
+        keeping = ErasureFilter(spool, landing.erased, self.hook.config, self.hook.np6_conn_id)
+        grace_period = self.grace_period // timedelta(milliseconds=1)
+        proof = pull(self.hook.client, query, keeping, grace_period=grace_period, quarantine=self.quarantine)
         proof = replace(proof, events=proof.events - keeping.kept_out)
         return proof, {
             "event_type": query.event_type,

@@ -2,7 +2,7 @@
 
 A cron string gives runs an empty data interval on Airflow 3, some runs have no interval at all, and an
 empty window pulled in silence looks like a quiet day. So the window is resolved here, at run time, and
-every run without one fails with the cure.
+every run without one fails with the hint.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_np6.np6.errors import Np6InputError
-from airflow_provider_np6.np6.window import Window, from_ms, parse_moment, to_ms
+from airflow_provider_np6.np6.window import Window, from_ms, parse_time, to_ms
 
 if TYPE_CHECKING:
     import pendulum
@@ -21,34 +21,34 @@ if TYPE_CHECKING:
 _UNSET = (None, "", "None")
 _LONGEST_GAP = 3
 """Hours: clocks are put forward by less, and the next change is weeks away."""
-_CURE = (
-    "Schedule the DAG with CronDataIntervalTimetable, or give the operator period=timedelta(…) for a cron"
+_HINT = (
+    "Schedule the DAG with CronDataIntervalTimetable, or give the operator window_length=timedelta(…) for a cron"
     " string, or window_start and window_end (from params, for runs without a date)."
 )
 
 
 def resolve_window(
-    context: Mapping[str, Any], start: object, end: object, period: timedelta | None
+    context: Mapping[str, Any], start: object, end: object, window_length: timedelta | None
 ) -> Window:
     """The window of one run.
 
     In this order: ``start`` and ``end``; a partitioned run's partition, up to the next tick of the DAG's
-    cron; the run's data interval; for an empty interval, ``period`` before the logical date.
+    cron; the run's data interval; for an empty interval, ``window_length`` before the logical date.
 
     :param context: the task's context.
     :param start: first moment; None, "" and "None" are unset.
     :param end: first moment beyond the window; both bounds or neither.
-    :param period: length of a window whose run has an empty interval; whole days are counted in the
+    :param window_length: length of a window whose run has an empty interval; whole days are counted in the
         timetable's zone, so that a day with a clock change has 23 or 25 hours.
-    :raises Np6InputError: if a bound cannot be used, or the run has no window; with the cure.
+    :raises Np6InputError: if a bound cannot be used, or the run has no window; with the hint.
     """
     if start not in _UNSET or end not in _UNSET:
         if start in _UNSET or end in _UNSET:
             raise Np6InputError(
                 f"only {'window_end' if start in _UNSET else 'window_start'} is given",
-                cure="Give window_start and window_end, or neither for the run's data interval.",
+                hint="Give window_start and window_end, or neither for the run's data interval.",
             )
-        return Window(parse_moment("window_start", start), parse_moment("window_end", end))
+        return Window(parse_time("window_start", start), parse_time("window_end", end))
     partition = context.get("partition_date")
     if partition is not None:
         return _partition(context["dag"], partition)
@@ -56,33 +56,33 @@ def resolve_window(
     interval_start, interval_end = context.get("data_interval_start"), context.get("data_interval_end")
     if interval_start is None or interval_end is None:
         raise Np6InputError(
-            "this run has no data interval: it was started by an asset or without a logical date", cure=_CURE
+            "this run has no data interval: it was started by an asset or without a logical date", hint=_HINT
         )
     if interval_start != interval_end:
         return Window(
-            parse_moment("the data interval's start", interval_start),
-            parse_moment("the data interval's end", interval_end),
+            parse_time("the data interval's start", interval_start),
+            parse_time("the data interval's end", interval_end),
         )
-    if period is None or logical_date is None:
+    if window_length is None or logical_date is None:
         raise Np6InputError(
             f"this run's data interval is empty, [{interval_start}, {interval_end}): its DAG is scheduled by"
             " a cron string or by hand",
-            cure=_CURE,
+            hint=_HINT,
         )
-    return _period_before(context["dag"], logical_date, period)
+    return _length_before(context["dag"], logical_date, window_length)
 
 
-def _period_before(dag: Any, logical_date: datetime, period: timedelta) -> Window:
-    if not isinstance(period, timedelta) or period <= timedelta(0):
-        raise Np6InputError(f"period is {period!r}", cure="Give a timedelta above zero.")
+def _length_before(dag: Any, logical_date: datetime, window_length: timedelta) -> Window:
+    if not isinstance(window_length, timedelta) or window_length <= timedelta(0):
+        raise Np6InputError(f"window_length is {window_length!r}", hint="Give a timedelta above zero.")
     import pendulum
 
     # Runs started by hand carry the moment of the click, to the microsecond.
     end = logical_date.replace(microsecond=logical_date.microsecond // 1_000 * 1_000)
-    if period % timedelta(days=1):
-        return Window(to_ms(end - period), to_ms(end))
+    if window_length % timedelta(days=1):
+        return Window(to_ms(end - window_length), to_ms(end))
     local = pendulum.instance(end).in_timezone(_timezone(dag))
-    start = _moment(_meant(dag, local) - period, local.timezone)
+    start = _moment(_meant(dag, local) - window_length, local.timezone)
     return Window(to_ms(start), to_ms(end))
 
 
@@ -115,7 +115,7 @@ def _partition(dag: Any, partition: datetime) -> Window:
 
     cron = _attribute(_inner(dag.timetable), "expression")
     if cron is None:
-        raise Np6InputError("this run has a partition, but its DAG has no cron to end it by", cure=_CURE)
+        raise Np6InputError("this run has a partition, but its DAG has no cron to end it by", hint=_HINT)
     start = pendulum.instance(partition)
     return Window(to_ms(start), to_ms(_interval_from(cron, _timezone(dag), start).end))
 
@@ -130,7 +130,7 @@ def _interval_from(cron: str, zone: Any, moment: pendulum.DateTime) -> DataInter
         restriction=TimeRestriction(earliest=None, latest=None, catchup=True),
     )
     if following is None or following.data_interval is None:
-        raise Np6InputError("the DAG's cron never ticks after this run's date", cure=_CURE)
+        raise Np6InputError("the DAG's cron never ticks after this run's date", hint=_HINT)
     return following.data_interval
 
 
@@ -171,22 +171,22 @@ def _attribute(timetable: Any, name: str) -> Any:
     return getattr(timetable, f"_{name}", None) if value is None else value
 
 
-def wait_until(window: Window, *, settle: timedelta, max_wait: float, now: int) -> int | None:
+def wait_until(window: Window, *, grace_period: timedelta, max_wait: float, now: int) -> int | None:
     """The moment (ms) from which the window may be pulled, or None if that is now.
 
-    :param settle: how long a window must have ended, for NP6 may publish events a little late.
+    :param grace_period: how long a window must have ended, for NP6 may publish events a little late.
     :param max_wait: how far ahead, in seconds, a window's end may lie.
     :param now: ms since the epoch.
     :raises Np6InputError: if the window ends further ahead.
     """
-    if not isinstance(settle, timedelta) or settle < timedelta(0):
-        raise Np6InputError(f"settle is {settle!r}", cure="Give a timedelta of zero or more.")
+    if not isinstance(grace_period, timedelta) or grace_period < timedelta(0):
+        raise Np6InputError(f"grace_period is {grace_period!r}", hint="Give a timedelta of zero or more.")
     if window.end > now + max_wait * 1_000:
         raise Np6InputError(
             f"the window {window} ends in the future",
-            cure="Pull it once it has ended; a window still open would be stored as if it were whole.",
+            hint="Pull it once it has ended; a window still open would be stored as if it were whole.",
         )
-    ready = window.end + settle // timedelta(milliseconds=1)
+    ready = window.end + grace_period // timedelta(milliseconds=1)
     return ready if now < ready else None
 
 

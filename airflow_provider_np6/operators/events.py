@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import Asset, BaseOperator, conf
 
-from airflow_provider_np6._errors import failing_for_good
-from airflow_provider_np6.destinations import destination_of
+from airflow_provider_np6._errors import fail_without_retry
+from airflow_provider_np6.destinations import resolve_destination
 from airflow_provider_np6.destinations.base import Destination
 from airflow_provider_np6.hooks.np6 import Np6Hook
 from airflow_provider_np6.lineage import openlineage
 from airflow_provider_np6.np6.errors import Np6InputError, Np6TransientError
 from airflow_provider_np6.np6.query import EventQuery
 from airflow_provider_np6.np6.window import Window
-from airflow_provider_np6.operators._pull import Pulling
+from airflow_provider_np6.operators._pull import EventPull
 from airflow_provider_np6.operators._window import describe, resolve_window, wait_until
-from airflow_provider_np6.privacy.policy import check_mode, policy_of
+from airflow_provider_np6.privacy.policy import check_mode, resolve_policy
 from airflow_provider_np6.provider_info import DEFAULT_CONN_ID
 
 if TYPE_CHECKING:
@@ -58,14 +58,14 @@ class Np6EventsOperator(BaseOperator):
     :param classification: for hits only: the classes of robots whose hits are wanted, a comma list of
         ``genericrobot``, ``mpp`` and ``gsr``; they are a dataset of their own. Without it hits of robots
         are left out, as far as is known. (templated)
-    :param settle: how long ago a window must have ended before it is pulled; a younger one waits.
+    :param grace_period: how long ago a window must have ended before it is pulled; a younger one waits.
     :param on_invalid: what to do about an event that cannot be proven: ``fail``, or ``quarantine`` to set
         it aside with its reason, at most 1 % and 1,000.
     :param personal_data: what to do with personal data: ``keep``; ``pseudonymize``, to replace it by keyed
         tokens; ``pseudonymize+domain``, to leave an address's domain after its token; or ``drop``. Tokens
         need the connection's extra ``pseudonym_key``.
     :param np6_conn_id: connection of type ``np6``. (templated)
-    :param deferrable: wait in the triggerer instead of on a worker: for ``settle``, and where NP6 answers
+    :param deferrable: wait in the triggerer instead of on a worker: for ``grace_period``, and where NP6 answers
         the first request with a wait longer than ``max_wait``.
     :raises AirflowFailException: where another try cannot help: bad arguments, a refused key, a window
         that crosses what is stored.
@@ -91,9 +91,9 @@ class Np6EventsOperator(BaseOperator):
         destination: str | Destination,
         window_start: datetime | str | None = None,
         window_end: datetime | str | None = None,
-        period: timedelta | None = None,
+        window_length: timedelta | None = None,
         classification: str | None = None,
-        settle: timedelta = timedelta(minutes=1),
+        grace_period: timedelta = timedelta(minutes=1),
         on_invalid: str = "fail",
         personal_data: str = "keep",
         np6_conn_id: str = DEFAULT_CONN_ID,
@@ -106,9 +106,9 @@ class Np6EventsOperator(BaseOperator):
         self.destination = destination
         self.window_start = window_start
         self.window_end = window_end
-        self.period = period
+        self.window_length = window_length
         self.classification = classification
-        self.settle = settle
+        self.grace_period = grace_period
         self.on_invalid = on_invalid
         self.personal_data = personal_data
         self.np6_conn_id = np6_conn_id
@@ -127,7 +127,7 @@ class Np6EventsOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Pull the window; see the class."""
-        with failing_for_good():
+        with fail_without_retry():
             return self._execute(context, None)
 
     def execute_complete(
@@ -138,7 +138,7 @@ class Np6EventsOperator(BaseOperator):
         :param start: the window's, in ms: templates may render to another one by now.
         :param end: likewise.
         """
-        with failing_for_good():
+        with fail_without_retry():
             return self._execute(context, None if start is None or end is None else Window(start, end))
 
     def on_kill(self) -> None:
@@ -163,19 +163,22 @@ class Np6EventsOperator(BaseOperator):
 
     def _execute(self, context: Context, window: Window | None) -> dict[str, Any]:
         self._check_modes()
-        window = window or resolve_window(context, self.window_start, self.window_end, self.period)
+        window = window or resolve_window(context, self.window_start, self.window_end, self.window_length)
         query = EventQuery.checked(self.event_type, self.action_id, window, self.classification)
-        destination = destination_of(self.destination)
+        destination = resolve_destination(self.destination)
         self._name_map_index(context, query)
         hook = Np6Hook(self.np6_conn_id)
-        policy = policy_of(self.personal_data, hook.settings, self.np6_conn_id)
+        policy = resolve_policy(self.personal_data, hook.config, self.np6_conn_id)
         quarantine = self.on_invalid == "quarantine"
-        pulling = Pulling(hook, query, destination, policy, self.settle, quarantine)
+        pulling = EventPull(hook, query, destination, policy, self.grace_period, quarantine)
         ready = wait_until(
-            window, settle=self.settle, max_wait=hook.settings.max_wait, now=time.time_ns() // 1_000_000
+            window,
+            grace_period=self.grace_period,
+            max_wait=hook.config.max_wait,
+            now=time.time_ns() // 1_000_000,
         )
         if ready is not None:
-            self._wait(window, ready, "The window settles")
+            self._wait(window, ready, "The grace period ends")
         self._pulling = True
         try:
             report = self._work(pulling)
@@ -192,14 +195,14 @@ class Np6EventsOperator(BaseOperator):
                 context["outlet_events"][outlet].extra.update(report)
         return report
 
-    def _work(self, pulling: Pulling) -> dict[str, Any]:
-        """What is done with the window once it has settled; returns the report."""
+    def _work(self, pulling: EventPull) -> dict[str, Any]:
+        """What is done with the window once it has closed; returns the report."""
         return pulling.pull()
 
     def _check_modes(self) -> None:
         """Refuse what cannot be done before anything else is."""
         if self.on_invalid not in ("fail", "quarantine"):
-            raise Np6InputError(f"on_invalid is {self.on_invalid!r}", cure="Give 'fail' or 'quarantine'.")
+            raise Np6InputError(f"on_invalid is {self.on_invalid!r}", hint="Give 'fail' or 'quarantine'.")
         check_mode(self.personal_data)
 
     def _name_map_index(self, context: Any, query: EventQuery) -> None:
@@ -217,12 +220,12 @@ class Np6EventsOperator(BaseOperator):
         self.retry_policy = Np6RetryPolicy()
 
     def _wait(self, window: Window, moment: int, event: str) -> None:
-        from airflow_provider_np6.triggers.wait_until import MomentTrigger
+        from airflow_provider_np6.triggers.wait_until import WaitUntilTrigger
 
         self.log.info("%s at %s: waiting until then.", event, describe(moment))
         if self.deferrable:
             bounds = {"start": window.start, "end": window.end}
-            self.defer(trigger=MomentTrigger(moment), method_name="execute_complete", kwargs=bounds)
+            self.defer(trigger=WaitUntilTrigger(moment), method_name="execute_complete", kwargs=bounds)
         while (left := moment / 1_000 - time.time()) > 0:
             time.sleep(left)
 

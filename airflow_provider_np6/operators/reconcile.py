@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_np6.destinations.coverage import coverage_of
+from airflow_provider_np6.destinations.coverage import to_coverage
 from airflow_provider_np6.np6.errors import Np6DifferenceError, Np6Error, Np6InputError
 from airflow_provider_np6.np6.query import ALL_ACTIONS, EventType
 from airflow_provider_np6.operators.events import Np6EventsOperator
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from airflow_provider_np6.destinations.coverage import Coverage
     from airflow_provider_np6.hooks.np6 import Np6Hook
     from airflow_provider_np6.np6.query import EventQuery
-    from airflow_provider_np6.operators._pull import Pulling
+    from airflow_provider_np6.operators._pull import EventPull
 
 _ON_DIFFERENCE = ("pull", "report", "fail")
 
@@ -69,15 +69,15 @@ class Np6ReconcileOperator(Np6EventsOperator):
         super()._check_modes()
         if self.on_difference not in _ON_DIFFERENCE:
             raise Np6InputError(
-                f"on_difference is {self.on_difference!r}", cure=f"Known are {', '.join(_ON_DIFFERENCE)}."
+                f"on_difference is {self.on_difference!r}", hint=f"Known are {', '.join(_ON_DIFFERENCE)}."
             )
 
-    def _work(self, pulling: Pulling) -> dict[str, Any]:
+    def _work(self, pulling: EventPull) -> dict[str, Any]:
         query = pulling.query
         with pulling.open():
             pass  # a pull would not be refused
         # Before the count: what another pull lands in between makes a window look grown, which does no harm.
-        held = coverage_of(query.window, pulling.destination.held(query))
+        held = to_coverage(query.window, pulling.destination.held(query))
         filling = bool(held.missing) and self.on_difference == "pull"
         if filling:  # the pull counts as well
             report = pulling.pull()
@@ -95,13 +95,13 @@ class Np6ReconcileOperator(Np6EventsOperator):
         self.log.log(
             logging.INFO if outcome == "equal" else logging.WARNING,
             "Compared %s: %s",
-            *(query.where, ", ".join(f"{name} {value}" for name, value in compared.items())),
+            *(query.description, ", ".join(f"{name} {value}" for name, value in compared.items())),
         )
         if outcome != "equal" and self.on_difference == "fail":
             raise Np6DifferenceError(
                 f"the destination holds {held.events} events, and NP6 has {fresh}{_lacking(held)}",
-                cure="Pull the window again, or look at what happened to it.",
-                where=query.where,
+                hint="Pull the window again, or look at what happened to it.",
+                context=query.description,
             )
         if outcome == "grown" and self.on_difference == "pull":
             report = pulling.pull()

@@ -9,25 +9,25 @@ from airflow_provider_np6.np6.verify import Events, Invalid
 from airflow_provider_np6.privacy.subjects import persons_of
 
 if TYPE_CHECKING:
-    from airflow_provider_np6.np6.config import Np6Settings
+    from airflow_provider_np6.np6.config import Np6Config
     from airflow_provider_np6.np6.pull import Spool
     from airflow_provider_np6.privacy.subjects import Erased
 
 
-class KeepingOut:
+class ErasureFilter:
     """Drops and counts the events of erased persons; of invalid events, which may be theirs, nothing but the
     reason, place and sha256 goes on.
 
     :param spool: where the others go.
     :param erased: who is kept out; None for nobody.
-    :param settings: the connection's, whose key finds them.
+    :param config: the connection's, whose key finds them.
     :raises Np6InputError: if it has another key than theirs, or none.
     """
 
-    def __init__(self, spool: Spool, erased: Erased | None, settings: Np6Settings, conn_id: str) -> None:
+    def __init__(self, spool: Spool, erased: Erased | None, config: Np6Config, conn_id: str) -> None:
         self._spool = spool
         self._erased = erased
-        self._pseudonyms = None if erased is None else erased.keeper(settings, conn_id)
+        self._pseudonyms = None if erased is None else erased.keeper(config, conn_id)
         self.kept_out = 0
         """Events dropped so far."""
 

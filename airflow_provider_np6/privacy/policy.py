@@ -11,7 +11,7 @@ from airflow_provider_np6.privacy.detect import domain_of
 from airflow_provider_np6.privacy.pseudonyms import Pseudonyms
 
 if TYPE_CHECKING:
-    from airflow_provider_np6.np6.config import Np6Settings
+    from airflow_provider_np6.np6.config import Np6Config
 
 MODES = ("keep", "pseudonymize", "pseudonymize+domain", "drop")
 
@@ -45,10 +45,10 @@ class Policy:
 def check_mode(mode: object) -> None:
     """:raises Np6InputError: for an unknown mode."""
     if mode not in MODES:
-        raise Np6InputError(f"personal_data is {mode!r}", cure=f"Known are {', '.join(MODES)}.")
+        raise Np6InputError(f"personal_data is {mode!r}", hint=f"Known are {', '.join(MODES)}.")
 
 
-def policy_of(mode: object, settings: Np6Settings, conn_id: str) -> Policy | None:
+def resolve_policy(mode: object, config: Np6Config, conn_id: str) -> Policy | None:
     """The policy that ``personal_data`` names; None for ``keep``.
 
     :raises Np6InputError: for an unknown mode, or where the connection's extra ``pseudonym_key`` is missing
@@ -59,7 +59,7 @@ def policy_of(mode: object, settings: Np6Settings, conn_id: str) -> Policy | Non
         return None
     if mode == "drop":
         return Policy("drop", lambda texts: [DROPPED] * len(texts), removes=True)
-    pseudonyms = pseudonyms_of(settings, conn_id, f"personal_data is {mode!r}")
+    pseudonyms = get_pseudonyms(config, conn_id, f"personal_data is {mode!r}")
     recorded = f"{mode}:{pseudonyms.fingerprint}"
     if mode == "pseudonymize":
         return Policy(recorded, pseudonyms.tokens)
@@ -74,17 +74,17 @@ def policy_of(mode: object, settings: Np6Settings, conn_id: str) -> Policy | Non
     return Policy(recorded, with_domains, domains=True)
 
 
-def pseudonyms_of(settings: Np6Settings, conn_id: str, why: str) -> Pseudonyms:
+def get_pseudonyms(config: Np6Config, conn_id: str, why: str) -> Pseudonyms:
     """The pseudonyms of a connection's key.
 
     :param why: what they are needed for, as the beginning of an error.
     :raises Np6InputError: if its extra ``pseudonym_key`` is missing or too short.
     """
-    key = settings.pseudonym_key
+    key = config.pseudonym_key
     if key is None or len(key) < MIN_KEY:
         what = "is not set" if key is None else f"has fewer than {MIN_KEY} characters"
         raise Np6InputError(
             f"{why}, and the extra 'pseudonym_key' of connection {conn_id!r} {what}",
-            cure="Set it to a secret made at random, such as the output of: openssl rand -hex 32",
+            hint="Set it to a secret made at random, such as the output of: openssl rand -hex 32",
         )
     return Pseudonyms(key)

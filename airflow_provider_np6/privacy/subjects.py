@@ -15,11 +15,11 @@ from airflow_provider_np6.np6.errors import Np6DestinationError, Np6InputError
 from airflow_provider_np6.privacy.detect import MIN_DIGITS
 from airflow_provider_np6.privacy.escapes import NO_TEXT, Reading, readings
 from airflow_provider_np6.privacy.events import identities
-from airflow_provider_np6.privacy.policy import pseudonyms_of
+from airflow_provider_np6.privacy.policy import get_pseudonyms
 from airflow_provider_np6.privacy.pseudonyms import TOKEN, Pseudonyms, normalised
 
 if TYPE_CHECKING:
-    from airflow_provider_np6.np6.config import Np6Settings
+    from airflow_provider_np6.np6.config import Np6Config
     from airflow_provider_np6.np6.verify import Item
 
 VERSION = 1
@@ -117,16 +117,16 @@ class Erased:
             raise Np6InputError(
                 "the destination keeps erased persons out by another key than the connection's extra"
                 " 'pseudonym_key'",
-                cure="Set the key that they were erased with.",
+                hint="Set the key that they were erased with.",
             )
         return self
 
-    def keeper(self, settings: Np6Settings, conn_id: str) -> Pseudonyms:
+    def keeper(self, config: Np6Config, conn_id: str) -> Pseudonyms:
         """What finds the list's persons in events.
 
         :raises Np6InputError: if the connection has another key, or none: they would come back unseen.
         """
-        pseudonyms = pseudonyms_of(settings, conn_id, "the destination keeps erased persons out")
+        pseudonyms = get_pseudonyms(config, conn_id, "the destination keeps erased persons out")
         self.checked(pseudonyms)
         return pseudonyms
 
@@ -142,17 +142,17 @@ class Person:
     def __init__(self, given: str, recorded: str, pseudonyms: Pseudonyms) -> None:
         plain = normalised(given)
         if not plain:
-            raise Np6InputError("a person to erase is empty", cure="Give an address, or another identity.")
+            raise Np6InputError("a person to erase is empty", hint="Give an address, or another identity.")
         if recorded == "drop":
             raise Np6InputError(
                 "the destination holds no identities: personal_data is 'drop', so nobody can be found in it",
-                cure="There is nothing to erase; what stands in free texts was dropped too.",
+                hint="There is nothing to erase; what stands in free texts was dropped too.",
             )
         key = recorded.partition(":")[2]
         if key and key != pseudonyms.fingerprint:
             raise Np6InputError(
                 "the destination holds tokens of another pseudonym_key than the connection's",
-                cure="Give the connection the key that it was begun with.",
+                hint="Give the connection the key that it was begun with.",
             )
         token = pseudonyms.token(plain)
         self._pseudonymous = recorded != "keep"

@@ -1,8 +1,8 @@
 """An NP6 on loopback: to try, to demonstrate and to test without an account."""
 
-from airflow_provider_np6.sandbox.account import World
-from airflow_provider_np6.sandbox.behavior import Temper
+from airflow_provider_np6.sandbox.account import FakeAccount
+from airflow_provider_np6.sandbox.behavior import ServerBehavior
 from airflow_provider_np6.sandbox.faults import Fault
 from airflow_provider_np6.sandbox.server import Sandbox
 
-__all__ = ["Fault", "Sandbox", "Temper", "World"]
+__all__ = ["Fault", "Sandbox", "ServerBehavior", "FakeAccount"]

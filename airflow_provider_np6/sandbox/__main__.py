@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from airflow_provider_np6.sandbox.account import World
+from airflow_provider_np6.sandbox.account import FakeAccount
 from airflow_provider_np6.sandbox.limit import Limit
 from airflow_provider_np6.sandbox.server import Sandbox
 
@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--gzip", action="store_true", help="answer in gzip where the client takes it")
     parser.add_argument("--rate", type=int, metavar="N", help="requests to answer in a second (any number)")
     given = parser.parse_args()
-    world = World(seed=given.seed, actions=given.actions, events_per_day=given.events_per_day)
+    world = FakeAccount(seed=given.seed, actions=given.actions, events_per_day=given.events_per_day)
     try:
         sandbox = Sandbox(world, key=given.key, host=given.host, port=given.port, packed=given.gzip)
     except OSError as error:

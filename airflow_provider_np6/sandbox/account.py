@@ -50,7 +50,7 @@ class Stored:
     robot: str = ""
 
 
-class World:
+class FakeAccount:
     """All that one sandbox holds.
 
     :param seed: worlds of one seed are alike.

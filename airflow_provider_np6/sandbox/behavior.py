@@ -23,7 +23,7 @@ class RefusedError(Exception):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Temper:
+class ServerBehavior:
     """How a sandbox answers, always; what it does wrong once in a while is a plan of faults.
 
     :param start_inside: whether an event at ``start`` is in the window (documented).

@@ -12,13 +12,13 @@ from typing import Any
 
 import msgspec
 
-from airflow_provider_np6.sandbox.account import HOUR, World
+from airflow_provider_np6.sandbox.account import HOUR, FakeAccount
 
 DAYS = 3
 """How far back the sandbox counts, so that it stays cheap: whole hours of UTC before the current one."""
 
 
-def statistics(world: World, action_id: str, now: int) -> dict[str, Any]:
+def statistics(world: FakeAccount, action_id: str, now: int) -> dict[str, Any]:
     """The counters of one action at ``now`` (ms), of published events; 0 where there is no such event."""
     last = now // HOUR
     hours = range(last - DAYS * 24, last)

@@ -12,12 +12,12 @@ from datetime import datetime
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_np6.sandbox.account import ALL_EVENT_TYPES, HOUR, ROBOTS, UNIONS, Stored, World
+from airflow_provider_np6.sandbox.account import ALL_EVENT_TYPES, HOUR, ROBOTS, UNIONS, FakeAccount, Stored
 from airflow_provider_np6.sandbox.behavior import RefusedError
 from airflow_provider_np6.sandbox.counters import statistics
 
 if TYPE_CHECKING:
-    from airflow_provider_np6.sandbox.behavior import Temper
+    from airflow_provider_np6.sandbox.behavior import ServerBehavior
     from airflow_provider_np6.sandbox.faults import Change
 
 _EVENTS = re.compile(r"/actions(?:/(?P<action>[^/]+))?/events(?:/(?P<type>(?!events$).+))?")
@@ -26,10 +26,10 @@ _ACTION = re.compile(r"/actions/(?P<action>[^/]+)(?P<statistics>/statistics)?")
 
 @dataclass(frozen=True)
 class Answers:
-    """Answers out of a world, as a temper gives them."""
+    """Answers out of a world, as a behavior gives them."""
 
-    world: World
-    temper: Temper
+    world: FakeAccount
+    behavior: ServerBehavior
 
     def body(self, path: str, parameters: dict[str, str], change: Change | None) -> Iterator[bytes]:
         """The answer to one GET, in pieces.
@@ -44,16 +44,16 @@ class Answers:
             known = event_type in (*ALL_EVENT_TYPES, *UNIONS) and (action is None or self.world.has(action))
             if known:
                 return self._events(event_type, action, parameters, change)
-            if self.temper.unknown_actions:
+            if self.behavior.unknown_actions:
                 return iter([b"[]"])
         elif (match := _ACTION.fullmatch(path)) and self.world.has(match["action"]):
             return self._statistics(match["action"]) if match["statistics"] else self._action(match["action"])
         raise RefusedError(404)
 
     def _actions(self, parameters: dict[str, str]) -> Iterator[bytes]:
-        if not self.temper.listing:
+        if not self.behavior.listing:
             raise RefusedError(410)
-        start, end = self.temper.bounds(parameters, "creation_start", "creation_end")
+        start, end = self.behavior.bounds(parameters, "creation_start", "creation_end")
         actions = map(self.world.action, self.world.action_ids)
         return _encoded([action for action in actions if start <= _created(action) < end])
 
@@ -66,14 +66,14 @@ class Answers:
     def _events(
         self, event_type: str, action: str | None, parameters: dict[str, str], change: Change | None
     ) -> Iterator[bytes]:
-        window = self.temper.window(parameters)
+        window = self.behavior.window(parameters)
         order = parameters.get("sort")
         if order not in (None, "asc", "desc"):
             raise RefusedError(400)
-        classes = frozenset(filter(None, parameters.get(self.temper.classification, "").split(",")))
-        if self.temper.mixed_robots:
+        classes = frozenset(filter(None, parameters.get(self.behavior.classification, "").split(",")))
+        if self.behavior.mixed_robots:
             classes |= {"", *ROBOTS}
-        events = self._ordered(event_type, action, window, order or self.temper.unsorted, classes)
+        events = self._ordered(event_type, action, window, order or self.behavior.unsorted, classes)
         if change is not None:
             events = iter(change(list(events)))
         return _array(event.json for event in events)
@@ -96,7 +96,7 @@ class Answers:
         for hour in hours:
             made = self.world.hour(event_type, action, hour, classification=classes)
             events = [event for event in made if start <= event.timestamp < end]
-            if order is None or not self.temper.stable_ties:
+            if order is None or not self.behavior.stable_ties:
                 random.shuffle(events)
             if order is not None:
                 events.sort(key=attrgetter("timestamp"), reverse=order == "desc")

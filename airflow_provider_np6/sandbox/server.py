@@ -16,8 +16,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
-from airflow_provider_np6.sandbox.account import World
-from airflow_provider_np6.sandbox.behavior import RefusedError, Temper
+from airflow_provider_np6.sandbox.account import FakeAccount
+from airflow_provider_np6.sandbox.behavior import RefusedError, ServerBehavior
 from airflow_provider_np6.sandbox.faults import Fault, Plan
 from airflow_provider_np6.sandbox.responses import Answers
 
@@ -49,17 +49,17 @@ class Sandbox:
 
     def __init__(
         self,
-        world: World | None = None,
+        world: FakeAccount | None = None,
         *,
         key: str = "sandbox-key",
         host: str = "127.0.0.1",
         port: int = 0,
         packed: bool = False,
     ) -> None:
-        self.world = world or World()
+        self.world = world or FakeAccount()
         self.key = key
         self.packed = packed
-        self.temper = Temper()
+        self.behavior = ServerBehavior()
         self.limit: Limit | None = None
         """How many requests it answers in a second; None for any number."""
         self.plan = Plan()
@@ -126,16 +126,16 @@ class _Handler(BaseHTTPRequestHandler):
             if fault.status != HTTPStatus.OK or fault.body is not None:
                 body = iter([fault.body or b""])
             else:
-                answers = Answers(self.sandbox.world, self.sandbox.temper)
+                answers = Answers(self.sandbox.world, self.sandbox.behavior)
                 body = answers.body(url.path, parameters, fault.change)
         except RefusedError as refused:
-            body = iter([self.sandbox.temper.error_body])
+            body = iter([self.sandbox.behavior.error_body])
             fault = Fault(status=refused.status, framing="length")
         with suppress(ConnectionError):
             self._send(body, fault)
 
     def send_header(self, keyword: str, value: str) -> None:
-        if keyword != "Date" or self.sandbox.temper.dated:
+        if keyword != "Date" or self.sandbox.behavior.dated:
             super().send_header(keyword, value)
 
     def date_time_string(self, timestamp: float | None = None) -> str:
@@ -146,7 +146,7 @@ class _Handler(BaseHTTPRequestHandler):
         packed = self.sandbox.packed and "gzip" in self.headers.get("Accept-Encoding", "")
         blocks: Iterable[bytes] = _packed(_blocks(body)) if packed else _blocks(body)
         headers = {"Content-Type": "application/json"}
-        if self.sandbox.temper.request_ids:
+        if self.sandbox.behavior.request_ids:
             headers["x-request-id"] = str(uuid.uuid4())
         if packed:
             headers["Content-Encoding"] = "gzip"

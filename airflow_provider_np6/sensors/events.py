@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseSensorOperator
 
-from airflow_provider_np6._errors import failing_for_good
+from airflow_provider_np6._errors import fail_without_retry
 from airflow_provider_np6.hooks.np6 import Np6Hook
 from airflow_provider_np6.np6.errors import Np6InputError, Np6TransientError
 from airflow_provider_np6.np6.query import EventQuery
-from airflow_provider_np6.np6.window import Window, parse_moment
+from airflow_provider_np6.np6.window import Window, parse_time
 from airflow_provider_np6.provider_info import DEFAULT_CONN_ID
 
 if TYPE_CHECKING:
@@ -64,8 +64,8 @@ class Np6EventsSensor(BaseSensorOperator):
 
     def poke(self, context: Context) -> bool:
         """Whether there is an event by now."""
-        with failing_for_good():
-            since = parse_moment("since", self._since(context))
+        with fail_without_retry():
+            since = parse_time("since", self._since(context))
             now = time.time_ns() // 1_000_000
             if since >= now:
                 EventQuery.checked(
@@ -91,5 +91,5 @@ class Np6EventsSensor(BaseSensorOperator):
             return self.since
         start = context.get("data_interval_start")
         if start is None:
-            raise Np6InputError("this run has no data interval", cure="Give the sensor since.")
+            raise Np6InputError("this run has no data interval", hint="Give the sensor since.")
         return start

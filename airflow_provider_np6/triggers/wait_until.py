@@ -10,7 +10,7 @@ from typing import Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 
-class MomentTrigger(BaseTrigger):
+class WaitUntilTrigger(BaseTrigger):
     """Fires once a moment has come.
 
     :param moment: ms since the epoch, UTC.
@@ -21,7 +21,7 @@ class MomentTrigger(BaseTrigger):
         self.moment = moment
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        return "airflow_provider_np6.triggers.wait_until.MomentTrigger", {"moment": self.moment}
+        return "airflow_provider_np6.triggers.wait_until.WaitUntilTrigger", {"moment": self.moment}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         while (left := self.moment / 1_000 - time.time()) > 0:

@@ -154,7 +154,9 @@ def test_the_page_on_files_covers_what_landed(place: Place, capsys: pytest.Captu
 def test_its_manifest_is_one() -> None:
     import jsonschema
 
-    schema = json.loads((Path(destinations_package.__file__).parent / "files/manifest.schema.json").read_text())
+    schema = json.loads(
+        (Path(destinations_package.__file__).parent / "files/manifest.schema.json").read_text()
+    )
     shown = json.loads(Page("docs/files.md").block("json", "sha256"))
     jsonschema.validate(shown, schema)
     assert list(shown) == schema["required"]

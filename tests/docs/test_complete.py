@@ -21,7 +21,7 @@ from airflow_provider_np6.destinations import FileDestination, SqlDestination
 from airflow_provider_np6.destinations.files import manifest
 from airflow_provider_np6.hooks.np6 import Np6Hook
 from airflow_provider_np6.np6 import errors
-from airflow_provider_np6.np6.config import _EXTRAS, Np6Settings
+from airflow_provider_np6.np6.config import _EXTRAS, Np6Config
 from airflow_provider_np6.operators.events import Np6EventsOperator
 from airflow_provider_np6.operators.reconcile import Np6ReconcileOperator
 from airflow_provider_np6.provider_info import get_provider_info
@@ -90,7 +90,7 @@ def test_what_reconciliation_adds_is_told() -> None:
 def test_every_extra_of_the_connection_is_listed_with_its_default() -> None:
     rows = Page("docs/connection.md").rows("## The fields")
     assert [code(row[0])[0] for row in rows] == list(_EXTRAS)
-    defaults: dict[str, Any] = {field.name: field.default for field in fields(Np6Settings)}
+    defaults: dict[str, Any] = {field.name: field.default for field in fields(Np6Config)}
     for name, told in ((code(row[0])[0], row[1]) for row in rows):
         number = re.match(r"(\d+)( MiB)?", told)
         if number:
@@ -135,7 +135,7 @@ def test_every_class_of_errors_has_a_section_that_says_whether_it_is_final() -> 
     headed = re.findall(r"^## (Np6\w+)", ERRORS.text, re.MULTILINE)
     assert headed == [one.__name__ for one in CLASSES if one is not errors.Np6Error]
     for one in CLASSES[1:]:
-        assert ERRORS.section(f"## {one.__name__}").strip().startswith("*Final.*") is one.final, one
+        assert ERRORS.section(f"## {one.__name__}").strip().startswith("*Final.*") is not one.retryable, one
 
 
 def test_the_tree_of_errors_is_drawn_right() -> None:
@@ -145,7 +145,7 @@ def test_the_tree_of_errors_is_drawn_right() -> None:
     for (lines, _, told), one in zip(drawn, CLASSES, strict=True):
         above[len(lines) // 4 :] = [one]
         assert len(above) == 1 or above[-2] in one.__bases__, one
-        assert told.split()[:1].count("final") == one.final, one
+        assert told.split()[:1].count("final") == (not one.retryable), one
 
 
 def sentences() -> Iterator[str]:

@@ -47,7 +47,7 @@ def test_its_connection_is_taken(airflow_db: None, monkeypatch: pytest.MonkeyPat
     (exported,) = (line for line in COMMANDS if line.startswith("export "))
     name, _, value = shlex.split(exported)[1].partition("=")
     monkeypatch.setenv(name, value)
-    assert Np6Hook().settings.api_key == "KEY"
+    assert Np6Hook().config.api_key == "KEY"
 
 
 def test_its_connection_can_be_added(airflow_db: None) -> None:

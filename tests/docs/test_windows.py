@@ -38,12 +38,12 @@ def test_a_run_pulls_what_the_table_says(row: list[str]) -> None:
         pytest.skip("partitions came with Airflow 3.2")
     made = dag(schedule.split("`")[1])
     context = {"dag": made, **of_run(stored_timetable(made), by_hand="by hand" in run)}
-    period = DAY if "with `period`" in schedule else None
+    window_length = DAY if "with `window_length`" in schedule else None
     if row[COLUMN] == "**none**":
         with pytest.raises(Np6InputError, match="interval is empty"):
-            resolve_window(context, None, None, period)
+            resolve_window(context, None, None, window_length)
     else:
-        assert in_words(resolve_window(context, None, None, period)) == row[COLUMN]
+        assert in_words(resolve_window(context, None, None, window_length)) == row[COLUMN]
 
 
 def dag(schedule: str) -> DAG:

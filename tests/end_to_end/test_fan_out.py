@@ -16,7 +16,7 @@ from airflow_provider_np6.destinations import FileDestination
 from airflow_provider_np6.destinations.files.manifest import data_files, manifests
 from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.query import EventQuery
-from airflow_provider_np6.sandbox import Fault, Sandbox, World
+from airflow_provider_np6.sandbox import FakeAccount, Fault, Sandbox
 from airflow_provider_np6.sandbox.account import Stored
 from tests.conftest import KEY
 from tests.support import ROOT
@@ -51,14 +51,14 @@ with DAG("fan_out", schedule=None):
 
 
 @pytest.fixture
-def many(sandbox: Sandbox) -> World:
+def many(sandbox: Sandbox) -> FakeAccount:
     """A world of as many actions as are mapped."""
-    sandbox.world = World(actions=MAPPED, events_per_day=24)
+    sandbox.world = FakeAccount(actions=MAPPED, events_per_day=24)
     return sandbox.world
 
 
 @pytest.fixture
-def standalone(tmp_path: Path, sandbox: Sandbox, many: World) -> Iterator[Standalone]:
+def standalone(tmp_path: Path, sandbox: Sandbox, many: FakeAccount) -> Iterator[Standalone]:
     (tmp_path / "dags").mkdir()
     (tmp_path / "dags" / "fan_out.py").write_text(DAG.replace("FILES", str(tmp_path / "files")))
     connection = {"conn_type": "np6", "host": sandbox.url, "password": KEY}
@@ -69,7 +69,7 @@ def standalone(tmp_path: Path, sandbox: Sandbox, many: World) -> Iterator[Standa
 @pytest.mark.skipif(not AIRFLOW_3, reason="airflow standalone of Airflow 3")
 @pytest.mark.timeout(240 + 10 * MAPPED)
 def test_a_failing_action_names_itself_and_costs_no_other(
-    standalone: Standalone, sandbox: Sandbox, many: World
+    standalone: Standalone, sandbox: Sandbox, many: FakeAccount
 ) -> None:
     failing = many.action_ids[MAPPED // 2]
     sandbox.plan.add(Fault(path=f"/{failing}/", status=404, framing="length"), times=10)
@@ -99,7 +99,7 @@ def test_a_failing_action_names_itself_and_costs_no_other(
 def test_more_actions_than_airflow_maps_over_fail_early_with_the_advice(
     sandbox: Sandbox, tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    sandbox.world = World(actions=5_000, events_per_day=24)
+    sandbox.world = FakeAccount(actions=5_000, events_per_day=24)
     path = DAGS_FOLDER / "np6_events_daily.py"
     shutil.copy(ROOT / "dags" / path.name, path)
     run = run_dag(load(path).dag, datetime(2026, 11, 2, tzinfo=UTC), {"files": str(tmp_path)})
@@ -113,7 +113,7 @@ def test_more_actions_than_airflow_maps_over_fail_early_with_the_advice(
 
 @pytest.mark.core
 def test_one_request_pulls_thousands_of_actions(client: Np6Client, sandbox: Sandbox, tmp_path: Path) -> None:
-    sandbox.world = World(actions=5_000, events_per_day=23)
+    sandbox.world = FakeAccount(actions=5_000, events_per_day=23)
     land(client, FileDestination(str(tmp_path), "jsonl"), EventQuery.checked("bounces", "*", TODAY))
     assert [request.path for request in sandbox.asked] == ["/actions/events/bounces"]
     (found,) = data_files(str(tmp_path), "bounces", "*", "2024-10-04", "2024-10-05")
@@ -122,5 +122,5 @@ def test_one_request_pulls_thousands_of_actions(client: Np6Client, sandbox: Sand
     assert len({event["source"]["detail"]["activation"]["id"] for event in events}) == 5_000
 
 
-def day_of(world: World) -> Iterator[Stored]:
+def day_of(world: FakeAccount) -> Iterator[Stored]:
     return world.events("bounces", None, TODAY.start, TODAY.end)

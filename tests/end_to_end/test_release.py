@@ -20,7 +20,7 @@ import pytest
 
 from airflow_provider_np6 import __version__
 from airflow_provider_np6.destinations.files.manifest import actions, manifests, verify
-from airflow_provider_np6.sandbox import World
+from airflow_provider_np6.sandbox import FakeAccount
 from airflow_provider_np6.sandbox.account import EVENT_TYPES
 from tests.conftest import KEY
 from tests.support import ROOT
@@ -130,7 +130,7 @@ def test_the_wheel_alone_pulls_a_day(airflow_home: dict[str, str], tmp_path: Pat
     conf = json.dumps({"files": lake})
     run("-m", "airflow", "dags", "test", "np6_events_daily", "2026-11-02", "--conf", conf)
 
-    world = World()
+    world = FakeAccount()
     start = 1_793_491_200_000  # 2026-11-01
     expected = Counter(
         {

@@ -63,7 +63,7 @@ def test_a_long_limit_holds_no_slot(standalone: Standalone, sandbox: Sandbox) ->
 
     standalone.wait_for(lambda: task("deferred")[0] == "deferred", 60)
     (trigger,) = standalone.ask("SELECT classpath FROM trigger")
-    assert trigger == ("airflow_provider_np6.triggers.wait_until.MomentTrigger",)
+    assert trigger == ("airflow_provider_np6.triggers.wait_until.WaitUntilTrigger",)
     standalone.wait_for(lambda: task("deferred")[0] == "success", 60)
     asked = [request for request in sandbox.asked if "/000PE4/" in request.path]
     assert len(asked) == 2

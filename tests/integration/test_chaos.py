@@ -19,11 +19,11 @@ from hypothesis import strategies as st
 from airflow_provider_np6.destinations import FileDestination, SqlDestination
 from airflow_provider_np6.destinations.base import Destination
 from airflow_provider_np6.np6.client import Np6Client
-from airflow_provider_np6.np6.config import Np6Settings
+from airflow_provider_np6.np6.config import Np6Config
 from airflow_provider_np6.np6.errors import Np6Error
 from airflow_provider_np6.np6.query import EventQuery
 from airflow_provider_np6.np6.window import Window
-from airflow_provider_np6.sandbox import Fault, Sandbox, World, faults
+from airflow_provider_np6.sandbox import FakeAccount, Fault, Sandbox, faults
 from tests.conftest import KEY
 from tests.support.pulls import HOUR, MIDNIGHT, held, land
 
@@ -95,7 +95,7 @@ plans = st.lists(st.sampled_from(WEIGHTS).flatmap(lambda kind: kind), min_size=1
 
 @pytest.fixture(scope="module", params=[False, True], ids=["plain", "packed"])
 def chaotic(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
-    with Sandbox(World(events_per_day=2_400), key=KEY, packed=request.param) as sandbox:
+    with Sandbox(FakeAccount(events_per_day=2_400), key=KEY, packed=request.param) as sandbox:
         yield sandbox
 
 
@@ -145,7 +145,7 @@ def test_any_plan_of_faults_ends_exact_or_without_a_trace(
         chaotic.plan.clear()
         chaotic.asked.clear()
         client = Np6Client(
-            Np6Settings(base_url=chaotic.url, api_key=KEY, account="test", max_attempts=4, read_timeout=0.25)
+            Np6Config(base_url=chaotic.url, api_key=KEY, account="test", max_attempts=4, read_timeout=0.25)
         )
         query = EventQuery.checked("bounces", "000PE4", window)
         with tempfile.TemporaryDirectory(prefix="np6-chaos-") as folder, closing(client):
@@ -206,7 +206,7 @@ def test_events_that_come_go_or_move_between_two_requests_harm_no_others(
         "AIRFLOW_CONN_CHAOS", json.dumps({"conn_type": "sqlite", "host": f"{tmp_path}/np6.db"})
     )
     kinds: list[Destination] = [FileDestination(str(tmp_path)), SqlDestination("chaos")]
-    settings_ = Np6Settings(base_url=chaotic.url, api_key=KEY, account="test", max_attempts=9)
+    settings_ = Np6Config(base_url=chaotic.url, api_key=KEY, account="test", max_attempts=9)
     query = EventQuery.checked("bounces", "000PE4", WINDOWS[0])
     whole = held(chaotic, query)
 

@@ -21,7 +21,7 @@ from airflow_provider_np6.hooks.np6 import Np6Hook
 from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.query import EventQuery
 from airflow_provider_np6.np6.window import Window, iso, to_ms
-from airflow_provider_np6.sandbox import Fault, Sandbox, World
+from airflow_provider_np6.sandbox import FakeAccount, Fault, Sandbox
 from airflow_provider_np6.sandbox.account import ALL_EVENT_TYPES, EVENT_TYPES
 from tests.support import ROOT
 from tests.support.airflow_runs import DAGS_FOLDER, asset_events, load, run_dag
@@ -279,7 +279,7 @@ def landed(root: Path) -> dict[tuple[str, str, str], list[str]]:
     }
 
 
-def published(world: World) -> dict[tuple[str, str, str], list[str]]:
+def published(world: FakeAccount) -> dict[tuple[str, str, str], list[str]]:
     """What there is to be landed of the chosen actions."""
     return {
         (event_type, action, iso(day.start)): [
@@ -290,7 +290,7 @@ def published(world: World) -> dict[tuple[str, str, str], list[str]]:
 
 
 @pytest.mark.parametrize("example", ["np6_nightly_reconcile"], indirect=True)
-@pytest.mark.parametrize("world", [World(events_per_day=24, withheld=0.05)], ids=["late"])
+@pytest.mark.parametrize("world", [FakeAccount(events_per_day=24, withheld=0.05)], ids=["late"])
 def test_late_events_are_found_and_landed_by_night(
     example: ModuleType,
     sandbox: Sandbox,
@@ -304,7 +304,7 @@ def test_late_events_are_found_and_landed_by_night(
         land(client, FileDestination(str(tmp_path)), query, account="np6_default")
     first = published(sandbox.world)
 
-    sandbox.world = World(events_per_day=24)
+    sandbox.world = FakeAccount(events_per_day=24)
     sandbox.asked.clear()
     run = run_dag(example.dag, NIGHT, {"files": str(tmp_path)})
     assert run.state == "success"

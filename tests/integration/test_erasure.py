@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
-from airflow_provider_np6.destinations import FileDestination, SqlDestination, destination_of
+from airflow_provider_np6.destinations import FileDestination, SqlDestination, resolve_destination
 from airflow_provider_np6.destinations.base import Destination
 from airflow_provider_np6.destinations.files.erase import FileErasure
 from airflow_provider_np6.destinations.files.formats import FORMATS, events
@@ -22,11 +22,11 @@ from airflow_provider_np6.destinations.files.storage.local import LocalStore
 from airflow_provider_np6.erasure import erase
 from airflow_provider_np6.np6.errors import Np6ConflictError, Np6DestinationError, Np6InputError
 from airflow_provider_np6.operators.reconcile import Np6ReconcileOperator
-from airflow_provider_np6.privacy.erasure_filter import KeepingOut
+from airflow_provider_np6.privacy.erasure_filter import ErasureFilter
 from airflow_provider_np6.privacy.events import identities
 from airflow_provider_np6.privacy.pseudonyms import Pseudonyms, normalised
 from airflow_provider_np6.privacy.subjects import persons_of
-from airflow_provider_np6.sandbox import Fault, Sandbox, World, faults
+from airflow_provider_np6.sandbox import FakeAccount, Fault, Sandbox, faults
 from airflow_provider_np6.sandbox.account import Stored
 from tests.integration.test_personal_data import connect, pull
 from tests.support.databases import ask, payloads
@@ -41,7 +41,7 @@ OTHER = "o'neill.1@np6.com"
 PSEUDONYMS = Pseudonyms(KEY)
 
 
-class Few(World):
+class Few(FakeAccount):
     """The same few persons again and again, some of them written in other letter case."""
 
     def _made(self, event_type: str, action_id: str, hour: int) -> Any:
@@ -53,7 +53,7 @@ class Few(World):
 
 
 @pytest.fixture
-def world() -> World:
+def world() -> FakeAccount:
     return Few(events_per_day=960)
 
 
@@ -256,7 +256,7 @@ NUMBERS = (b"+33612345678", b"0033 6 12 34 56 78", b"+33 6-12-34-56-78", b"00336
 """One person's, written in many ways, and another's."""
 
 
-class Texted(World):
+class Texted(FakeAccount):
     """Sends to two phone numbers."""
 
     def _made(self, event_type: str, action_id: str, hour: int) -> Any:
@@ -273,7 +273,7 @@ def test_a_phone_number_is_a_person_however_it_is_written(
     sandbox.world = Texted(events_per_day=240)
     destination: object = str(tmp_path / "lake") if kind == "files" else SqlDestination("np6_sql")
     pulled = pull(destination, mode)["events"]
-    assert erase(destination_of(destination), "(+33) 612.345.678")["events"] == pulled * 4 / 5
+    assert erase(resolve_destination(destination), "(+33) 612.345.678")["events"] == pulled * 4 / 5
     assert pull(destination, mode)["erased"] == pulled * 4 / 5
 
 
@@ -287,7 +287,7 @@ def test_another_accounts_persons_are_not_erased(
     connection = json.loads(os.environ[name])
     monkeypatch.setenv(name, json.dumps({**connection, "extra": {**connection["extra"], "account": "two"}}))
     with pytest.raises(Np6ConflictError, match=r"holds events of account 'np6_default'.*'two'"):
-        erase(destination_of(destination), PERSON)
+        erase(resolve_destination(destination), PERSON)
     connect(monkeypatch, sandbox)
     assert pull(destination, "keep")["erased"] == 0
 
@@ -308,7 +308,7 @@ def test_tokens_of_another_key_are_not_erased(
     connect(monkeypatch, sandbox, KEY[::-1])
     for given in (PERSON, PSEUDONYMS.token(PERSON)):
         with pytest.raises(Np6InputError, match="tokens of another pseudonym_key"):
-            erase(destination_of(destination), given)
+            erase(resolve_destination(destination), given)
     connect(monkeypatch, sandbox)
     assert pull(destination, mode)["erased"] == 0
 
@@ -319,18 +319,18 @@ def test_a_pull_under_way_does_not_bring_a_person_back(
 ) -> None:
     destination: object = str(tmp_path / "lake") if kind == "files" else SqlDestination("np6_sql")
     pull(destination, "keep")
-    whole = KeepingOut.write
+    whole = ErasureFilter.write
     erased: list[dict[str, int]] = []
 
-    def write(self: KeepingOut, *arguments: Any) -> None:
+    def write(self: ErasureFilter, *arguments: Any) -> None:
         if not erased:
-            erased.append(erase(destination_of(destination), PERSON))
+            erased.append(erase(resolve_destination(destination), PERSON))
         whole(self, *arguments)
 
-    monkeypatch.setattr(KeepingOut, "write", write)
+    monkeypatch.setattr(ErasureFilter, "write", write)
     with pytest.raises(Np6DestinationError, match="while this pull was under way") as raised:
         pull(destination, "keep")
-    assert not raised.value.final
+    assert raised.value.retryable
     assert pull(destination, "keep")["erased"] == erased[0]["events"] > 0
 
 

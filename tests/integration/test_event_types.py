@@ -15,7 +15,7 @@ from airflow_provider_np6.destinations import FileDestination, SqlDestination
 from airflow_provider_np6.destinations.files.manifest import coverage, data_files
 from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.errors import Np6ConflictError
-from airflow_provider_np6.np6.event_types import CATALOGUE, COMMON, EventType
+from airflow_provider_np6.np6.event_types import COMMON, EVENT_TYPES, EventType
 from airflow_provider_np6.np6.query import EventQuery
 from airflow_provider_np6.np6.window import from_ms
 from airflow_provider_np6.sandbox import Sandbox
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.core
 
 EACH = [
     EventQuery.checked(row.event_type, "000PE4", TODAY, classification)
-    for row in CATALOGUE.values()
+    for row in EVENT_TYPES.values()
     for classification in ("", "genericrobot,gsr,mpp")[: 1 + row.classified]
 ]
 ALL_AT_ONCE = [
@@ -73,7 +73,7 @@ def in_table(columns: str) -> list[tuple[Any, ...]]:
 def test_each_type_into_files_and_sql(
     client: Np6Client, sandbox: Sandbox, tmp_path: Path, sqlite: SqlDestination, query: EventQuery
 ) -> None:
-    row, classification = CATALOGUE[EventType(query.event_type)], query.classification
+    row, classification = EVENT_TYPES[EventType(query.event_type)], query.classification
     expected = in_order(held(sandbox, query))
     assert expected
     for destination in (
@@ -104,7 +104,7 @@ def test_each_type_into_files_and_sql(
     }
     types = {payload_type for (payload_type,) in in_table("payload_type")}
     if query.event_type == EventType.EVENTS:
-        assert types == {other.payload_type for other in CATALOGUE.values()}
+        assert types == {other.payload_type for other in EVENT_TYPES.values()}
     else:
         assert types == {row.payload_type}
 

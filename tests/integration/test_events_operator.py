@@ -15,15 +15,15 @@ from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferr
 
 from airflow_provider_np6.destinations import FileDestination, SqlDestination
 from airflow_provider_np6.np6.errors import (
-    Np6AnswerError,
     Np6InputError,
     Np6RateLimitError,
+    Np6ResponseError,
     Np6TruncatedError,
 )
 from airflow_provider_np6.operators.events import Np6EventsOperator, _task_terminated
-from airflow_provider_np6.sandbox import Fault, Sandbox, World, faults
+from airflow_provider_np6.sandbox import FakeAccount, Fault, Sandbox, faults
 from airflow_provider_np6.sandbox.account import Stored
-from airflow_provider_np6.triggers.wait_until import MomentTrigger
+from airflow_provider_np6.triggers.wait_until import WaitUntilTrigger
 from tests.support.airflow_runs import AIRFLOW_3, AIRFLOW_3_3, asset_events, run_source
 
 pytestmark = [pytest.mark.core, pytest.mark.usefixtures("airflow_db", "np6_connection")]
@@ -133,7 +133,7 @@ def test_a_run_with_an_empty_interval_fails_or_takes_the_period(
     arguments = f'event_type="bounces", action_id="000PE4", destination="{tmp_path}"'
     assert run_source(one_task(arguments, schedule), date).state == "failed"
     assert sandbox.asked == []
-    run = run_source(one_task(f"{arguments}, period=timedelta(days=1)", schedule), date)
+    run = run_source(one_task(f"{arguments}, window_length=timedelta(days=1)", schedule), date)
     (report,) = run.reports()
     assert (report["window_start"], report["events"]) == ("2024-10-04T00:00:00.000Z", counted(sandbox))
 
@@ -141,7 +141,7 @@ def test_a_run_with_an_empty_interval_fails_or_takes_the_period(
 @pytest.mark.skipif(not AIRFLOW_3, reason="every run has a logical date on Airflow 2")
 def test_a_run_without_a_logical_date_fails_or_takes_its_bounds(sandbox: Sandbox, tmp_path: Path) -> None:
     arguments = f'event_type="bounces", action_id="000PE4", destination="{tmp_path}"'
-    for extra in ("", ", period=timedelta(days=1)"):
+    for extra in ("", ", window_length=timedelta(days=1)"):
         assert run_source(one_task(arguments + extra, "None"), None).state == "failed"
     assert sandbox.asked == []
     bounds = ', window_start="{{ dag_run.conf.start }}", window_end="{{ dag_run.conf.end }}"'
@@ -176,7 +176,7 @@ def test_a_run_without_a_logical_date_fails_or_takes_its_bounds(sandbox: Sandbox
         'event_type="hits", action_id="000PE4", destination="PLACE", classification="gsr;mpp"',
         'event_type="bounces", action_id="000PE4", destination="PLACE", on_invalid="skip"',
         'event_type="bounces", action_id="000PE4", destination="PLACE", personal_data="hide"',
-        'event_type="bounces", action_id="000PE4", destination="PLACE", settle=60',
+        'event_type="bounces", action_id="000PE4", destination="PLACE", grace_period=60',
     ],
 )
 def test_bad_input_fails_before_any_request(sandbox: Sandbox, tmp_path: Path, arguments: str) -> None:
@@ -229,14 +229,14 @@ def test_what_may_pass_is_left_to_airflows_retries(sandbox: Sandbox, tmp_path: P
 def test_a_young_window_waits_in_the_triggerer_and_then_is_pulled(sandbox: Sandbox, tmp_path: Path) -> None:
     end = datetime.now(UTC).replace(microsecond=0)
     young = {"window_start": end - timedelta(hours=1), "window_end": end}
-    deferred = operator(tmp_path, **young, settle=timedelta(seconds=30), deferrable=True)
+    deferred = operator(tmp_path, **young, grace_period=timedelta(seconds=30), deferrable=True)
     with pytest.raises(TaskDeferred) as caught:
         deferred.execute({})
-    assert isinstance(caught.value.trigger, MomentTrigger)
+    assert isinstance(caught.value.trigger, WaitUntilTrigger)
     assert caught.value.trigger.moment == round(end.timestamp() * 1_000) + 30_000
     assert caught.value.method_name == "execute_complete"
     assert sandbox.asked == []
-    deferred.settle = timedelta(0)
+    deferred.grace_period = timedelta(0)
     deferred.window_start = deferred.window_end = "by now something else"
     assert deferred.execute_complete({}, None, **(caught.value.kwargs or {}))["events"] > 0
 
@@ -244,7 +244,7 @@ def test_a_young_window_waits_in_the_triggerer_and_then_is_pulled(sandbox: Sandb
 def test_a_young_window_waits_on_the_worker(sandbox: Sandbox, tmp_path: Path) -> None:
     end = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=1)
     bounds = {"window_start": end - timedelta(hours=1), "window_end": end}
-    operator(tmp_path, **bounds, settle=timedelta(seconds=1)).execute({})
+    operator(tmp_path, **bounds, grace_period=timedelta(seconds=1)).execute({})
     assert datetime.now(UTC) >= end + timedelta(seconds=1)
 
 
@@ -252,7 +252,7 @@ def test_a_deferred_run_ends_with_the_events(sandbox: Sandbox, tmp_path: Path) -
     bounds = 'window_start="{{ dag_run.conf.start }}", window_end="{{ dag_run.conf.end }}"'
     source = one_task(
         f'event_type="bounces", action_id="000PE4", destination="{tmp_path}", {bounds},'
-        " settle=timedelta(seconds=2), deferrable=True"
+        " grace_period=timedelta(seconds=2), deferrable=True"
     )
     end = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=1)
     conf = {"start": (end - timedelta(hours=1)).isoformat(), "end": end.isoformat()}
@@ -356,7 +356,7 @@ def test_a_long_limit_frees_the_slot_by_deferral_before_anything_was_pulled(
     asked_at = datetime.now(UTC)
     with pytest.raises(TaskDeferred) as caught:
         operator(tmp_path, **BOUNDS, deferrable=True).execute({})
-    assert isinstance(caught.value.trigger, MomentTrigger)
+    assert isinstance(caught.value.trigger, WaitUntilTrigger)
     delay = caught.value.trigger.moment / 1_000 - asked_at.timestamp()
     assert 3_600 <= delay < 3_602
 
@@ -387,8 +387,8 @@ def test_the_retry_policy_waits_as_long_as_np6_asked_for(tmp_path: Path) -> None
 
 def test_invalid_events_are_set_aside_on_request(sandbox: Sandbox, tmp_path: Path) -> None:
     sandbox.plan.add(Fault(change=faults.broken(3, b'{"id": "x"}')))
-    sandbox.world = World(events_per_day=240)
-    with pytest.raises(Np6AnswerError, match="after the first 3 lacks its documented envelope"):
+    sandbox.world = FakeAccount(events_per_day=240)
+    with pytest.raises(Np6ResponseError, match="after the first 3 lacks its documented envelope"):
         operator(tmp_path, **BOUNDS).execute({})
     sandbox.plan.add(Fault(change=faults.broken(3, b'{"id": "x"}')))
     report = operator(tmp_path, **BOUNDS, on_invalid="quarantine").execute({})

@@ -9,7 +9,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_np6.np6.errors import Np6ServerError, Np6TruncatedError
-from airflow_provider_np6.sandbox import Fault, Sandbox, World
+from airflow_provider_np6.sandbox import FakeAccount, Fault, Sandbox
 from airflow_provider_np6.sensors.events import Np6EventsSensor
 from tests.support.airflow_runs import run_source
 
@@ -38,7 +38,7 @@ def test_it_sees_events_and_their_absence(sandbox: Sandbox) -> None:
 
 
 def test_the_rest_of_the_answer_is_not_read(sandbox: Sandbox) -> None:
-    sandbox.world = World(events_per_day=100_000)
+    sandbox.world = FakeAccount(events_per_day=100_000)
     sandbox.plan.add(Fault(drip=0.05))  # the whole would take an hour
     assert look(NOW - timedelta(days=2))
 

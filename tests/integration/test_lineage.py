@@ -17,7 +17,7 @@ from airflow_provider_np6.assets import sanitize_uri
 from airflow_provider_np6.destinations import FileDestination, SqlDestination
 from airflow_provider_np6.destinations.base import Destination
 from airflow_provider_np6.destinations.schema import COLUMNS
-from airflow_provider_np6.np6.errors import Np6AnswerError
+from airflow_provider_np6.np6.errors import Np6ResponseError
 from airflow_provider_np6.operators.events import Np6EventsOperator
 from airflow_provider_np6.operators.reconcile import Np6ReconcileOperator
 from airflow_provider_np6.sandbox import Fault, Sandbox
@@ -100,7 +100,7 @@ class TestOpenLineage:
     def test_on_failure_it_says_where_and_not_how_much(self, sandbox: Sandbox, tmp_path: Path) -> None:
         sandbox.plan.add(Fault(body=b'{"error": "someone@example.com"}', framing="length"))
         failed = pull(str(tmp_path))
-        with pytest.raises(Np6AnswerError):
+        with pytest.raises(Np6ResponseError):
             failed.execute({})
         told: Any = failed.get_openlineage_facets_on_failure(None)
         assert self.names(told) == self.names(failed.get_openlineage_facets_on_start())
@@ -217,7 +217,7 @@ def test_a_table_is_told_once(collector: Any, sandbox: Sandbox, sql: SqlDestinat
 
 def test_what_was_not_published_is_not_told(collector: Any, sandbox: Sandbox, tmp_path: Path) -> None:
     sandbox.plan.add(Fault(body=b"{}", framing="length"))
-    with pytest.raises(Np6AnswerError):
+    with pytest.raises(Np6ResponseError):
         pull(str(tmp_path)).execute({})
     assert collected(collector) == ({}, {})
 

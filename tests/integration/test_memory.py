@@ -10,22 +10,22 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_np6.sandbox import Sandbox, World
+from airflow_provider_np6.sandbox import FakeAccount, Sandbox
 from tests.conftest import KEY
 
 PULL = """
 import json, os, re, sys
-from airflow_provider_np6.destinations import SqlDestination, destination_of
+from airflow_provider_np6.destinations import SqlDestination, resolve_destination
 from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.pull import pull
 from airflow_provider_np6.np6.query import EventQuery
-from airflow_provider_np6.np6.config import Np6Settings
+from airflow_provider_np6.np6.config import Np6Config
 from airflow_provider_np6.np6.window import DAY, Window
 
 url, place = sys.argv[1:]
-client = Np6Client(Np6Settings(base_url=url, api_key=os.environ["KEY"], account="test"))
+client = Np6Client(Np6Config(base_url=url, api_key=os.environ["KEY"], account="test"))
 query = EventQuery.checked("responses/stop", "000PE4", Window(20_000 * DAY, 20_001 * DAY))
-destination = SqlDestination("np6_sql") if place == "sql" else destination_of(place)
+destination = SqlDestination("np6_sql") if place == "sql" else resolve_destination(place)
 with destination.open(query, "test") as landing:
     proof = pull(client, query, landing.spool)
     landing.publish(proof)
@@ -37,7 +37,7 @@ print(json.dumps([proof.events, int(peak) // 1024]))
 
 def peak(events: int, place: str) -> int:
     """Peak resident memory, in MB, of a process that pulls so many events."""
-    with Sandbox(World(events_per_day=events), key=KEY) as sandbox:
+    with Sandbox(FakeAccount(events_per_day=events), key=KEY) as sandbox:
         done = subprocess.run(
             [sys.executable, "-W", "ignore", "-c", PULL, sandbox.url, place],
             env={**os.environ, "KEY": KEY},

@@ -19,7 +19,7 @@ from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.errors import Np6DestinationError
 from airflow_provider_np6.np6.query import EventQuery
 from airflow_provider_np6.np6.window import Window
-from airflow_provider_np6.sandbox import Fault, Sandbox, World, faults
+from airflow_provider_np6.sandbox import FakeAccount, Fault, Sandbox, faults
 from tests.support.killing import pullers
 from tests.support.pulls import HOUR, MIDNIGHT, held, land, query_of
 from tests.support.storms import Storm
@@ -102,7 +102,7 @@ def test_a_store_that_fails_at_any_write_leaves_the_old_slices_or_the_new(
         try:
             land(client, FileDestination(f"s3://aws_storm@lake/{root}", "jsonl.zst"), query)
         except Np6DestinationError as error:
-            failed = not error.final
+            failed = error.retryable
         storm.clear()
         found = slices(root, s3)
         assert found in (old, {MORNING: whole})
@@ -169,7 +169,7 @@ def test_killed_workers_leave_the_old_slice_or_the_new(
     client: Np6Client, sandbox: Sandbox, s3: str, bucket: Any
 ) -> None:
     """Each pull uploads several parts, so that kills hit uploads too."""
-    sandbox.world = World(events_per_day=36_000)
+    sandbox.world = FakeAccount(events_per_day=36_000)
     window = Window(MIDNIGHT, MIDNIGHT + 16 * HOUR)
     query: EventQuery = query_of(sandbox, window)
     events = held(sandbox, query)

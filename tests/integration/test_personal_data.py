@@ -14,14 +14,14 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
-from airflow_provider_np6.destinations import FileDestination, SqlDestination, destination_of
+from airflow_provider_np6.destinations import FileDestination, SqlDestination, resolve_destination
 from airflow_provider_np6.destinations.files.header import Tree
 from airflow_provider_np6.np6.client import Np6Client
-from airflow_provider_np6.np6.errors import Np6AnswerError
+from airflow_provider_np6.np6.errors import Np6ResponseError
 from airflow_provider_np6.operators.events import Np6EventsOperator
 from airflow_provider_np6.privacy.events import identities
 from airflow_provider_np6.privacy.pseudonyms import Pseudonyms
-from airflow_provider_np6.sandbox import Fault, Sandbox, World, faults
+from airflow_provider_np6.sandbox import FakeAccount, Fault, Sandbox, faults
 from airflow_provider_np6.sandbox.account import Stored
 from tests.conftest import KEY as API_KEY
 from tests.support.people import KEY, SPELLINGS, plain
@@ -35,7 +35,7 @@ PSEUDONYMS = Pseudonyms(KEY)
 PHONE = "+33 (0)6 12 34 56 78"
 
 
-class Strange(World):
+class Strange(FakeAccount):
     """Bounces with more than is documented, each person's address in every spelling."""
 
     def _made(self, event_type: str, action_id: str, hour: int) -> Iterator[Stored]:
@@ -51,7 +51,7 @@ class Strange(World):
 
 
 @pytest.fixture
-def world() -> World:
+def world() -> FakeAccount:
     return Strange(events_per_day=240)
 
 
@@ -198,7 +198,7 @@ def test_equal_people_have_equal_tokens_in_runs_fields_and_destinations(
 
 
 def test_everything_else_of_the_sandboxs_events_is_kept(sandbox: Sandbox, tmp_path: Path) -> None:
-    sandbox.world = World(events_per_day=240)
+    sandbox.world = FakeAccount(events_per_day=240)
     pull(FileDestination(str(tmp_path), "jsonl"), "pseudonymize")
     (path,) = tmp_path.rglob("*.jsonl")
     lines = path.read_bytes().splitlines()
@@ -258,7 +258,7 @@ def test_another_mode_that_came_during_the_pull_is_refused_at_publication(
         if not between:
             between = True
             query = query_of(sandbox, event_type="responses/stop")
-            land(client, destination_of(destination), query, account="np6_default")
+            land(client, resolve_destination(destination), query, account="np6_default")
         return events
 
     sandbox.plan.add(Fault(change=interfere))
@@ -339,7 +339,7 @@ def test_a_pull_that_fails_tells_nothing_of_an_event(
     caplog.set_level(logging.DEBUG)
     bad = json.dumps({"id": "x", "timestamp": "anna@np6.com", "to": raw(sandbox)[0].decode()}).encode()
     sandbox.plan.add(Fault(change=faults.broken(3, bad)))
-    with pytest.raises(Np6AnswerError, match="lacks its documented envelope") as caught:
+    with pytest.raises(Np6ResponseError, match="lacks its documented envelope") as caught:
         pull(str(tmp_path / "lake"), "pseudonymize", on_invalid="fail")
     told = [str(caught.value), *caplog.messages]
     error: BaseException | None = caught.value

@@ -15,7 +15,7 @@ from airflow_provider_np6.np6.errors import Np6RateLimitError, Np6TruncatedError
 from airflow_provider_np6.np6.window import DAY
 from airflow_provider_np6.operators.events import Np6EventsOperator, _task_terminated
 from airflow_provider_np6.operators.reconcile import Np6ReconcileOperator, _number
-from airflow_provider_np6.sandbox import Fault, Sandbox, World, faults
+from airflow_provider_np6.sandbox import FakeAccount, Fault, Sandbox, faults
 from tests.integration.test_events_operator import DAY_AFTER, HEAD
 from tests.support.airflow_runs import run_source
 from tests.support.pulls import MIDNIGHT
@@ -85,7 +85,7 @@ def asked(sandbox: Sandbox, path: str = "/events/") -> int:
 def publish_all(sandbox: Sandbox) -> tuple[int, int]:
     """Let late events appear; returns how many there were before, and how many there are."""
     late = len(there(sandbox))
-    sandbox.world = World(events_per_day=96)
+    sandbox.world = FakeAccount(events_per_day=96)
     return late, len(there(sandbox))
 
 
@@ -113,7 +113,7 @@ def test_equal_is_counted_and_left(sandbox: Sandbox, destination: Destination) -
     assert asked(sandbox) == 2
 
 
-@pytest.mark.parametrize("world", [World(events_per_day=96, withheld=0.1)], ids=["late"])
+@pytest.mark.parametrize("world", [FakeAccount(events_per_day=96, withheld=0.1)], ids=["late"])
 def test_grown_is_pulled_again(sandbox: Sandbox, destination: Destination) -> None:
     pull(destination)
     before, now = publish_all(sandbox)
@@ -130,7 +130,7 @@ def test_shrunk_is_told_and_left(sandbox: Sandbox, destination: Destination) -> 
     pull(destination)
     held = there(sandbox)
     before = len(held)
-    sandbox.world = World(events_per_day=96, withheld=0.1)
+    sandbox.world = FakeAccount(events_per_day=96, withheld=0.1)
     report = reconcile(destination)
     now = len(there(sandbox))
     assert before > now
@@ -156,12 +156,12 @@ def test_missing_is_pulled_by_one_request(sandbox: Sandbox, destination: Destina
 def test_an_empty_window_that_was_never_pulled_is_missing_still(
     destination: Destination, sandbox: Sandbox
 ) -> None:
-    sandbox.world = World(events_per_day=0)
+    sandbox.world = FakeAccount(events_per_day=0)
     assert reconcile(destination)["outcome"] == "missing"
     assert reconcile(destination)["outcome"] == "equal"
 
 
-@pytest.mark.parametrize("world", [World(events_per_day=96, withheld=0.1)], ids=["late"])
+@pytest.mark.parametrize("world", [FakeAccount(events_per_day=96, withheld=0.1)], ids=["late"])
 @pytest.mark.parametrize("lost", ["nothing", "all"])
 def test_report_changes_nothing(sandbox: Sandbox, destination: Destination, lost: str) -> None:
     if lost == "nothing":
@@ -176,7 +176,7 @@ def test_report_changes_nothing(sandbox: Sandbox, destination: Destination, lost
     assert reconcile(destination, on_difference="report")["outcome"] == outcome
 
 
-@pytest.mark.parametrize("world", [World(events_per_day=96, withheld=0.1)], ids=["late"])
+@pytest.mark.parametrize("world", [FakeAccount(events_per_day=96, withheld=0.1)], ids=["late"])
 def test_fail_tells_the_numbers(sandbox: Sandbox, destination: Destination) -> None:
     pull(destination)
     held = stored(destination)
@@ -185,7 +185,7 @@ def test_fail_tells_the_numbers(sandbox: Sandbox, destination: Destination) -> N
     with pytest.raises(AirflowFailException, match=told):
         reconcile(destination, on_difference="fail")
     assert stored(destination) == held
-    sandbox.world = World(events_per_day=96, withheld=0.1)
+    sandbox.world = FakeAccount(events_per_day=96, withheld=0.1)
     assert reconcile(destination, on_difference="fail")["outcome"] == "equal"
 
 
@@ -338,7 +338,7 @@ def test_a_count_that_breaks_for_good_is_left_to_airflows_retries(
 def test_a_long_limit_before_the_count_defers_and_later_ends_the_try(
     sandbox: Sandbox, files: FileDestination
 ) -> None:
-    sandbox.world = World(events_per_day=96, withheld=0.1)
+    sandbox.world = FakeAccount(events_per_day=96, withheld=0.1)
     pull(files)
     limit = Fault(status=429, headers={"Retry-After": "3600"}, framing="length")
     sandbox.plan.add(limit)
@@ -367,7 +367,7 @@ def test_a_count_that_is_told_to_stop_ends(sandbox: Sandbox, files: FileDestinat
 
 
 def test_invalid_events_count_as_in_pulls(sandbox: Sandbox, files: FileDestination) -> None:
-    sandbox.world = World(events_per_day=240)
+    sandbox.world = FakeAccount(events_per_day=240)
     for _ in range(2):
         sandbox.plan.add(Fault(path="/events/", change=faults.broken(3, b'{"id": "x"}')))
     pull(files, on_invalid="quarantine")
@@ -378,9 +378,9 @@ def test_invalid_events_count_as_in_pulls(sandbox: Sandbox, files: FileDestinati
 def test_personal_data_is_pulled_again_in_the_form_that_it_has(
     sandbox: Sandbox, files: FileDestination
 ) -> None:
-    sandbox.world = World(events_per_day=96, withheld=0.1)
+    sandbox.world = FakeAccount(events_per_day=96, withheld=0.1)
     pull(files, event_type="activations", personal_data="drop")
-    sandbox.world = World(events_per_day=96)
+    sandbox.world = FakeAccount(events_per_day=96)
     with pytest.raises(AirflowFailException, match="personal_data"):
         reconcile(files, event_type="activations")
     report = reconcile(files, event_type="activations", personal_data="drop")

@@ -7,7 +7,7 @@ import hashlib
 from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.pull import pull
 from airflow_provider_np6.np6.verify import Events, Invalid
-from airflow_provider_np6.sandbox import Fault, Sandbox, World
+from airflow_provider_np6.sandbox import FakeAccount, Fault, Sandbox
 from tests.support.pulls import query_of
 
 
@@ -32,7 +32,7 @@ class Digest:
 
 
 def test_a_million_events_cut_every_twentieth(client: Np6Client, sandbox: Sandbox) -> None:
-    sandbox.world = World(events_per_day=1_000_000)
+    sandbox.world = FakeAccount(events_per_day=1_000_000)
     query = query_of(sandbox, event_type="responses/stop")
     whole, parts = Digest(), Digest()
     uncut = pull(client, query, whole)

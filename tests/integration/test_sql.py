@@ -10,9 +10,9 @@ import pytest
 
 from airflow_provider_np6.destinations import SqlDestination
 from airflow_provider_np6.destinations.schema import COLUMNS
-from airflow_provider_np6.destinations.sql.windows_table import Recorded
+from airflow_provider_np6.destinations.sql.windows_table import WindowsTable
 from airflow_provider_np6.np6.client import Np6Client
-from airflow_provider_np6.np6.config import Np6Settings
+from airflow_provider_np6.np6.config import Np6Config
 from airflow_provider_np6.np6.errors import (
     Np6ConflictError,
     Np6DestinationError,
@@ -21,7 +21,7 @@ from airflow_provider_np6.np6.errors import (
 )
 from airflow_provider_np6.np6.pull import pull
 from airflow_provider_np6.np6.window import DAY, Window, iso
-from airflow_provider_np6.sandbox import Fault, Sandbox, World, faults
+from airflow_provider_np6.sandbox import FakeAccount, Fault, Sandbox, faults
 from tests.support.databases import ask, payloads, windows
 from tests.support.postgres import Postgres, free_port
 from tests.support.pulls import HOUR, MIDNIGHT, TODAY, held, in_order, land, query_of
@@ -351,7 +351,7 @@ def test_errors_of_the_database_show_no_row(client: Np6Client, sandbox: Sandbox,
 def test_invalid_events_stand_beside_and_go_with_their_window(
     client: Np6Client, sandbox: Sandbox, sql: SqlDestination
 ) -> None:
-    sandbox.world = World(events_per_day=240)
+    sandbox.world = FakeAccount(events_per_day=240)
     sandbox.plan.add(Fault(change=faults.broken(120, b'{"id":"x"}')))
     land(client, sql, query_of(sandbox), quarantine=True)
     columns = "event_type, action_id, position, reason, event"
@@ -412,7 +412,7 @@ def test_what_changed_between_opening_and_publishing_is_checked_again(
     assert ask("SELECT COUNT(*) FROM np6_events WHERE event_type = 'bounces'") == [(0,)]
 
 
-def test_pulls_at_once_are_exact(sandbox: Sandbox, sql: SqlDestination, settings: Np6Settings) -> None:
+def test_pulls_at_once_are_exact(sandbox: Sandbox, sql: SqlDestination, settings: Np6Config) -> None:
     whole = query_of(sandbox)
     queries = [
         whole,
@@ -429,24 +429,24 @@ def test_a_pull_that_comes_while_another_replaces_waits_its_turn(
     client: Np6Client,
     sandbox: Sandbox,
     sql: SqlDestination,
-    settings: Np6Settings,
+    settings: Np6Config,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Without events, for then no row is in the way of another."""
     sandbox.plan.add(Fault(body=b"[]"), times=3)
     land(client, sql, query_of(sandbox, Window(MIDNIGHT, MIDNIGHT + HOUR)))  # or both would make the tables
     inside = query_of(sandbox, Window(MIDNIGHT + HOUR, MIDNIGHT + 2 * HOUR))
-    is_superseded = Recorded.is_superseded
+    is_superseded = WindowsTable.is_superseded
     others: list[Future[Any]] = []
 
-    def meddled(self: Recorded, window: Window, pulled_at: int) -> bool:
+    def meddled(self: WindowsTable, window: Window, pulled_at: int) -> bool:
         found = is_superseded(self, window, pulled_at)
         if not others:
             others.append(pool.submit(lambda: land(Np6Client(settings), sql, inside)))
             wait(others, timeout=1)
         return found
 
-    monkeypatch.setattr(Recorded, "is_superseded", meddled)
+    monkeypatch.setattr(WindowsTable, "is_superseded", meddled)
     with ThreadPoolExecutor(1) as pool:
         land(client, sql, query_of(sandbox))
     assert "superseded" not in others[0].result()
@@ -485,5 +485,5 @@ def test_a_database_that_is_away_is_left_to_airflows_retries(
     monkeypatch.setenv("AIRFLOW_CONN_TEST_SQL", json.dumps(connection))
     with pytest.raises(Np6DestinationError) as caught:
         land(client, SqlDestination("test_sql"), query_of(sandbox))
-    assert not caught.value.final
+    assert caught.value.retryable
     assert sandbox.asked == []

@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 
 from airflow_provider_np6.destinations import SqlDestination
-from airflow_provider_np6.destinations.sql.dialects import dialect_of
+from airflow_provider_np6.destinations.sql.dialects import get_dialect
 from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.window import Window
-from airflow_provider_np6.sandbox import Fault, Sandbox, World, faults
+from airflow_provider_np6.sandbox import FakeAccount, Fault, Sandbox, faults
 from tests.conftest import KEY
 from tests.support.databases import ask, payloads
 from tests.support.pulls import HOUR, MIDNIGHT, held, land, query_of
@@ -73,7 +73,7 @@ def stored() -> dict[str, tuple[Any, ...]]:
     dialect = BaseHook.get_hook("test_sql").dialect_name
     payload = "payload::text" if dialect == "postgresql" else "payload"
     columns = f"{', '.join(PATHS)}, occurred_at, sent_at, event_type, classification, action_id, {payload}"
-    ms = dialect_of(dialect).ms
+    ms = get_dialect(dialect).ms
     rows = {}
     for row in ask(f"SELECT {columns} FROM np6_events"):
         *fields, occurred_at, sent_at, event_type, classification, action, text = row
@@ -84,7 +84,7 @@ def stored() -> dict[str, tuple[Any, ...]]:
 def test_a_large_window_is_exact_whatever_changes_upstream(
     sandbox: Sandbox, sql: SqlDestination, client: Np6Client
 ) -> None:
-    sandbox.world = World(events_per_day=EVENTS)
+    sandbox.world = FakeAccount(events_per_day=EVENTS)
     query = query_of(sandbox)
     events = held(sandbox, query)
     assert len(events) >= EVENTS
@@ -123,11 +123,11 @@ from airflow_provider_np6.destinations import SqlDestination
 from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.pull import pull
 from airflow_provider_np6.np6.query import EventQuery
-from airflow_provider_np6.np6.config import Np6Settings
+from airflow_provider_np6.np6.config import Np6Config
 from airflow_provider_np6.np6.window import Window
 
 url, start, end = sys.argv[1:]
-client = Np6Client(Np6Settings(base_url=url, api_key=os.environ["KEY"], account="test"))
+client = Np6Client(Np6Config(base_url=url, api_key=os.environ["KEY"], account="test"))
 query = EventQuery.checked("bounces", "000PE4", Window(int(start), int(end)))
 for line in sys.stdin:
     with SqlDestination("test_sql").open(query, "test") as landing:
@@ -167,7 +167,7 @@ def said(process: subprocess.Popen[str]) -> str:
 
 @ON_SERVERS
 def test_eight_processes_pull_equal_and_overlapping_windows(sandbox: Sandbox, sql: SqlDestination) -> None:
-    sandbox.world = World(events_per_day=2_400)
+    sandbox.world = FakeAccount(events_per_day=2_400)
     hours = [(0, 24), (0, 24), (0, 12), (6, 18), (12, 24), (3, 4), (0, 24), (11, 13)]
     windows = [Window(MIDNIGHT + a * HOUR, MIDNIGHT + b * HOUR) for a, b in hours]
     whole = sorted(held(sandbox, query_of(sandbox)))
@@ -185,7 +185,7 @@ def test_eight_processes_pull_equal_and_overlapping_windows(sandbox: Sandbox, sq
 def test_readers_never_see_a_window_partly_replaced(
     sandbox: Sandbox, sql: SqlDestination, client: Np6Client
 ) -> None:
-    sandbox.world = World(events_per_day=2_400)
+    sandbox.world = FakeAccount(events_per_day=2_400)
     query = query_of(sandbox)
     land(client, sql, query)
     seen: set[tuple[Any, ...]] = set()
@@ -249,7 +249,7 @@ def test_killed_connections_leave_the_old_content_or_the_new(
 ) -> None:
     kind = request.node.callspec.params["sql"]
     database = json.loads(os.environ["AIRFLOW_CONN_TEST_SQL"])["schema"]
-    sandbox.world = World(events_per_day=2_400)
+    sandbox.world = FakeAccount(events_per_day=2_400)
     query = query_of(sandbox)
     whole = sorted(held(sandbox, query))
     land(client, sql, query)

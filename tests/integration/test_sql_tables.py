@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_np6.destinations import SqlDestination
-from airflow_provider_np6.destinations.extract import _found, columns_of
+from airflow_provider_np6.destinations.extract import _found, to_columns
 from airflow_provider_np6.destinations.schema import COLUMNS, FOUND
 from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.errors import Np6DestinationError, Np6InputError
@@ -31,8 +31,8 @@ def name_of(sql: SqlDestination) -> str:
 
 def cure_of(error: Np6InputError) -> list[str]:
     """The statements that an error tells to run."""
-    assert error.cure.startswith("Run in the database:")
-    return error.cure.removeprefix("Run in the database:").replace("\n", " ").rstrip(";").split("; ")
+    assert error.hint.startswith("Run in the database:")
+    return error.hint.removeprefix("Run in the database:").replace("\n", " ").rstrip(";").split("; ")
 
 
 def test_a_missing_column_is_added(client: Np6Client, sandbox: Sandbox, sql: SqlDestination) -> None:
@@ -241,7 +241,7 @@ def test_typed_reading_finds_what_looking_step_by_step_finds(bounces: EventQuery
     items = [json.dumps(event).encode() for event in events]
     names = [column.name for column in COLUMNS]
     for group in (items, *([item] for item in items)):
-        found = dict(zip(names, columns_of(group, bounces, 5), strict=True))
+        found = dict(zip(names, to_columns(group, bounces, 5), strict=True))
         for n, item in enumerate(group):
             event = json.loads(item, parse_float=str)
             for column in FOUND:

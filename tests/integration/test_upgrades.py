@@ -14,18 +14,18 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_np6.destinations import FileDestination, SqlDestination
 from airflow_provider_np6.destinations.base import Destination
-from airflow_provider_np6.destinations.coverage import Coverage, coverage_of
+from airflow_provider_np6.destinations.coverage import Coverage, to_coverage
 from airflow_provider_np6.destinations.files.formats import events
 from airflow_provider_np6.destinations.files.manifest import actions, coverage, manifests, verify
 from airflow_provider_np6.destinations.inventory import Scope
 from airflow_provider_np6.erasure import erase
 from airflow_provider_np6.np6.errors import Np6ConflictError, Np6DestinationError
 from airflow_provider_np6.np6.query import EventQuery
-from airflow_provider_np6.np6.window import Window, parse_moment
+from airflow_provider_np6.np6.window import Window, parse_time
 from airflow_provider_np6.operators.events import Np6EventsOperator
 from airflow_provider_np6.operators.reconcile import Np6ReconcileOperator
 from airflow_provider_np6.privacy.pseudonyms import Pseudonyms
-from airflow_provider_np6.sandbox import Fault, Sandbox, World
+from airflow_provider_np6.sandbox import FakeAccount, Fault, Sandbox
 from airflow_provider_np6.sandbox.account import Stored
 from tests.fixtures.make import PSEUDONYM_KEY
 from tests.integration.test_personal_data import connect
@@ -79,10 +79,10 @@ class Place:
         return [id_ for _, id_ in found]
 
     def covers(self, pull: Pull, start: object, end: object) -> Coverage:
-        span = Window(parse_moment("start", start), parse_moment("end", end))
+        span = Window(parse_time("start", start), parse_time("end", end))
         dataset = {name: pull.get(name) for name in ("event_type", "action_id", "classification")}
         query = EventQuery.checked(window=span, **dataset)
-        return coverage_of(span, self.plain.held(query))
+        return to_coverage(span, self.plain.held(query))
 
     def pull(self, pull: Pull, operator: type[Np6EventsOperator] = Np6EventsOperator, **given: Any) -> Any:
         arguments = {"destination": self.plain, **self.window, **pull, **given}
@@ -133,9 +133,9 @@ def _connected(monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox) -> None:
 
 
 @pytest.fixture
-def world() -> World:
+def world() -> FakeAccount:
     """One without the events that were stored."""
-    return World(seed=7, events_per_day=480)
+    return FakeAccount(seed=7, events_per_day=480)
 
 
 def test_all_of_it_is_read_and_proven(place: Place) -> None:
@@ -314,7 +314,7 @@ def test_the_manifest_of_a_later_version_is_named(lake: Path) -> None:
 def test_a_listing_names_the_empty_slice_of_a_later_version(lake: Path) -> None:
     (path,) = (lake / "_manifests/type=cancellations").rglob("*.json")
     path.write_text('{"version": 2}')
-    span = Window(parse_moment("start", "2024-10-04"), parse_moment("end", "2024-10-05"))
+    span = Window(parse_time("start", "2024-10-04"), parse_time("end", "2024-10-05"))
     with pytest.raises(Np6ConflictError, match="a manifest is of format 2") as refused:
         list(FileDestination(str(lake)).records(Scope(span)))
     assert f"({path})" in str(refused.value)

@@ -29,7 +29,7 @@ from airflow_provider_np6.destinations.sql import migrations as structure
 from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.pull import pull
 from airflow_provider_np6.np6.query import EventQuery
-from airflow_provider_np6.np6.config import Np6Settings
+from airflow_provider_np6.np6.config import Np6Config
 from airflow_provider_np6.np6.window import Window
 
 url, place, start, end = sys.argv[1:]
@@ -49,7 +49,7 @@ for _ in sys.stdin:
     if child:
         print(child, flush=True)
         continue
-    client = Np6Client(Np6Settings(base_url=url, api_key=os.environ["KEY"], account="test"))
+    client = Np6Client(Np6Config(base_url=url, api_key=os.environ["KEY"], account="test"))
     query = EventQuery.checked("bounces", "000PE4", Window(int(start), int(end)))
     while True:
         with destination.open(query, "test") as landing:

@@ -15,7 +15,7 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 from cryptography.fernet import Fernet
 
-from airflow_provider_np6.np6.config import Np6Settings
+from airflow_provider_np6.np6.config import Np6Config
 from cluster.settings import Settings, shared
 from tests.support import ROOT
 
@@ -212,7 +212,7 @@ def test_every_airflow_service_has_the_same_connections(services: Services, name
 def test_np6_default_is_a_connection_to_the_sandbox(services: Services) -> None:
     fields = connection(services, "np6_default")
     assert fields.pop("conn_type") == "np6"
-    made = Np6Settings.from_connection("np6_default", port=None, **fields)
+    made = Np6Config.from_connection("np6_default", port=None, **fields)
     assert made.base_url == "http://sandbox:8086"
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
 
-from airflow_provider_np6.fan_out import summed
+from airflow_provider_np6.fan_out import summarize_reports
 
 pytestmark = pytest.mark.core
 
@@ -37,7 +37,7 @@ def test_a_sum_is_as_small_however_many_pulls_there_were() -> None:
     actions = [f"{number:06d}" for number in range(5_000)]
     folder = "s3://aws@lake/np6/_manifests/type=bounces/action=1/date=2026-11-01/x.json"
     reports = [report(*pair, manifest=folder, bytes_written=7, slices=2) for pair in product(TYPES, actions)]
-    found = summed(reports, actions, TYPES)
+    found = summarize_reports(reports, actions, TYPES)
     assert (found["actions"], found["events"], found["invalid"]) == (5_000, 30_000, 20_000)
     assert (found["bytes_written"], found["slices"]) == (70_000, 20_000)
     assert found["manifests"] == "s3://aws@lake/np6/_manifests"
@@ -51,9 +51,9 @@ def test_windows_of_several_days_are_told_as_one() -> None:
         )
         for n in (2, 1, 3)
     ]
-    found = summed([*days[:1]], ["A"], ["bounces"])
+    found = summarize_reports([*days[:1]], ["A"], ["bounces"])
     assert (found["window_start"], found["window_end"]) == ("2026-11-02T", "2026-11-03T")
-    found = summed(days, ["A"], ["bounces"])
+    found = summarize_reports(days, ["A"], ["bounces"])
     assert (found["window_start"], found["window_end"], found["pulled_at"]) == (
         "2026-11-01T",
         "2026-11-04T",
@@ -62,7 +62,7 @@ def test_windows_of_several_days_are_told_as_one() -> None:
 
 
 def test_a_table_is_told_as_such() -> None:
-    found = summed([report("bounces", "A", table="np6_events")], ["A"], ["bounces"])
+    found = summarize_reports([report("bounces", "A", table="np6_events")], ["A"], ["bounces"])
     assert found["table"] == "np6_events"
     assert "manifests" not in found
 
@@ -71,7 +71,7 @@ def test_a_table_is_told_as_such() -> None:
 def test_failed_pulls_are_named_but_not_by_the_thousand(reports: list[dict[str, Any]] | None) -> None:
     actions = [f"{number:06d}" for number in range(1_000)]
     with pytest.raises(AirflowFailException) as caught:
-        summed(reports, actions, TYPES)
+        summarize_reports(reports, actions, TYPES)
     told = str(caught.value)
     assert told.startswith("2000 of 2000 pulls failed: bounces · 000000, bounces · 000001, ")
     assert "bounces · 000019 and 1980 more." in told
@@ -80,6 +80,6 @@ def test_failed_pulls_are_named_but_not_by_the_thousand(reports: list[dict[str, 
 
 def test_nothing_to_pull_is_no_failure_and_no_list_is_one() -> None:
     with pytest.raises(AirflowSkipException):
-        summed([], [], TYPES)
+        summarize_reports([], [], TYPES)
     with pytest.raises(AirflowFailException, match="lists the actions has failed"):
-        summed([], None, TYPES)
+        summarize_reports([], None, TYPES)

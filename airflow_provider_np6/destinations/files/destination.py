@@ -97,13 +97,13 @@ class FileDestination(Destination):
         return Verification(begun.total, self._told(begun.checks))
 
     def _told(self, checks: Iterator[Checked]) -> Iterator[Checked]:
-        with _failures_of(self.path, "cannot be read"):
+        with _store_errors(self.path, "cannot be read"):
             yield from checks
 
     def erase(self, persons: Collection[str], pseudonyms: Pseudonyms, account: str) -> dict[str, int]:
         from airflow_provider_np6.destinations.files.erase import FileErasure
 
-        with self._store() as store, _failures_of(self.path, "could not be written"):
+        with self._store() as store, _store_errors(self.path, "could not be written"):
             anything = EventQuery("", ALL_ACTIONS, Window(0, 1))
             tree = Tree(store, anything, account, "keep")
             return FileErasure(tree, persons, pseudonyms).run()
@@ -111,7 +111,7 @@ class FileDestination(Destination):
     @contextmanager
     def _store(self) -> Iterator[Store]:
         path = text_field(self, "path")
-        with _failures_of(path, "cannot be used", Np6InputError):
+        with _store_errors(path, "cannot be used", Np6InputError):
             yield store_at(path, given(self.conn_id))
 
 
@@ -121,10 +121,10 @@ _FOR_GOOD = {
 
 
 @contextmanager
-def _failures_of(path: str, what: str, for_good: type[Np6Error] = Np6DestinationError) -> Iterator[None]:
+def _store_errors(path: str, what: str, for_good: type[Np6Error] = Np6DestinationError) -> Iterator[None]:
     """Tell a disk's or an object store's own error as one of ours; its text may hold a signed URL.
 
-    :param for_good: the class for what another try cannot cure.
+    :param for_good: the class for what another try cannot hint.
     """
     try:
         yield
@@ -136,7 +136,7 @@ def _failures_of(path: str, what: str, for_good: type[Np6Error] = Np6Destination
         reason = os.strerror(number) if number else type(error).__name__
         raise (for_good if final else Np6DestinationError)(
             f"the destination {path} {what}: {reason}",
-            cure="Check the path, its connection and the rights of the worker's user."
+            hint="Check the path, its connection and the rights of the worker's user."
             if final
             else "What it held is there still. Check that there is room, and that it can be reached.",
         ) from None
@@ -163,15 +163,15 @@ class _FileLanding:
 
     def try_writing(self) -> None:
         """Make the first slice's temporary, to fail before any request where that cannot be."""
-        with _failures_of(self._root, "cannot be written to", Np6InputError):
+        with _store_errors(self._root, "cannot be written to", Np6InputError):
             self._slices.first().open()
 
     def write(self, events: Events) -> None:
-        with _failures_of(self._root, "cannot be written to"):
+        with _store_errors(self._root, "cannot be written to"):
             self._slices.write(events)
 
     def set_aside(self, invalid: Invalid) -> None:
-        with _failures_of(self._root, "cannot be written to"):
+        with _store_errors(self._root, "cannot be written to"):
             self._slices.set_aside(invalid)
 
     def begin(self, pulled_at: int) -> None:
@@ -183,7 +183,7 @@ class _FileLanding:
 
     def publish(self, proof: VerifiedPull) -> dict[str, Any]:
         tree = self._tree
-        with _failures_of(self._root, "could not be written"):
+        with _store_errors(self._root, "could not be written"):
             slices = self._slices.all()
             with tree.store.publication():
                 tree.check_account()
@@ -236,8 +236,8 @@ class _FileLanding:
         self._withdraw(slice_, name)
         raise Np6DestinationError(
             "another pull published events of this window at the same time",
-            cure="What this one had published is withdrawn; the next try pulls it again.",
-            where=tree.query.where,
+            hint="What this one had published is withdrawn; the next try pulls it again.",
+            context=tree.query.description,
         )
 
     def _withdraw(self, slice_: Slice, name: str) -> None:

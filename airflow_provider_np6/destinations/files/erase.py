@@ -52,7 +52,7 @@ class FileErasure:
         recorded = self._tree.recorded()
         if recorded is None:
             raise Np6InputError(
-                "there is no tree of events", cure="Check the path: nothing was ever pulled into it."
+                "there is no tree of events", hint="Check the path: nothing was ever pulled into it."
             )
         self._tree.check_owner(recorded["account"])
         self._persons = [Person(given, recorded["personal_data"], self._pseudonyms) for given in self._given]
@@ -65,7 +65,7 @@ class FileErasure:
                 self._remove_debris()
                 for folder in self._folders(layout.QUARANTINE):
                     self._store.remove_abandoned(f"{layout.QUARANTINE}/{folder}")
-                    for name in layout.windows_of(self._store.names(f"{layout.QUARANTINE}/{folder}")):
+                    for name in layout.parse_windows(self._store.names(f"{layout.QUARANTINE}/{folder}")):
                         self._erase_quarantine(f"{layout.QUARANTINE}/{folder}", name)
         finally:
             self._store.close()
@@ -86,7 +86,7 @@ class FileErasure:
     def _manifests(self) -> Iterator[tuple[str, str]]:
         for folder in self._folders(layout.MANIFESTS):
             names = self._store.names(f"{layout.MANIFESTS}/{folder}")
-            for name in sorted(layout.windows_of(name for name in names if name.endswith(".json"))):
+            for name in sorted(layout.parse_windows(name for name in names if name.endswith(".json"))):
                 yield folder, name
 
     def _folders(self, root: str) -> Iterator[str]:
@@ -147,7 +147,7 @@ class FileErasure:
         for key in layout.type_keys_in(self._store.names("")):
             for folder, names in self._store.names_below(key).items():
                 self._store.remove_abandoned(folder)
-                for name, window in layout.windows_of(names).items():
+                for name, window in layout.parse_windows(names).items():
                     if not self._is_vouched_for(folder, name, window):
                         self._store.remove(folder, name)
 

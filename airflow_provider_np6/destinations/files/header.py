@@ -43,8 +43,8 @@ class Tree:
         if self.read_erased() != self.erased:
             raise Np6DestinationError(
                 "persons were erased from the tree while this pull was under way",
-                cure="The next try keeps them out.",
-                where=self.query.where,
+                hint="The next try keeps them out.",
+                context=self.query.description,
             )
 
     def recorded(self) -> dict[str, Any] | None:
@@ -66,16 +66,18 @@ class Tree:
         """
         recorded = self.recorded()
         if recorded is not None:
-            self.check_owner(recorded["account"], self.query.where)
-            check_personal_data("the tree", recorded["personal_data"], self.personal_data, self.query.where)
+            self.check_owner(recorded["account"], self.query.description)
+            check_personal_data(
+                "the tree", recorded["personal_data"], self.personal_data, self.query.description
+            )
 
     def check_owner(self, owner: str, where: str = "") -> None:
         """:raises Np6ConflictError: if the tree is another account's."""
         if owner != self.account:
             raise Np6ConflictError(
                 f"the tree holds events of account {owner!r}, this connection's is {self.account!r}",
-                cure="Give each account a tree of its own, or both connections the same extra account.",
-                where=where,
+                hint="Give each account a tree of its own, or both connections the same extra account.",
+                context=where,
             )
 
     def record_account(self) -> None:
@@ -111,8 +113,8 @@ class Tree:
             if rival is not None:
                 raise Np6ConflictError(
                     f"the tree holds events of this time pulled for {layout.action_key(rival)}",
-                    cure="Pull all actions at once or each by itself, or use two trees.",
-                    where=self.query.where,
+                    hint="Pull all actions at once or each by itself, or use two trees.",
+                    context=self.query.description,
                 )
 
     def is_claimed(self, window: Window) -> bool:
@@ -137,8 +139,8 @@ class Tree:
             wanted = grown
         raise Np6ConflictError(
             "the tree holds a slice that this window covers only in part",
-            cure=f"Pull {wanted} or more.",
-            where=self.query.where,
+            hint=f"Pull {wanted} or more.",
+            context=self.query.description,
         )
 
     def _rival(self, window: Window) -> str | None:
@@ -163,7 +165,7 @@ class Tree:
             else EventQuery(self.query.event_type, action, self.query.window, self.query.classification)
         )
         names = self.store.names(f"{layout.MANIFESTS}/{layout.partition(query, window)}")
-        return layout.windows_of(name for name in names if name.endswith(".json"))
+        return layout.parse_windows(name for name in names if name.endswith(".json"))
 
     def remove_replaced(self, window: Window, kept: Collection[str | None]) -> None:
         """Remove what ``window`` contains, but ``kept`` names: manifests first, then what they told of.
@@ -173,17 +175,17 @@ class Tree:
         """
         folder = layout.partition(self.query, window)
         for name, give_up in self.store.unfinished(folder):
-            if any(window.contains(begun) for begun in layout.windows_of([name]).values()):
+            if any(window.contains(begun) for begun in layout.parse_windows([name]).values()):
                 give_up()
         for name, stored in self.manifests(window).items():
             if window.contains(stored) and name not in kept:
                 self.store.remove(f"{layout.MANIFESTS}/{folder}", name)
         quarantined = f"{layout.QUARANTINE}/{folder}"
-        for name, stored in layout.windows_of(self.store.names(quarantined)).items():
+        for name, stored in layout.parse_windows(self.store.names(quarantined)).items():
             if window.contains(stored) and name not in kept:
                 self.store.remove(quarantined, name)
         proven = set(self.manifests(window).values())
-        for name, stored in layout.windows_of(self.store.names(folder)).items():
+        for name, stored in layout.parse_windows(self.store.names(folder)).items():
             debris = stored not in proven and stored.overlaps(window)
             if (debris or window.contains(stored)) and name not in kept:
                 self.store.remove(folder, name)

@@ -37,7 +37,7 @@ def partition(query: EventQuery, window: Window) -> str:
     return f"{type_key(query)}/{action_key(query.action_id)}/date={window.date}"
 
 
-def series_of(folder: str) -> Series | None:
+def parse_series(folder: str) -> Series | None:
     """What a folder of :func:`partition` is of; None if it is no such folder."""
     keys = folder.split("/")
     if len(keys) != DEPTH or not (keys[0].startswith("type=") and keys[1].startswith("action=")):
@@ -55,7 +55,7 @@ def _series(type_: str, action: str) -> Series:
 _window = lru_cache(4_096)(Window.from_name)  # actions share their windows
 
 
-def windows_of(names: Iterable[str]) -> dict[str, Window]:
+def parse_windows(names: Iterable[str]) -> dict[str, Window]:
     """The names that are named after a window, with it; hidden and foreign files are left out."""
     named = ((name, _window(name)) for name in names)
     return {name: window for name, window in named if window is not None}

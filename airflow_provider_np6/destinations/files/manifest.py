@@ -17,12 +17,12 @@ from dataclasses import asdict, dataclass
 
 from airflow_provider_np6 import __version__
 from airflow_provider_np6.destinations.base import check_version
-from airflow_provider_np6.destinations.coverage import Coverage, Held, coverage_of
+from airflow_provider_np6.destinations.coverage import Coverage, Held, to_coverage
 from airflow_provider_np6.destinations.files import formats, layout
 from airflow_provider_np6.destinations.files.storage import Store, store_at
 from airflow_provider_np6.np6.errors import Np6ConflictError, Np6DestinationError
 from airflow_provider_np6.np6.query import ALL_ACTIONS, EventQuery
-from airflow_provider_np6.np6.window import Window, parse_moment
+from airflow_provider_np6.np6.window import Window, parse_time
 
 VERSION = 1
 
@@ -68,7 +68,7 @@ class Manifest:
     def window(self) -> Window:
         """The slice's window."""
         return Window(
-            parse_moment("window_start", self.window_start), parse_moment("window_end", self.window_end)
+            parse_time("window_start", self.window_start), parse_time("window_end", self.window_end)
         )
 
     def encode(self) -> builtins.bytes:
@@ -87,7 +87,7 @@ class Manifest:
             check_version("a manifest", fields["version"], VERSION)
             return cls(**{name: fields[name] for name in cls.__dataclass_fields__})
         except (ValueError, TypeError, KeyError):
-            raise Np6DestinationError("a manifest cannot be read", cure="Pull its window again.") from None
+            raise Np6DestinationError("a manifest cannot be read", hint="Pull its window again.") from None
 
 
 def coverage(
@@ -112,7 +112,7 @@ def coverage(
     :raises Np6ConflictError: if one of them is of a later format.
     """
     query = EventQuery.between(event_type, action_id, start, end, classification)
-    return coverage_of(query.window, held(store_at(path, conn_id), query))
+    return to_coverage(query.window, held(store_at(path, conn_id), query))
 
 
 def held(store: Store, query: EventQuery) -> Iterator[Held]:
@@ -191,7 +191,7 @@ def verify_in(store: Store, manifest: Manifest) -> None:
 
 
 def _differs(manifest: Manifest, what: str) -> Np6DestinationError:
-    return Np6DestinationError(f"the data file {manifest.data} {what}", cure="Pull its window again.")
+    return Np6DestinationError(f"the data file {manifest.data} {what}", hint="Pull its window again.")
 
 
 def _found(store: Store, query: EventQuery, *, with_data: bool = False) -> Iterator[Manifest]:
@@ -206,8 +206,8 @@ def _found(store: Store, query: EventQuery, *, with_data: bool = False) -> Itera
         if found is None:
             raise Np6DestinationError(
                 f"the slices of {day.date} change while they are looked at",
-                cure="Ask again once fewer pulls of that day are under way.",
-                where=query.where,
+                hint="Ask again once fewer pulls of that day are under way.",
+                context=query.description,
             )
         yield from found
 
@@ -232,7 +232,7 @@ def _stored_now(store: Store, query: EventQuery, day: Window, *, with_data: bool
 
 
 def _windows(store: Store, folder: str) -> dict[str, Window]:
-    return layout.windows_of(name for name in store.names(folder) if name.endswith(".json"))
+    return layout.parse_windows(name for name in store.names(folder) if name.endswith(".json"))
 
 
 def decoded(store: Store, file: tuple[str, str], data: builtins.bytes) -> Manifest:
@@ -248,7 +248,7 @@ def decoded(store: Store, file: tuple[str, str], data: builtins.bytes) -> Manife
         raise error.at(store.path(*file)) from None
     except Np6DestinationError:
         raise Np6DestinationError(
-            f"the manifest {store.path(*file)} cannot be read", cure="Pull its window again."
+            f"the manifest {store.path(*file)} cannot be read", hint="Pull its window again."
         ) from None
 
 

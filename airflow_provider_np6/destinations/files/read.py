@@ -41,7 +41,7 @@ def type_keys(store: Store) -> list[str]:
     if not keys:
         raise Np6InputError(
             f"there are no manifests below {store.path('')}",
-            cure="Check the path: nothing was ever pulled into it.",
+            hint="Check the path: nothing was ever pulled into it.",
         )
     return keys
 
@@ -51,9 +51,9 @@ def slots(store: Store, key: str) -> list[Slot]:
     found = []
     for path, names in sorted(store.names_below(f"{layout.MANIFESTS}/{key}").items()):
         folder = path.removeprefix(f"{layout.MANIFESTS}/")
-        series = layout.series_of(folder)
+        series = layout.parse_series(folder)
         if series is not None:
-            windows = layout.windows_of(name for name in names if name.endswith(".json"))
+            windows = layout.parse_windows(name for name in names if name.endswith(".json"))
             found += [Slot(folder, window, series) for window in sorted(windows.values())]
     return found
 
@@ -88,7 +88,7 @@ def _recorded(store: Store, key: str, found: list[Slot]) -> Iterator[Record]:
 
 
 def _windows(names: dict[str, list[str]]) -> dict[str, list[Window]]:
-    return {folder: list(layout.windows_of(each).values()) for folder, each in names.items()}
+    return {folder: list(layout.parse_windows(each).values()) for folder, each in names.items()}
 
 
 def _standing(found: Iterable[Slot]) -> Iterator[Slot]:

@@ -29,7 +29,7 @@ def verification(store: Store) -> Verification:
         (folder, name)
         for key in keys
         for folder, names in store.names_below(key).items()
-        for name in layout.windows_of(names)
+        for name in layout.parse_windows(names)
     }
     found = {slot.manifest: slot for key in keys for slot in slots(store, key)}
     return Verification(len(found), _checks(store, found, data))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from airflow_provider_np6.privacy.subjects import Erased
 
 
-def hook_of(conn_id: str) -> Any:
+def get_sql_hook(conn_id: str) -> Any:
     from airflow.providers.common.compat.sdk import BaseHook
     from airflow.providers.common.sql.hooks.sql import DbApiHook
 
@@ -32,19 +32,19 @@ def hook_of(conn_id: str) -> Any:
     except Exception as error:  # its class differs by version
         kind = Np6InputError if "NotFound" in type(error).__name__ else Np6DestinationError
         raise kind(
-            f"connection {conn_id!r} gives no database: {type(error).__name__}", cure="Create the connection."
+            f"connection {conn_id!r} gives no database: {type(error).__name__}", hint="Create the connection."
         ) from None
     try:
         hook = connection.get_hook()
     except Exception as error:
         raise Np6InputError(
             f"connection {conn_id!r} gives no database: {type(error).__name__}",
-            cure="Install the provider of its type.",
+            hint="Install the provider of its type.",
         ) from None
     if not isinstance(hook, DbApiHook):
         raise Np6InputError(
             f"connection {conn_id!r} is not one of a SQL database",
-            cure="Its type must be one whose hook is a common-sql hook.",
+            hint="Its type must be one whose hook is a common-sql hook.",
         )
     return hook
 
@@ -81,7 +81,7 @@ class Database:
     """The tables, and transactions on them."""
 
     def __init__(self, hook: Any, schema: str | None, table: str) -> None:
-        from airflow_provider_np6.destinations.sql.dialects import dialect_of
+        from airflow_provider_np6.destinations.sql.dialects import get_dialect
         from airflow_provider_np6.destinations.sql.table import (
             erased_table,
             events_table,
@@ -90,7 +90,7 @@ class Database:
         )
 
         self._hook = hook
-        self.dialect = dialect_of(hook.dialect_name)
+        self.dialect = get_dialect(hook.dialect_name)
         self.events: Table = events_table(schema, table, self.dialect, hook.placeholder)
         self.windows: Table = windows_table(schema, table, self.dialect, hook.placeholder)
         self.erased: Table = erased_table(schema, table, self.dialect, hook.placeholder)
@@ -128,14 +128,17 @@ class Database:
                     raise nothing_pulled(self)
                 yield cursor
 
-    def settle(self, work: Callable[[], T], what: str, for_good: type[Np6Error] = Np6DestinationError) -> T:
+    def run_with_retries(
+        self, work: Callable[[], T], what: str, for_good: type[Np6Error] = Np6DestinationError
+    ) -> T:
         """The outcome of ``work``, tried again while a failure may pass; it begins a transaction of its own
         each time.
 
-        :param for_good: the class for what another try cannot cure.
+        :param for_good: the class for what another try cannot hint.
         :raises Np6Error: a driver's own error as one of ours, without its text: that may hold a row.
         """
-        from airflow_provider_np6.destinations.sql.dialects import Failure
+
+        from airflow_provider_np6.destinations.sql.dialects import ErrorKind
 
         deadline = time.monotonic() + _BUSY_WAIT
         tries = 1
@@ -146,17 +149,17 @@ class Database:
                 raise
             except Exception as error:  # each driver has a tree of errors of its own
                 failure = self.dialect.failure(error)
-                if failure is Failure.BUSY and time.monotonic() < deadline:
+                if failure is ErrorKind.LOCKED and time.monotonic() < deadline:
                     wait = 0.5
-                elif failure is Failure.PASSING and tries < TRIES:
+                elif failure is ErrorKind.TRANSIENT and tries < TRIES:
                     tries += 1
                     wait = 0.25 * 2**tries
                 else:
                     state = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
                     reason = type(error).__name__ + (f", SQLSTATE {state}" if state else "")
-                    raise (for_good if failure is Failure.FINAL else Np6DestinationError)(
+                    raise (for_good if failure is ErrorKind.PERMANENT else Np6DestinationError)(
                         f"table {self.events.name} {what}: {reason}",
-                        cure="Look it up in the database's own log, which names the statement.",
+                        hint="Look it up in the database's own log, which names the statement.",
                     ) from None
             time.sleep(random.uniform(0, wait))  # noqa: S311 - jitter
 
@@ -203,7 +206,7 @@ def nothing_pulled(database: Database) -> Np6InputError:
     """Says that there is no such table."""
     return Np6InputError(
         f"there is no table {database.windows.name}",
-        cure="Check the table's name: nothing was ever pulled into it.",
+        hint="Check the table's name: nothing was ever pulled into it.",
     )
 
 
@@ -213,8 +216,8 @@ def check_account(database: Database, cursor: Any, account: str, where: str = ""
     if others:
         raise Np6ConflictError(
             f"table {database.events.name} holds events of account {others[0][0]!r}, not {account!r}",
-            cure="Give each account a table of its own, or both connections the same extra account.",
-            where=where,
+            hint="Give each account a table of its own, or both connections the same extra account.",
+            context=where,
         )
 
 
@@ -224,16 +227,16 @@ def check_table(database: Database, cursor: Any, query: EventQuery, account: str
     :raises Np6ConflictError: if it is another account's, holds personal data in another form, or holds the
         same time pulled for all actions where this is a pull of one, or the other way round.
     """
-    check_account(database, cursor, account, query.where)
+    check_account(database, cursor, account, query.description)
     modes = "DISTINCT COALESCE(personal_data, 'keep')"  # a table from elsewhere may lack it
     for (stored,) in database.windows.select(cursor, [modes], {}):
-        check_personal_data(f"table {database.events.name}", stored, personal_data, query.where)
+        check_personal_data(f"table {database.events.name}", stored, personal_data, query.description)
     rival = "action_id <>" if query.action_id == ALL_ACTIONS else "action_id ="
     where = {**database.windows.dataset(query), rival: ALL_ACTIONS, **overlapping(query.window)}
     if database.windows.count(cursor, where):
         raise Np6ConflictError(
             f"table {database.events.name} holds events of this time, pulled for"
             f" {'single actions' if query.action_id == ALL_ACTIONS else 'all actions at once'}",
-            cure="Pull all actions at once or each by itself, or use two tables.",
-            where=query.where,
+            hint="Pull all actions at once or each by itself, or use two tables.",
+            context=query.description,
         )

@@ -18,13 +18,13 @@ from airflow_provider_np6.destinations.sql.database import (
     check_format,
     check_table,
     erased_in,
-    hook_of,
+    get_sql_hook,
     is_there,
     nothing_pulled,
     table_uri,
 )
 from airflow_provider_np6.destinations.sql.migrations import completing_statements
-from airflow_provider_np6.destinations.sql.windows_table import Recorded
+from airflow_provider_np6.destinations.sql.windows_table import WindowsTable
 from airflow_provider_np6.destinations.views import view_statements
 from airflow_provider_np6.np6.errors import (
     Np6DestinationError,
@@ -34,7 +34,7 @@ from airflow_provider_np6.np6.errors import (
 if TYPE_CHECKING:
     from airflow_provider_np6.destinations.coverage import Held
     from airflow_provider_np6.destinations.inventory import Record, Scope, Verification
-    from airflow_provider_np6.destinations.sql.dialects import Dialect
+    from airflow_provider_np6.destinations.sql.dialects import TableDialect
     from airflow_provider_np6.np6.query import EventQuery
     from airflow_provider_np6.np6.stream import VerifiedPull
     from airflow_provider_np6.np6.verify import Events, Invalid
@@ -89,7 +89,7 @@ class SqlDestination(Destination):
                 check_table(database, cursor, query, account, personal_data)
                 return erased_in(database, cursor)
 
-        erased = database.settle(check, "cannot be used", Np6InputError)
+        erased = database.run_with_retries(check, "cannot be used", Np6InputError)
         with tempfile.TemporaryFile(prefix="np6-") as spool, tempfile.TemporaryFile(prefix="np6-") as aside:
             landed = _Spool(spool, aside, database.dialect, query)
             yield _SqlLanding(database, query, account, personal_data, self.asset_uri, landed, erased)
@@ -112,8 +112,8 @@ class SqlDestination(Destination):
             with database.transaction() as cursor:
                 return erase_from_table(database, cursor, persons, pseudonyms, account)
 
-        database.settle(complete, "cannot be used", Np6InputError)
-        return database.settle(remove, "could not be written")
+        database.run_with_retries(complete, "cannot be used", Np6InputError)
+        return database.run_with_retries(remove, "could not be written")
 
     def held(self, query: EventQuery) -> list[Held]:
         database = self._database()
@@ -122,15 +122,17 @@ class SqlDestination(Destination):
             with database.transaction() as cursor:
                 if not is_there(database, cursor):
                     return []
-                return Recorded(database, cursor, query).held(query.window)
+                return WindowsTable(database, cursor, query).held(query.window)
 
-        return database.settle(read, "cannot be read", Np6InputError)
+        return database.run_with_retries(read, "cannot be read", Np6InputError)
 
     def records(self, scope: Scope) -> list[Record]:
         from airflow_provider_np6.destinations.sql.windows_table import recorded_in
 
         database = self._database()
-        return database.settle(lambda: recorded_in(database, scope), "cannot be read", Np6InputError)
+        return database.run_with_retries(
+            lambda: recorded_in(database, scope), "cannot be read", Np6InputError
+        )
 
     def verification(self) -> Verification:
         from airflow_provider_np6.destinations.sql.verify import verification
@@ -153,7 +155,7 @@ class SqlDestination(Destination):
                     for statement in statements:
                         cursor.execute(statement)
 
-        database.settle(create, "has no views", Np6InputError)
+        database.run_with_retries(create, "has no views", Np6InputError)
         return list(views)
 
     def _database(self) -> Database:
@@ -162,16 +164,16 @@ class SqlDestination(Destination):
             if name is not None and not _NAME.fullmatch(name):
                 raise Np6InputError(
                     f"{name!r} is not a table's or schema's name",
-                    cure="Names are up to 50 letters, digits and '_'; the schema is a field of its own.",
+                    hint="Names are up to 50 letters, digits and '_'; the schema is a field of its own.",
                 )
-        return Database(hook_of(text_field(self, "conn_id")), schema, self.table)
+        return Database(get_sql_hook(text_field(self, "conn_id")), schema, self.table)
 
 
 class _Spool:
     """The window's events as the database's load takes them, in a file without a name: nothing is left of
     it, ever."""
 
-    def __init__(self, file: IO[bytes], aside: IO[bytes], dialect: Dialect, query: EventQuery) -> None:
+    def __init__(self, file: IO[bytes], aside: IO[bytes], dialect: TableDialect, query: EventQuery) -> None:
         self.file = file
         self._aside = aside
         self._dialect = dialect
@@ -186,7 +188,7 @@ class _Spool:
         except OSError as error:
             reason = error.strerror or type(error).__name__
             raise Np6DestinationError(
-                f"the worker's disk cannot take the events: {reason}", cure="Make room below TMPDIR."
+                f"the worker's disk cannot take the events: {reason}", hint="Make room below TMPDIR."
             ) from None
 
     def set_aside(self, invalid: Invalid) -> None:
@@ -218,17 +220,17 @@ class _SqlLanding:
 
     def publish(self, proof: VerifiedPull) -> dict[str, Any]:
         report: dict[str, Any] = {"table": self._database.events.name}
-        published = self._database.settle(lambda: self._replaced(proof), "could not be written")
+        published = self._database.run_with_retries(lambda: self._replaced(proof), "could not be written")
         self.published = [self._uri] if published and self._uri else []
         return report if published else {**report, "superseded": 1}
 
     def _replaced(self, proof: VerifiedPull) -> bool:
-        from airflow_provider_np6.destinations.sql.dialects import Failure
+        from airflow_provider_np6.destinations.sql.dialects import ErrorKind
 
         try:
             return self._replace(proof, take_over=False)
         except Exception as error:  # each driver has a tree of errors of its own
-            if self._database.dialect.failure(error) is not Failure.MOVED:
+            if self._database.dialect.failure(error) is not ErrorKind.DUPLICATE_KEY:
                 raise
         return self._replace(proof, take_over=True)
 
@@ -246,17 +248,17 @@ class _SqlLanding:
             if erased_in(database, cursor) != self.erased:
                 raise Np6DestinationError(
                     f"persons were erased from table {database.events.name} while this pull was under way",
-                    cure="The next try keeps them out.",
-                    where=query.where,
+                    hint="The next try keeps them out.",
+                    context=query.description,
                 )
-            recorded = Recorded(database, cursor, query)
+            recorded = WindowsTable(database, cursor, query)
             if recorded.is_superseded(query.window, proof.pulled_at):
                 return False
             replaced = recorded.events_in(query.window)
             database.events.delete(cursor, replaced)
-            robbed = load(cursor, database.events, self.spool.file, query, proof.pulled_at)
+            displaced = load(cursor, database.events, self.spool.file, query, proof.pulled_at)
             self._replace_quarantine(cursor, recorded, proof.pulled_at)
-            stored = database.events.count(cursor, replaced) if robbed is not None else proof.events
+            stored = database.events.count(cursor, replaced) if displaced is not None else proof.events
             row = {
                 "events": stored,
                 "invalid": proof.invalid,
@@ -266,10 +268,10 @@ class _SqlLanding:
                 "version": VERSION,
             }
             recorded.replace(query.window, row)
-            recorded.recount(robbed or set())
+            recorded.recount(displaced or set())
         return True
 
-    def _replace_quarantine(self, cursor: Any, recorded: Recorded, pulled_at: int) -> None:
+    def _replace_quarantine(self, cursor: Any, recorded: WindowsTable, pulled_at: int) -> None:
         database, window = self._database, self._query.window
         database.quarantine.delete(cursor, recorded.set_aside_in(window))
         rows = [

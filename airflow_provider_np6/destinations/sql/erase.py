@@ -7,7 +7,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_np6.destinations.sql.database import check_account, erased_in, overlapping
-from airflow_provider_np6.destinations.sql.windows_table import Recorded
+from airflow_provider_np6.destinations.sql.windows_table import WindowsTable
 from airflow_provider_np6.np6.query import EventQuery
 from airflow_provider_np6.np6.window import Window
 from airflow_provider_np6.privacy.subjects import Person, concerned, may_name
@@ -57,7 +57,7 @@ def _erase_window(database: Database, cursor: Any, row: tuple[Any, ...], persons
     event_type, classification, action_id, *bounds = row
     window = Window(*map(database.ms, bounds))
     query = EventQuery(event_type, action_id, window, classification)
-    recorded = Recorded(database, cursor, query)
+    recorded = WindowsTable(database, cursor, query)
     held = recorded.events_in(window)
     payload = database.dialect.payload_text.format(database.dialect.quote("payload"))
     found = database.events.select(

@@ -15,7 +15,7 @@ def completing_statements(database: Database, cursor: Any, *, create: bool, evol
     """Look at the four tables; the statements that would complete them, if they may be completed.
 
     :raises Np6InputError: if a table is missing or incomplete and may not be changed, or if a column or the
-        key is of another kind; with the statements that cure it.
+        key is of another kind; with the statements that hint it.
     """
     found = []
     for table in (database.events, database.windows, database.quarantine, database.erased):
@@ -57,5 +57,5 @@ def _check_types(table: Table, stored: dict[str, str]) -> None:
 
 
 def _unfit(table: Table, what: str, statements: list[str]) -> Np6InputError:
-    cure = "".join(f"\n{statement};" for statement in statements)
-    return Np6InputError(f"table {table.name} {what}", cure=f"Run in the database:{cure}")
+    hint = "".join(f"\n{statement};" for statement in statements)
+    return Np6InputError(f"table {table.name} {what}", hint=f"Run in the database:{hint}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_np6.destinations.schema import COLUMNS, INDEX, KEY, Column
 
 if TYPE_CHECKING:
-    from airflow_provider_np6.destinations.sql.dialects import Dialect
+    from airflow_provider_np6.destinations.sql.dialects import TableDialect
     from airflow_provider_np6.np6.query import EventQuery
 
 WINDOW_COLUMNS = (
@@ -59,7 +59,7 @@ class Table:
     columns: Sequence[Column]
     key: Sequence[str]
     index: Sequence[str]
-    dialect: Dialect
+    dialect: TableDialect
     placeholder: str
 
     @property
@@ -150,7 +150,7 @@ class Table:
     def insert(self, cursor: Any, values: Sequence[Sequence[Any]]) -> None:
         """Insert rows.
 
-        :param values: for each column its values, as :meth:`Dialect.value` takes them.
+        :param values: for each column its values, as :meth:`TableDialect.value` takes them.
         """
         marks = ", ".join(self.placeholder for _ in self.columns)
         fit = [
@@ -183,17 +183,17 @@ class Table:
         return (f" WHERE {' AND '.join(terms)}" if terms else ""), values
 
 
-def events_table(schema: str | None, table: str, dialect: Dialect, placeholder: str) -> Table:
+def events_table(schema: str | None, table: str, dialect: TableDialect, placeholder: str) -> Table:
     return Table(schema, table, COLUMNS, KEY, INDEX, dialect, placeholder)
 
 
-def quarantine_table(schema: str | None, table: str, dialect: Dialect, placeholder: str) -> Table:
+def quarantine_table(schema: str | None, table: str, dialect: TableDialect, placeholder: str) -> Table:
     return Table(schema, f"{table}_quarantine", QUARANTINE_COLUMNS, QUARANTINE_KEY, (), dialect, placeholder)
 
 
-def erased_table(schema: str | None, table: str, dialect: Dialect, placeholder: str) -> Table:
+def erased_table(schema: str | None, table: str, dialect: TableDialect, placeholder: str) -> Table:
     return Table(schema, f"{table}_erased", ERASED_COLUMNS, ("person",), (), dialect, placeholder)
 
 
-def windows_table(schema: str | None, table: str, dialect: Dialect, placeholder: str) -> Table:
+def windows_table(schema: str | None, table: str, dialect: TableDialect, placeholder: str) -> Table:
     return Table(schema, f"{table}_windows", WINDOW_COLUMNS, WINDOW_KEY, (), dialect, placeholder)

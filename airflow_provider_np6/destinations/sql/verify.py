@@ -43,7 +43,7 @@ def verification(database: Database) -> Verification:
             }
             return database.windows.count(cursor, {}), sorted(datasets)
 
-    total, datasets = database.settle(begin, "cannot be read", Np6InputError)
+    total, datasets = database.run_with_retries(begin, "cannot be read", Np6InputError)
     return Verification(total, (check for dataset in datasets for check in _checks(database, dataset)))
 
 
@@ -54,7 +54,7 @@ def _checks(database: Database, dataset: tuple[str, str]) -> Iterator[Checked]:
             return [database.windows.plain(row) for row in cursor.fetchall()]
 
     *rows, total = sorted(
-        database.settle(read, "cannot be read", Np6InputError), key=lambda row: row[0] is None
+        database.run_with_retries(read, "cannot be read", Np6InputError), key=lambda row: row[0] is None
     )
     inside = 0
     windows = []

@@ -13,7 +13,7 @@ from airflow_provider_np6.np6.window import Window
 if TYPE_CHECKING:
     from airflow_provider_np6.destinations.inventory import Scope
     from airflow_provider_np6.destinations.sql.database import Database
-    from airflow_provider_np6.destinations.sql.dialects import Robbed
+    from airflow_provider_np6.destinations.sql.dialects import DisplacedRows
     from airflow_provider_np6.destinations.sql.table import Condition
 
 _BOUNDS = ["window_start", "window_end"]
@@ -40,7 +40,7 @@ def recorded_in(database: Database, scope: Scope) -> list[Record]:
     ]
 
 
-class Recorded:
+class WindowsTable:
     """Rows of the table of windows; they tile as events do."""
 
     def __init__(self, database: Database, cursor: Any, query: EventQuery) -> None:
@@ -108,17 +108,18 @@ class Recorded:
         windows.delete(self._cursor, touching)
         windows.insert_rows(self._cursor, rows)
 
-    def recount(self, robbed: Robbed) -> None:
+    def recount(self, displaced: DisplacedRows) -> None:
         """Tell the windows of this dataset that lost events how many they have left."""
-        if not robbed:
+        if not displaced:
             return
         windows = self._database.windows
-        times = sorted(time for _, time in robbed)
+        times = sorted(time for _, time in displaced)
         where = {**windows.dataset(self._query), **overlapping(Window(times[0], times[-1] + 1))}
         for action, *bounds in windows.select(self._cursor, ["action_id", *_BOUNDS], where):
             window = Window(*map(self._database.ms, bounds))
             if any(
-                window.start <= time < window.end and action in (owner, ALL_ACTIONS) for owner, time in robbed
+                window.start <= time < window.end and action in (owner, ALL_ACTIONS)
+                for owner, time in displaced
             ):
                 row = {**where, "action_id =": action, "window_start =": window.start}
                 left = self._database.events.count(self._cursor, self.events_in(window, action))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from airflow_provider_np6.sandbox import Sandbox, World
+from airflow_provider_np6.sandbox import FakeAccount, Sandbox
 from tests.conftest import KEY
 from tests.support.standalone import Standalone, example
 
@@ -64,7 +64,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="package")
 def account(browser: Browser) -> Iterator[Sandbox]:
     """What NP6 holds; asked for after the browser, so that nothing starts where there is none."""
-    with Sandbox(World(events_per_day=96), key=KEY) as running:
+    with Sandbox(FakeAccount(events_per_day=96), key=KEY) as running:
         yield running
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_np6.sandbox import Sandbox, World
+from airflow_provider_np6.sandbox import FakeAccount, Sandbox
 from cluster.deployment import Deployment
 from tests.conftest import KEY
 from tests.end_to_end.cluster.api import Api
@@ -36,7 +36,7 @@ class Cluster:
     deployment: Deployment
     api: Api
     sandbox: Sandbox
-    world: World
+    world: FakeAccount
 
     def restart(self, name: str) -> None:
         """Stop one program as an operator would, and start it anew."""
@@ -48,7 +48,7 @@ class Cluster:
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     folder = tmp_path_factory.mktemp("cluster")
     # Fewer than a hundred a day and type, so that a pull is one request.
-    world = World(actions=ACTIONS, events_per_day=96)
+    world = FakeAccount(actions=ACTIONS, events_per_day=96)
     dags = folder / "dags"
     dags.mkdir()
     shutil.copy(HERE / "dags" / "np6_cluster.py", dags)

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from airflow_provider_np6.conformance import QUESTIONS
-from airflow_provider_np6.np6.event_types import CATALOGUE
-from airflow_provider_np6.sandbox import Fault, Sandbox, Temper
+from airflow_provider_np6.np6.event_types import EVENT_TYPES
+from airflow_provider_np6.sandbox import Fault, Sandbox, ServerBehavior
 from tests.conftest import KEY
 from tests.integration.cli.conftest import Run
 from tests.integration.test_provider import airflow
@@ -20,7 +20,7 @@ from tests.support.postgres import free_port
 
 pytestmark = [pytest.mark.core, pytest.mark.usefixtures("airflow_db")]
 
-TYPES = [str(event_type) for event_type in CATALOGUE]
+TYPES = [str(event_type) for event_type in EVENT_TYPES]
 
 
 def connect(monkeypatch: pytest.MonkeyPatch, **fields: Any) -> None:
@@ -45,7 +45,7 @@ def test_each_type_is_asked_for_once(np6: Run, sandbox: Sandbox) -> None:
     assert (told["ok"], told["action_id"]) == (True, "*")
     assert outcomes(told) == dict.fromkeys(TYPES, ("readable", None))
     marks = {one["event_type"]: one["mark"] for one in told["types"]}
-    assert marks == {row.event_type: row.all_actions for row in CATALOGUE.values()}
+    assert marks == {row.event_type: row.all_actions for row in EVENT_TYPES.values()}
     paths = [f"/actions/events{'' if name == 'events' else f'/{name}'}" for name in TYPES]
     assert [asked.path for asked in sandbox.asked] == ["/actions", *paths]
 
@@ -162,7 +162,7 @@ def test_what_an_account_does_where_nothing_is_documented(np6: Run, sandbox: San
     rows = [line for line in ended.out.splitlines() if line.strip()]
     assert len(rows) == len(QUESTIONS) + 2
     assert "an event at `start` comes" in ended.out
-    sandbox.temper = Temper(end_inside=True)
+    sandbox.behavior = ServerBehavior(end_inside=True)
     ended = np6("check", "--live", "000PE4", "--json")
     assert ended.code == 1
     assert (ended.json["ok"], ended.json["action_id"]) == (False, "000PE4")

@@ -16,7 +16,7 @@ from airflow_provider_np6.destinations.inventory import Scope, Series
 from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.query import EventQuery
 from airflow_provider_np6.np6.window import DAY, Window
-from airflow_provider_np6.sandbox import Fault, Sandbox, World, faults
+from airflow_provider_np6.sandbox import FakeAccount, Fault, Sandbox, faults
 from tests.integration.cli.conftest import Run
 from tests.support.pulls import HOUR, MIDNIGHT, land
 
@@ -27,9 +27,9 @@ DAYS = ("2024-10-04", "2024-10-05", "2024-10-06")
 
 
 @pytest.fixture
-def world() -> World:
+def world() -> FakeAccount:
     """Enough events to set one aside."""
-    return World(events_per_day=300)
+    return FakeAccount(events_per_day=300)
 
 
 def day(n: int, hours: tuple[int, int] = (0, 24)) -> Window:

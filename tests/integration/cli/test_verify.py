@@ -14,7 +14,7 @@ from airflow_provider_np6.destinations.files.formats import FORMATS
 from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.query import EventQuery
 from airflow_provider_np6.np6.window import DAY, Window
-from airflow_provider_np6.sandbox import Fault, Sandbox, World, faults
+from airflow_provider_np6.sandbox import FakeAccount, Fault, Sandbox, faults
 from tests.integration.cli.conftest import Run
 from tests.support.databases import ask
 from tests.support.pulls import MIDNIGHT, TODAY, land
@@ -27,9 +27,9 @@ PLACE = "type=bounces/action=000PE4/date=2024-10-04"
 
 
 @pytest.fixture
-def world() -> World:
+def world() -> FakeAccount:
     """Enough events to set one aside."""
-    return World(events_per_day=300)
+    return FakeAccount(events_per_day=300)
 
 
 def fill(client: Np6Client, sandbox: Sandbox, destination: Destination) -> int:

@@ -11,7 +11,7 @@ from airflow_provider_np6.conformance import QUESTIONS, Copes, Finding, examine
 from airflow_provider_np6.conformance.asking import MOST_REQUESTS
 from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.errors import Np6AuthenticationError, Np6InputError, Np6NotFoundError
-from airflow_provider_np6.sandbox import Fault, Sandbox, Temper, World, faults
+from airflow_provider_np6.sandbox import FakeAccount, Fault, Sandbox, ServerBehavior, faults
 from airflow_provider_np6.sandbox.account import Stored
 from tests.conftest import KEY
 from tests.support import ROOT
@@ -21,9 +21,9 @@ pytestmark = pytest.mark.core
 
 
 @pytest.fixture
-def world() -> World:
+def world() -> FakeAccount:
     """Enough to see much in thirty days."""
-    return World(actions=1, events_per_day=144)
+    return FakeAccount(actions=1, events_per_day=144)
 
 
 NOW = 1_795_000_000_000
@@ -50,9 +50,9 @@ def changed(old: bytes, new: bytes) -> Callable[[Sandbox], None]:
     return always(change=change)
 
 
-def temper(**what: object) -> Callable[[Sandbox], None]:
+def behavior(**what: object) -> Callable[[Sandbox], None]:
     def set_it(sandbox: Sandbox) -> None:
-        sandbox.temper = Temper(**what)  # type: ignore[arg-type]
+        sandbox.behavior = ServerBehavior(**what)  # type: ignore[arg-type]
 
     return set_it
 
@@ -106,36 +106,36 @@ OTHERWISE: list[Otherwise] = [
      "12 of 13 answer; 403: hits/form", Copes.YES),
     ("`id` and `timestamp`", changed(b'"id":"', b'"id":"x'), "not all uuids", Copes.YES),
     ("`id` and `timestamp`", changed(b'"timestamp":1', b'"timestamp":9'), "no number of ms", Copes.NO),
-    ("`start`", temper(start_inside=False), "lost between two windows", Copes.NO),
-    ("`end`", temper(end_inside=True), "an event at `end` comes", Copes.NO),
+    ("`start`", behavior(start_inside=False), "lost between two windows", Copes.NO),
+    ("`end`", behavior(end_inside=True), "an event at `end` comes", Copes.NO),
     ("`sort=asc`", always(change=faults.shuffled(3)), "without order", Copes.WITH_CARE),
-    ("order among equal times", temper(stable_ties=False), "differed", Copes.YES),
-    ("order without `sort`", temper(unsorted="asc"), "alike, in order", Copes.YES),
-    ("order without `sort`", temper(unsorted="desc"), "alike, not in order", Copes.YES),
-    ("fractions of a second in bounds", temper(fractions="ignored"), "ignored", Copes.YES),
-    ("fractions of a second in bounds", temper(fractions="refused"), "refused with 400", Copes.YES),
-    ("bounds in ms since the epoch", temper(epochs=False), "refused with 400", Copes.YES),
+    ("order among equal times", behavior(stable_ties=False), "differed", Copes.YES),
+    ("order without `sort`", behavior(unsorted="asc"), "alike, in order", Copes.YES),
+    ("order without `sort`", behavior(unsorted="desc"), "alike, not in order", Copes.YES),
+    ("fractions of a second in bounds", behavior(fractions="ignored"), "ignored", Copes.YES),
+    ("fractions of a second in bounds", behavior(fractions="refused"), "refused with 400", Copes.YES),
+    ("bounds in ms since the epoch", behavior(epochs=False), "refused with 400", Copes.YES),
     ("a cap on events", always(change=faults.capped(300)), "answers end at 300 events", Copes.YES),
     ("a cap on events", always(change=faults.capped(333)), "333 events, its halves", Copes.NO),
-    ("no bounds at all", temper(bounds_needed=False), "taken: events come", Copes.YES),
+    ("no bounds at all", behavior(bounds_needed=False), "taken: events come", Copes.YES),
     ("`type` in events", changed(b'"type":"bounce"', b'"type":"other"'), "another: bounces", Copes.YES),
     ("other fields", always(change=without_replies), "none but documented ones", Copes.YES),
     ("other fields", changed(b'"agency"', b'"a@b.fr"'), "identity.(a name)", Copes.YES),
-    ("`classification`", temper(mixed_robots=True), "ignored", Copes.NO),
-    ("`classifications`", temper(classification="classifications"), "does something else", Copes.WITH_CARE),
-    ("an action that does not exist", temper(unknown_actions=True), "mistyped", Copes.WITH_CARE),
-    ("a bound that is none", temper(error_body=b'{"message":"","code":1}'),
+    ("`classification`", behavior(mixed_robots=True), "ignored", Copes.NO),
+    ("`classifications`", behavior(classification="classifications"), "does something else", Copes.WITH_CARE),
+    ("an action that does not exist", behavior(unknown_actions=True), "mistyped", Copes.WITH_CARE),
+    ("a bound that is none", behavior(error_body=b'{"message":"","code":1}'),
      "400, a JSON object with code, message", Copes.YES),
-    ("a bound that is none", temper(error_body=b"<html>"), "a body that is not JSON", Copes.YES),
-    ("`GET /actions`", temper(listing=False), "refused with 410", Copes.WITH_CARE),
+    ("a bound that is none", behavior(error_body=b"<html>"), "a body that is not JSON", Copes.YES),
+    ("`GET /actions`", behavior(listing=False), "refused with 410", Copes.WITH_CARE),
     ("statistics of an action", always(path="/statistics", status=404), "refused with 404", Copes.YES),
-    ("`Date`", temper(dated=False), "missing in", Copes.WITH_CARE),
+    ("`Date`", behavior(dated=False), "missing in", Copes.WITH_CARE),
     ("`Date`", always(clock=3_600), "s ahead of", Copes.WITH_CARE),
     ("`Date`", always(clock=-3_600), "s behind", Copes.WITH_CARE),
     ("compression", packed, "gzip in every answer", Copes.YES),
     ("framing", always(framing="length"), "by length", Copes.YES),
     ("framing", always(framing="close"), "by the connection's end alone", Copes.YES),
-    ("`x-request-id`", temper(request_ids=False), "no `x-request-id`", Copes.YES),
+    ("`x-request-id`", behavior(request_ids=False), "no `x-request-id`", Copes.YES),
     ("unit of `X-RateLimit-Reset`", always(headers={"X-RateLimit-Reset": "7"}),
      "seconds from now", Copes.YES),
     ("unit of `X-RateLimit-Reset`", always(headers={"X-RateLimit-Reset": "1795000000"}),
@@ -147,7 +147,7 @@ OTHERWISE: list[Otherwise] = [
      "in 1 of 1", Copes.YES),
     ("`Retry-After`", lambda sandbox: sandbox.plan.add(Fault(status=429)), "in 0 of 1", Copes.YES),
 ]  # fmt: skip
-"""A question, a temper, and what it shows."""
+"""A question, a behavior, and what it shows."""
 
 
 def test_an_account_as_documented(sandbox: Sandbox, client: Np6Client) -> None:
@@ -170,7 +170,7 @@ def test_an_account_that_is_otherwise(sandbox: Sandbox, client: Np6Client, other
 
 
 def test_few_requests_and_no_value_of_any_event(sandbox: Sandbox, client: Np6Client) -> None:
-    sandbox.world = World(actions=1, events_per_day=2_000)
+    sandbox.world = FakeAccount(actions=1, events_per_day=2_000)
     found = findings(sandbox, client)
     assert len(sandbox.asked) <= MOST_REQUESTS
     told = " ".join(str(asdict(each)) for each in found.values())
@@ -181,7 +181,7 @@ def test_few_requests_and_no_value_of_any_event(sandbox: Sandbox, client: Np6Cli
 
 
 def test_what_needs_events_is_not_shown_without_any(sandbox: Sandbox, client: Np6Client) -> None:
-    sandbox.world = World(actions=1, events_per_day=0)
+    sandbox.world = FakeAccount(actions=1, events_per_day=0)
     found = findings(sandbox, client)
     assert len(found) == len(QUESTIONS)
     assert found["`start`"].copes == found["a cap on events"].copes == Copes.NOT_SHOWN

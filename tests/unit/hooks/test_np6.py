@@ -11,14 +11,14 @@ import pytest
 from airflow_provider_np6.hooks import np6
 from airflow_provider_np6.hooks.np6 import Np6Hook
 from airflow_provider_np6.np6.errors import (
-    Np6AnswerError,
     Np6InputError,
     Np6NotFoundError,
     Np6PermissionError,
+    Np6ResponseError,
 )
 from airflow_provider_np6.np6.query import EventQuery
 from airflow_provider_np6.np6.window import DAY, Window
-from airflow_provider_np6.sandbox import Fault, Sandbox, World, faults
+from airflow_provider_np6.sandbox import FakeAccount, Fault, Sandbox, faults
 from tests.conftest import KEY
 from tests.support.postgres import free_port
 from tests.support.pulls import TODAY, held
@@ -48,37 +48,37 @@ def connect(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Connect:
 
 def test_the_connection_makes_a_client(connect: Connect, sandbox: Sandbox) -> None:
     hook = connect(extra={"read_timeout": "7", "account": "shop"})
-    assert (hook.settings.read_timeout, hook.settings.account) == (7.0, "shop")
-    assert hook.client.settings is hook.settings
+    assert (hook.config.read_timeout, hook.config.account) == (7.0, "shop")
+    assert hook.client.config is hook.config
     session = hook.get_conn()
     assert session.get(f"{sandbox.url}/actions").status_code == 200
-    assert connect().settings.account == "np6_default"
+    assert connect().config.account == "np6_default"
 
 
 def test_a_connection_as_a_uri(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(
         "AIRFLOW_CONN_NP6_DEFAULT", f"np6://:{KEY}@127.0.0.1:{sandbox.port}/?read_timeout=9&max_wait="
     )
-    settings = Np6Hook().settings
+    settings = Np6Hook().config
     assert (settings.base_url, settings.read_timeout) == (f"https://127.0.0.1:{sandbox.port}", 9.0)
 
 
 def test_key_alone_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_NP6_DEFAULT", '{"conn_type": "np6", "password": "KEY"}')
-    assert Np6Hook().settings.base_url == "https://api-cm.np6.com"
+    assert Np6Hook().config.base_url == "https://api-cm.np6.com"
 
 
 def test_unknown_extras_are_a_warning(
     connect: Connect, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert connect(extra={"read_timout": 5}).settings.read_timeout == 120
+    assert connect(extra={"read_timout": 5}).config.read_timeout == 120
     assert "did you mean 'read_timeout'" in caplog.text + capsys.readouterr().out  # Airflow 3 logs to stdout
 
 
 def test_secrets_are_masked_in_logs(connect: Connect) -> None:
     from airflow.providers.common.compat.sdk import redact
 
-    assert connect(password=" s3cret-key\n", extra={"pseudonym_key": "s3cret-salt"}).settings
+    assert connect(password=" s3cret-key\n", extra={"pseudonym_key": "s3cret-salt"}).config
     assert redact("a s3cret-key and a s3cret-salt") == "a *** and a ***"
 
 
@@ -199,7 +199,7 @@ def test_an_extra_that_is_no_object_is_refused(monkeypatch: pytest.MonkeyPatch, 
     given = SimpleNamespace(host=None, port=None, password="k", extra=extra)
     monkeypatch.setattr(Np6Hook, "get_connection", lambda *_: given)
     with pytest.raises(Np6InputError, match="extra of connection 'np6_default' is not a JSON object"):
-        Np6Hook().settings  # noqa: B018
+        Np6Hook().config  # noqa: B018
 
 
 def test_one_failure_before_the_first_event_does_not_end_an_iteration(
@@ -232,7 +232,7 @@ def test_an_action_without_a_name_has_none_to_match(connect: Connect, sandbox: S
 def test_ids_that_airflow_cannot_map_over_are_refused(
     connect: Connect, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sandbox.world = World(actions=6)
+    sandbox.world = FakeAccount(actions=6)
     monkeypatch.setenv("AIRFLOW__CORE__MAX_MAP_LENGTH", "5")
     with pytest.raises(
         Np6InputError, match=r"6 actions, .* 5 at most .\[core\] max_map_length.*action_id='\*'"
@@ -270,11 +270,11 @@ def test_events_are_counted_and_not_kept(
 
 def test_a_count_is_proven_complete(connect: Connect, sandbox: Sandbox) -> None:
     days: dict[str, Any] = {"start": "2024-10-04", "end": "2024-10-05"}
-    sandbox.world = World(events_per_day=240)
+    sandbox.world = FakeAccount(events_per_day=240)
     sandbox.plan.add(Fault(change=faults.capped(100)))
     assert connect().count_events("bounces", "000PE4", **days) == 240
     sandbox.plan.add(Fault(body=b'[{"id": "a"}]'))
-    with pytest.raises(Np6AnswerError, match="lacks its documented envelope"):
+    with pytest.raises(Np6ResponseError, match="lacks its documented envelope"):
         connect().count_events("bounces", "000PE4", **days)
 
 
@@ -286,7 +286,7 @@ def test_statistics_are_there_or_not(connect: Connect, sandbox: Sandbox) -> None
         sandbox.plan.add(Fault(path="/statistics", status=status, framing="length"))
         assert connect().get_statistics("000PE4") is None
     sandbox.plan.add(Fault(path="/statistics", body=b"[]"))
-    with pytest.raises(Np6AnswerError, match="no set of counters"):
+    with pytest.raises(Np6ResponseError, match="no set of counters"):
         connect().get_statistics("000PE4")
     sandbox.plan.add(Fault(path="/statistics", status=403, framing="length"))
     with pytest.raises(Np6PermissionError):

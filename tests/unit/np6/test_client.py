@@ -7,7 +7,7 @@ import pytest
 
 from airflow_provider_np6.np6 import errors
 from airflow_provider_np6.np6.client import Np6Client
-from airflow_provider_np6.np6.config import Np6Settings
+from airflow_provider_np6.np6.config import Np6Config
 from airflow_provider_np6.np6.query import EventQuery
 from airflow_provider_np6.np6.window import Window
 from airflow_provider_np6.sandbox import Fault, Sandbox
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.core
 
 
 def client_of(url: str, **options: Any) -> Np6Client:
-    return Np6Client(Np6Settings(base_url=url, api_key=KEY, account="test", max_attempts=1, **options))
+    return Np6Client(Np6Config(base_url=url, api_key=KEY, account="test", max_attempts=1, **options))
 
 
 def test_the_key_is_sent_and_accepted(client: Np6Client, sandbox: Sandbox) -> None:
@@ -38,7 +38,7 @@ def test_the_key_is_sent_and_accepted(client: Np6Client, sandbox: Sandbox) -> No
         (429, errors.Np6RateLimitError, "limits the rate"),
         (500, errors.Np6ServerError, "NP6 failed"),
         (503, errors.Np6ServerError, "NP6 failed"),
-        (304, errors.Np6AnswerError, "neither with events nor with an error"),
+        (304, errors.Np6ResponseError, "neither with events nor with an error"),
     ],
 )
 def test_each_status_has_its_error(
@@ -56,7 +56,7 @@ def test_each_status_has_its_error(
 
 
 def test_a_wrong_key_is_told(sandbox: Sandbox) -> None:
-    wrong = Np6Client(Np6Settings(base_url=sandbox.url, api_key="wrong", account="test"))
+    wrong = Np6Client(Np6Config(base_url=sandbox.url, api_key="wrong", account="test"))
     with pytest.raises(errors.Np6AuthenticationError):
         wrong.list_actions({})
     assert len(sandbox.asked) == 1
@@ -82,7 +82,7 @@ def test_a_delay_that_the_server_asks_for_is_kept(
 
 def test_a_delay_beyond_max_wait_is_an_error(sandbox: Sandbox) -> None:
     sandbox.plan.add(Fault(status=429, headers={"Retry-After": "7"}))
-    patient = Np6Client(Np6Settings(base_url=sandbox.url, api_key=KEY, account="test", max_wait=5))
+    patient = Np6Client(Np6Config(base_url=sandbox.url, api_key=KEY, account="test", max_wait=5))
     with pytest.raises(errors.Np6RateLimitError) as caught:
         patient.list_actions({})
     assert caught.value.delay == 7.0
@@ -97,7 +97,7 @@ def test_a_gone_list_of_actions_tells_what_else_to_do(client: Np6Client, sandbox
 @pytest.mark.parametrize("body", [b"{}", b"[5]", b'[{"name": "x"}]'])
 def test_a_list_of_something_else_is_refused(client: Np6Client, sandbox: Sandbox, body: bytes) -> None:
     sandbox.plan.add(Fault(body=body))
-    with pytest.raises(errors.Np6AnswerError):
+    with pytest.raises(errors.Np6ResponseError):
         client.list_actions({})
 
 
@@ -182,7 +182,7 @@ def packed_size(sandbox: Sandbox) -> int:
 
 def test_another_packing_is_refused(client: Np6Client, sandbox: Sandbox) -> None:
     sandbox.plan.add(Fault(headers={"Content-Encoding": "br"}))
-    with pytest.raises(errors.Np6AnswerError, match="packed as 'br'"):
+    with pytest.raises(errors.Np6ResponseError, match="packed as 'br'"):
         client.list_actions({})
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_np6.np6.config import Np6Settings, unknown_extras
+from airflow_provider_np6.np6.config import Np6Config, unknown_extras
 from airflow_provider_np6.np6.errors import Np6InputError
 
 pytestmark = pytest.mark.core
@@ -16,8 +16,8 @@ def settings(
     port: int | None = None,
     password: str | None = "k",
     extra: dict[str, Any] | None = None,
-) -> Np6Settings:
-    return Np6Settings.from_connection(
+) -> Np6Config:
+    return Np6Config.from_connection(
         "np6_default", host=host, port=port, password=password, extra=extra or {}
     )
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_np6.destinations.schema import COLUMNS
 from airflow_provider_np6.np6.errors import Np6InputError
-from airflow_provider_np6.np6.event_types import CATALOGUE, COMMON, EventType
+from airflow_provider_np6.np6.event_types import COMMON, EVENT_TYPES, EventType
 from airflow_provider_np6.np6.query import EventQuery
 from airflow_provider_np6.np6.window import Window
 from tests.support import ROOT
@@ -20,8 +20,8 @@ WINDOW = Window(1_000_000_000_000, 1_000_000_001_000)
 
 
 def test_every_event_type_has_its_row_and_its_word_on_the_source() -> None:
-    assert list(CATALOGUE) == list(EventType)
-    assert all(row.event_type == event_type and row.what for event_type, row in CATALOGUE.items())
+    assert list(EVENT_TYPES) == list(EventType)
+    assert all(row.event_type == event_type and row.what for event_type, row in EVENT_TYPES.items())
 
 
 def test_paths_of_one_action_and_of_all() -> None:
@@ -33,17 +33,17 @@ def test_paths_of_one_action_and_of_all() -> None:
 
 def test_columns_are_those_of_destinations() -> None:
     known = {column.name for column in COLUMNS}
-    for row in CATALOGUE.values():
+    for row in EVENT_TYPES.values():
         filled = (*COMMON, *row.columns)
         assert len(set(filled)) == len(filled)
         assert set(filled) <= known
     # The mixed stream, and all types together, leave none unfilled.
-    assert {*COMMON, *CATALOGUE[EventType.EVENTS].columns} == known
-    assert {name for row in CATALOGUE.values() for name in (*COMMON, *row.columns)} == known
+    assert {*COMMON, *EVENT_TYPES[EventType.EVENTS].columns} == known
+    assert {name for row in EVENT_TYPES.values() for name in (*COMMON, *row.columns)} == known
 
 
 def test_hits_alone_are_classified() -> None:
-    assert {row.event_type for row in CATALOGUE.values() if row.classified} == {
+    assert {row.event_type for row in EVENT_TYPES.values() if row.classified} == {
         event_type for event_type in EventType if event_type.partition("/")[0] == "hits"
     }
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_np6.np6 import json_stream as streaming
 from airflow_provider_np6.np6.errors import (
-    Np6AnswerError,
+    Np6ResponseError,
     Np6TimeoutError,
     Np6TruncatedError,
 )
@@ -75,14 +75,14 @@ def test_an_answer_cut_short_never_passes(
 ) -> None:
     whole = answer[1].rstrip()
     text = whole[: -(short % len(whole) or 1)]
-    with pytest.raises((Np6TruncatedError, Np6AnswerError)):
+    with pytest.raises((Np6TruncatedError, Np6ResponseError)):
         all_of(pieces(text, cuts))
 
 
 @settings(max_examples=200, deadline=None)
 @given(answers(), st.binary(min_size=1, max_size=5).filter(lambda rest: rest.strip(b" \t\r\n")))
 def test_nothing_may_follow_the_array(answer: tuple[list[bytes], bytes], rest: bytes) -> None:
-    with pytest.raises((Np6TruncatedError, Np6AnswerError)):
+    with pytest.raises((Np6TruncatedError, Np6ResponseError)):
         all_of(iter([answer[1] + rest]))
 
 
@@ -96,9 +96,9 @@ NO_END = "ends before its closing bracket"
         (b" \n", Np6TruncatedError, "the answer is empty"),
         (b"[", Np6TruncatedError, NO_END),
         (b'[{"a":1},', Np6TruncatedError, NO_END),
-        (b'{"error":"x"}', Np6AnswerError, "is a JSON object"),
-        (b"<html>", Np6AnswerError, "is a page of HTML or XML"),
-        (b"null", Np6AnswerError, "is something else"),
+        (b'{"error":"x"}', Np6ResponseError, "is a JSON object"),
+        (b"<html>", Np6ResponseError, "is a page of HTML or XML"),
+        (b"null", Np6ResponseError, "is something else"),
         (b'[{"a":1}] {', Np6TruncatedError, "something follows"),
         (b'[{"a":1},]', Np6TruncatedError, "no array of objects any more"),
         (b'[{"a":1}{"a":1}]', Np6TruncatedError, "no array of objects any more"),
@@ -130,12 +130,12 @@ def test_an_event_of_just_the_limit_passes_however_it_arrives(size: int) -> None
     text = b"[" + b",".join([event] * 4) + b"]"
     parts = [text[at : at + size] for at in range(0, len(text), size)]
     assert all_of(iter(parts), 1_000) == [event] * 4
-    with pytest.raises(Np6AnswerError, match="larger than 999 bytes"):
+    with pytest.raises(Np6ResponseError, match="larger than 999 bytes"):
         all_of(iter(parts), 999)
 
 
 def test_an_event_beyond_the_limit_is_refused() -> None:
-    with pytest.raises(Np6AnswerError, match="larger than 1000 bytes"):
+    with pytest.raises(Np6ResponseError, match="larger than 1000 bytes"):
         all_of(iter([b'[{"a":1},', b'{"a":"' + b"x" * 2_000 + b'"}]']), 1_000)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from airflow_provider_np6.np6 import json_stream as streaming
 from airflow_provider_np6.np6.errors import (
-    Np6AnswerError,
+    Np6ResponseError,
     Np6TimeoutError,
     Np6TruncatedError,
 )
@@ -29,7 +29,7 @@ def test_an_endless_string_is_refused_at_the_limit() -> None:
             taken += 64 * 1024
             yield b"},{" * 21_845 + b"x"
 
-    with pytest.raises(Np6AnswerError, match="larger than"):
+    with pytest.raises(Np6ResponseError, match="larger than"):
         list(batches(endless(), 4 * MB))
     assert taken < 5 * MB
 
@@ -102,7 +102,7 @@ def test_events_that_begin_otherwise_than_the_first_are_cut_too() -> None:
 @pytest.mark.parametrize("fine", [True, False])
 def test_an_event_beyond_the_limit_is_refused_in_the_last_batch_too(fine: bool) -> None:
     large = b'{"a":' + (b"0" if fine else b"NaN") + b',"b":"' + b"x" * 2_000 + b'"}'
-    with pytest.raises(Np6AnswerError, match="larger than 1024 bytes"):
+    with pytest.raises(Np6ResponseError, match="larger than 1024 bytes"):
         list(batches(iter([b'[{"a":1},' + large + b"]"]), 1_024))
 
 

@@ -9,12 +9,12 @@ import pytest
 
 from airflow_provider_np6.np6 import errors
 from airflow_provider_np6.np6.client import Np6Client
-from airflow_provider_np6.np6.config import Np6Settings
+from airflow_provider_np6.np6.config import Np6Config
 from airflow_provider_np6.np6.pull import iter_verified, pull
 from airflow_provider_np6.np6.query import EventQuery
 from airflow_provider_np6.np6.verify import Events, Invalid
 from airflow_provider_np6.np6.window import DAY, Window
-from airflow_provider_np6.sandbox import Fault, Sandbox, World, faults
+from airflow_provider_np6.sandbox import FakeAccount, Fault, Sandbox, faults
 from airflow_provider_np6.sandbox.account import Stored
 
 pytestmark = pytest.mark.core
@@ -121,7 +121,7 @@ def test_an_event_outside_of_the_window_fails_the_pull(client: Np6Client, sandbo
     query = query_of(sandbox)
     stray = json.dumps([{"id": "a", "timestamp": query.window.end}]).encode()
     sandbox.plan.add(Fault(body=stray))
-    with pytest.raises(errors.Np6AnswerError, match="outside of what was asked for"):
+    with pytest.raises(errors.Np6ResponseError, match="outside of what was asked for"):
         pull(client, query, Taken())
     assert len(sandbox.asked) == 1
 
@@ -170,7 +170,9 @@ def test_answers_that_never_agree_are_an_error(client: Np6Client, sandbox: Sandb
     for _ in range(9):
         sandbox.plan.add(Fault(cut=9_000, framing="close"))
         sandbox.plan.add(Fault(body=b"[]"))
-    with pytest.raises(errors.Np6UnsettledError, match="events that one answer held are missing in the next"):
+    with pytest.raises(
+        errors.Np6WindowOpenError, match="events that one answer held are missing in the next"
+    ):
         pull(client, query_of(sandbox), Taken())
     assert len(sandbox.asked) == 4  # max_attempts is 2
 
@@ -194,7 +196,7 @@ def test_what_np6_cannot_answer_at_once_is_asked_by_halves(
     assert hours == [0, 12, 6, 3, 1]
 
 
-def test_a_time_out_before_the_first_byte_halves_the_window(sandbox: Sandbox, settings: Np6Settings) -> None:
+def test_a_time_out_before_the_first_byte_halves_the_window(sandbox: Sandbox, settings: Np6Config) -> None:
     query, spool = query_of(sandbox), Taken()
     sandbox.plan.add(Fault(stall=1))
     pull(Np6Client(replace(settings, read_timeout=0.3)), query, spool)
@@ -202,7 +204,7 @@ def test_a_time_out_before_the_first_byte_halves_the_window(sandbox: Sandbox, se
     assert [asked.parameters["end"][11:13] for asked in sandbox.asked] == ["00", "12", "00"]
 
 
-def test_a_stalled_answer_is_gone_on_with(sandbox: Sandbox, settings: Np6Settings) -> None:
+def test_a_stalled_answer_is_gone_on_with(sandbox: Sandbox, settings: Np6Config) -> None:
     query, spool = query_of(sandbox), Taken()
     sandbox.plan.add(Fault(cut=30_000, ending="stall", stall=2, framing="close"))
     proof = pull(Np6Client(replace(settings, read_timeout=0.3)), query, spool)
@@ -219,7 +221,7 @@ def test_halving_ends_at_one_second(client: Np6Client, sandbox: Sandbox) -> None
 
 
 def test_a_silent_cap_never_passes_for_the_end(client: Np6Client, sandbox: Sandbox) -> None:
-    sandbox.world = World(events_per_day=720)
+    sandbox.world = FakeAccount(events_per_day=720)
     query, spool = query_of(sandbox), Taken()
     sandbox.plan.add(Fault(change=faults.capped(100)), times=99)
     proof = pull(client, query, spool)
@@ -232,7 +234,7 @@ def test_a_silent_cap_within_one_second_is_an_error(client: Np6Client, sandbox: 
     capped = b"[" + b",".join(events[:100]) + b"]"
     sandbox.plan.add(Fault(body=capped), times=2)
     sandbox.plan.add(Fault(body=b"[" + b",".join(events[:49:-1]) + b"]"))
-    with pytest.raises(errors.Np6AnswerError, match="more within one second"):
+    with pytest.raises(errors.Np6ResponseError, match="more within one second"):
         pull(client, query_of(sandbox), Taken())
 
 
@@ -246,7 +248,7 @@ def test_a_round_count_that_is_whole_costs_little(client: Np6Client, sandbox: Sa
 
 def test_a_silent_cap_without_order_is_found_by_halves(client: Np6Client, sandbox: Sandbox) -> None:
     query, spool = query_of(sandbox), Taken()
-    sandbox.world = World(events_per_day=240)
+    sandbox.world = FakeAccount(events_per_day=240)
     sandbox.plan.add(Fault(change=faults.shuffled(1)))
     sandbox.plan.add(Fault(change=faults.capped(100)), times=99)
     proof = pull(client, query, spool)
@@ -263,14 +265,14 @@ def test_an_open_window_is_not_closed_by_the_workers_clock(
     query = EventQuery.checked("bounces", "000PE4", Window(end - DAY, end))
     sandbox.plan.add(Fault(clock=-120))
     spool = Taken()
-    pull(client, query, spool, settle=0)
+    pull(client, query, spool, grace_period=0)
     assert spool.lines == held(sandbox, query)
     assert [pytest.approx(120, abs=3)] == slept
     assert (len(sandbox.asked), spool.restarts) == (2, 0)
 
 
 def test_invalid_events_are_set_aside_within_bounds(client: Np6Client, sandbox: Sandbox) -> None:
-    sandbox.world = World(events_per_day=240)
+    sandbox.world = FakeAccount(events_per_day=240)
     query, spool = query_of(sandbox), Taken()
     bad = b'{"id":"x","timestamp":1}'
     sandbox.plan.add(Fault(change=faults.broken(7, bad)))
@@ -284,7 +286,7 @@ def test_invalid_events_are_set_aside_within_bounds(client: Np6Client, sandbox: 
 
 def test_more_than_one_percent_of_invalid_events_fail_the_pull(client: Np6Client, sandbox: Sandbox) -> None:
     sandbox.plan.add(Fault(change=faults.broken(7, b"{}")))
-    with pytest.raises(errors.Np6AnswerError, match="1 of 97 events are invalid, more than 1 %"):
+    with pytest.raises(errors.Np6ResponseError, match="1 of 97 events are invalid, more than 1 %"):
         pull(client, query_of(sandbox), Taken(), quarantine=True)
 
 
@@ -293,7 +295,7 @@ def test_more_than_a_thousand_invalid_events_fail_the_pull_at_once(
 ) -> None:
     bad = b"[" + b",".join(b'{"n":%d}' % n for n in range(1_001)) + b"]"
     sandbox.plan.add(Fault(body=bad))
-    with pytest.raises(errors.Np6AnswerError, match="more than 1000 events are invalid"):
+    with pytest.raises(errors.Np6ResponseError, match="more than 1000 events are invalid"):
         pull(client, query_of(sandbox), Taken(), quarantine=True)
 
 
@@ -301,7 +303,7 @@ def test_events_between_two_broken_ones_never_pass_for_one_invalid_event(
     client: Np6Client, sandbox: Sandbox
 ) -> None:
     """A quote in a text is not escaped: up to the next such quote, all looks like one element."""
-    sandbox.world = World(events_per_day=2_400)
+    sandbox.world = FakeAccount(events_per_day=2_400)
     query = query_of(sandbox)
 
     ids = [json.loads(line)["id"] for line in held(sandbox, query)[100:300:100]]
@@ -331,7 +333,7 @@ def test_an_invalid_event_that_comes_again_at_a_seam_is_set_aside_once(
     assert (proof.invalid, proof.requests) == (1, 2)
 
 
-def test_a_window_must_have_settled_by_np6s_clock_too(
+def test_a_window_must_be_closed_by_np6s_clock_too(
     client: Np6Client, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slept: list[float] = []
@@ -340,7 +342,7 @@ def test_a_window_must_have_settled_by_np6s_clock_too(
     sandbox.plan.add(Fault(clock=0))
     sandbox.plan.add(Fault(clock=60))
     query = EventQuery.checked("bounces", "000PE4", Window(end - DAY, end))
-    pull(client, query, Taken(), settle=60_000)
+    pull(client, query, Taken(), grace_period=60_000)
     assert [pytest.approx(30, abs=3)] == slept
 
 
@@ -384,7 +386,7 @@ def test_one_percent_is_the_bound(
     if passes:
         assert pull(client, query_of(sandbox), Taken(), quarantine=True).invalid == bad
     else:
-        with pytest.raises(errors.Np6AnswerError, match="more than 1 %"):
+        with pytest.raises(errors.Np6ResponseError, match="more than 1 %"):
             pull(client, query_of(sandbox), Taken(), quarantine=True)
 
 
@@ -392,5 +394,5 @@ def test_a_thousand_invalid_events_are_not_too_many_by_themselves(
     client: Np6Client, sandbox: Sandbox
 ) -> None:
     sandbox.plan.add(bad_and_good(1_000, 10), times=2)
-    with pytest.raises(errors.Np6AnswerError, match="1000 of 1010 events are invalid, more than 1 %"):
+    with pytest.raises(errors.Np6ResponseError, match="1000 of 1010 events are invalid, more than 1 %"):
         pull(client, query_of(sandbox), Taken(), quarantine=True)

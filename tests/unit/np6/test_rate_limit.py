@@ -10,7 +10,7 @@ import pytest
 from airflow_provider_np6.np6 import errors
 from airflow_provider_np6.np6 import retry as retrying
 from airflow_provider_np6.np6.client import Np6Client
-from airflow_provider_np6.np6.config import Np6Settings
+from airflow_provider_np6.np6.config import Np6Config
 from airflow_provider_np6.np6.rate_limit import asked_delay, server_date
 from airflow_provider_np6.sandbox import Fault, Sandbox
 from tests.conftest import KEY
@@ -66,7 +66,7 @@ def test_each_style_of_header_waits_for_the_right_moment(
         "Reset: seconds from now": {"X-RateLimit-Reset": "42"},
     }[header]
     sandbox.plan.add(Fault(status=429, headers=headers, clock=skew))
-    client = Np6Client(Np6Settings(base_url=sandbox.url, api_key=KEY, account="test"))
+    client = Np6Client(Np6Config(base_url=sandbox.url, api_key=KEY, account="test"))
     client.list_actions({})
     assert clock.now - NOW == pytest.approx(42, abs=1)
     assert len(clock.slept) == 1
@@ -132,7 +132,7 @@ def test_without_any_header_the_wait_grows_at_random(
     monkeypatch.setattr("airflow_provider_np6.np6.retry.FIRST_WAIT", 0.5)
     monkeypatch.setattr("airflow_provider_np6.np6.retry.random.uniform", lambda low, high: high - low)
     sandbox.plan.add(Fault(status=429), times=7)
-    Np6Client(Np6Settings(base_url=sandbox.url, api_key=KEY, account="test")).list_actions({})
+    Np6Client(Np6Config(base_url=sandbox.url, api_key=KEY, account="test")).list_actions({})
     assert clock.slept == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0]
 
 
@@ -140,7 +140,7 @@ def test_without_any_header_the_wait_grows_at_random(
 def test_with_nothing_remaining_the_next_request_waits_for_the_reset(
     sandbox: Sandbox, clock: Clock, seconds: float
 ) -> None:
-    client = Np6Client(Np6Settings(base_url=sandbox.url, api_key=KEY, account="test"))
+    client = Np6Client(Np6Config(base_url=sandbox.url, api_key=KEY, account="test"))
     headers = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": str(seconds)}
     sandbox.plan.add(Fault(body=b"[]", headers=headers))
     client.list_actions({})
@@ -158,7 +158,7 @@ def test_a_backoff_beyond_max_wait_is_left_to_airflow_with_its_delay(clock: Cloc
 
 @pytest.mark.parametrize("remaining", ["1", "", "many"])
 def test_with_something_remaining_it_does_not_wait(sandbox: Sandbox, clock: Clock, remaining: str) -> None:
-    client = Np6Client(Np6Settings(base_url=sandbox.url, api_key=KEY, account="test"))
+    client = Np6Client(Np6Config(base_url=sandbox.url, api_key=KEY, account="test"))
     headers = {"X-RateLimit-Remaining": remaining, "X-RateLimit-Reset": "30"}
     sandbox.plan.add(Fault(body=b"[]", headers=headers))
     client.list_actions({})
@@ -167,7 +167,7 @@ def test_with_something_remaining_it_does_not_wait(sandbox: Sandbox, clock: Cloc
 
 
 def test_a_reset_beyond_max_wait_sends_no_request(sandbox: Sandbox, clock: Clock) -> None:
-    client = Np6Client(Np6Settings(base_url=sandbox.url, api_key=KEY, account="test", max_wait=10))
+    client = Np6Client(Np6Config(base_url=sandbox.url, api_key=KEY, account="test", max_wait=10))
     headers = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "30"}
     sandbox.plan.add(Fault(body=b"[]", headers=headers))
     client.list_actions({})
@@ -182,7 +182,7 @@ def test_a_wait_is_logged_once_with_its_reason_and_end(
 ) -> None:
     sandbox.plan.add(Fault(status=429, headers={"Retry-After": "42"}))
     begun = datetime.now(UTC)
-    Np6Client(Np6Settings(base_url=sandbox.url, api_key=KEY, account="test")).list_actions({})
+    Np6Client(Np6Config(base_url=sandbox.url, api_key=KEY, account="test")).list_actions({})
     ended = datetime.now(UTC)
     (message,) = (record.message for record in caplog.records if "limits the rate" in record.message)
     told = re.search(r"in 42\.0 s, at (\d\d:\d\d:\d\d UTC)\.", message)
@@ -192,7 +192,7 @@ def test_a_wait_is_logged_once_with_its_reason_and_end(
 
 
 def test_nothing_remaining_without_a_reset_says_nothing(sandbox: Sandbox, clock: Clock) -> None:
-    client = Np6Client(Np6Settings(base_url=sandbox.url, api_key=KEY, account="test"))
+    client = Np6Client(Np6Config(base_url=sandbox.url, api_key=KEY, account="test"))
     sandbox.plan.add(Fault(body=b"[]", headers={"X-RateLimit-Remaining": "0"}))
     client.list_actions({})
     client.list_actions({})
@@ -200,7 +200,7 @@ def test_nothing_remaining_without_a_reset_says_nothing(sandbox: Sandbox, clock:
 
 
 def test_a_wait_of_just_max_wait_happens_in_the_task(sandbox: Sandbox, clock: Clock) -> None:
-    client = Np6Client(Np6Settings(base_url=sandbox.url, api_key=KEY, account="test", max_wait=42))
+    client = Np6Client(Np6Config(base_url=sandbox.url, api_key=KEY, account="test", max_wait=42))
     sandbox.plan.add(Fault(status=429, headers={"Retry-After": "42"}))
     client.list_actions({})
     assert clock.slept == [42.0]
@@ -208,7 +208,7 @@ def test_a_wait_of_just_max_wait_happens_in_the_task(sandbox: Sandbox, clock: Cl
 
 def test_others_who_win_every_time_are_no_failures(sandbox: Sandbox, clock: Clock) -> None:
     sandbox.plan.add(Fault(status=429, headers={"X-RateLimit-Reset": "1"}), times=40)
-    Np6Client(Np6Settings(base_url=sandbox.url, api_key=KEY, account="test")).list_actions({})
+    Np6Client(Np6Config(base_url=sandbox.url, api_key=KEY, account="test")).list_actions({})
     assert len(clock.slept) == 40
 
 
@@ -218,13 +218,13 @@ def test_those_who_lost_more_often_yield_longer(
     monkeypatch.setattr("airflow_provider_np6.np6.retry.FIRST_WAIT", 0.5)
     monkeypatch.setattr("airflow_provider_np6.np6.retry.random.uniform", lambda low, high: high - low)
     sandbox.plan.add(Fault(status=429, headers={"X-RateLimit-Reset": "1"}), times=4)
-    Np6Client(Np6Settings(base_url=sandbox.url, api_key=KEY, account="test")).list_actions({})
+    Np6Client(Np6Config(base_url=sandbox.url, api_key=KEY, account="test")).list_actions({})
     assert clock.slept == [2.0, 3.0, 5.0, 5.0]
 
 
 def test_the_whole_time_among_others_is_bounded_by_max_wait(sandbox: Sandbox, clock: Clock) -> None:
     sandbox.plan.add(Fault(status=429, headers={"X-RateLimit-Reset": "3"}), times=40)
-    client = Np6Client(Np6Settings(base_url=sandbox.url, api_key=KEY, account="test", max_wait=10))
+    client = Np6Client(Np6Config(base_url=sandbox.url, api_key=KEY, account="test", max_wait=10))
     with pytest.raises(errors.Np6RateLimitError) as caught:
         client.list_actions({})
     assert caught.value.delay == pytest.approx(3, abs=0.1)
@@ -233,7 +233,7 @@ def test_the_whole_time_among_others_is_bounded_by_max_wait(sandbox: Sandbox, cl
 
 def test_a_delay_of_nothing_is_not_waited_for_without_end(sandbox: Sandbox, clock: Clock) -> None:
     sandbox.plan.add(Fault(status=429, headers={"Retry-After": "0"}), times=1_000)
-    client = Np6Client(Np6Settings(base_url=sandbox.url, api_key=KEY, account="test", max_wait=60))
+    client = Np6Client(Np6Config(base_url=sandbox.url, api_key=KEY, account="test", max_wait=60))
     with pytest.raises(errors.Np6RateLimitError):
         client.list_actions({})
     assert sum(clock.slept) == pytest.approx(60)
@@ -243,7 +243,7 @@ def test_a_delay_of_nothing_is_not_waited_for_without_end(sandbox: Sandbox, cloc
 def test_a_reset_after_the_delay_counts_too(sandbox: Sandbox, clock: Clock) -> None:
     headers = {"Retry-After": "1", "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "30"}
     sandbox.plan.add(Fault(status=429, headers=headers), times=1_000)
-    client = Np6Client(Np6Settings(base_url=sandbox.url, api_key=KEY, account="test", max_wait=60))
+    client = Np6Client(Np6Config(base_url=sandbox.url, api_key=KEY, account="test", max_wait=60))
     with pytest.raises(errors.Np6RateLimitError):
         client.list_actions({})
     assert sum(clock.slept) <= 60
@@ -251,7 +251,7 @@ def test_a_reset_after_the_delay_counts_too(sandbox: Sandbox, clock: Clock) -> N
 
 
 def test_no_number_of_turns_is_too_many(clock: Clock) -> None:
-    settings = Np6Settings(base_url="https://x", api_key=KEY, account="test", max_wait=86_400)
+    settings = Np6Config(base_url="https://x", api_key=KEY, account="test", max_wait=86_400)
     attempts = retrying.Attempts(settings)
     for _ in range(2_000):
         attempts.wait_or_raise(errors.Np6RateLimitError("NP6 limits the rate of requests", delay=1.0))
@@ -260,7 +260,7 @@ def test_no_number_of_turns_is_too_many(clock: Clock) -> None:
 
 def test_a_single_try_waits_for_no_turn(sandbox: Sandbox, clock: Clock) -> None:
     sandbox.plan.add(Fault(status=429, headers={"X-RateLimit-Reset": "3"}))
-    client = Np6Client(Np6Settings(base_url=sandbox.url, api_key=KEY, account="test", max_attempts=1))
+    client = Np6Client(Np6Config(base_url=sandbox.url, api_key=KEY, account="test", max_attempts=1))
     with pytest.raises(errors.Np6RateLimitError):
         client.list_actions({})
     assert clock.slept == []

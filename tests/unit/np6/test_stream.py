@@ -10,11 +10,11 @@ import pytest
 
 from airflow_provider_np6.np6 import errors
 from airflow_provider_np6.np6.client import Np6Client
-from airflow_provider_np6.np6.config import Np6Settings
+from airflow_provider_np6.np6.config import Np6Config
 from airflow_provider_np6.np6.pull import iter_verified, pull
 from airflow_provider_np6.np6.query import EventQuery
 from airflow_provider_np6.np6.window import DAY, Window
-from airflow_provider_np6.sandbox import Fault, Sandbox, World, faults
+from airflow_provider_np6.sandbox import FakeAccount, Fault, Sandbox, faults
 from tests.unit.np6.test_pull import DAY_START, Taken, held, query_of
 
 pytestmark = pytest.mark.core
@@ -44,12 +44,12 @@ def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 @pytest.fixture
-def patient(settings: Np6Settings) -> Np6Client:
+def patient(settings: Np6Config) -> Np6Client:
     return Np6Client(replace(settings, max_attempts=4))
 
 
 def test_a_window_without_events_takes_one_request(client: Np6Client, sandbox: Sandbox) -> None:
-    sandbox.world = World(events_per_day=0)
+    sandbox.world = FakeAccount(events_per_day=0)
     before = time.time_ns() // 1_000_000
     for _ in range(2):
         proof = pull(client, query_of(sandbox), Taken())
@@ -60,7 +60,7 @@ def test_a_window_without_events_takes_one_request(client: Np6Client, sandbox: S
 
 def test_an_iteration_out_of_order_is_an_error(client: Np6Client, sandbox: Sandbox) -> None:
     sandbox.plan.add(Fault(change=faults.shuffled(1)))
-    with pytest.raises(errors.Np6AnswerError, match="not in order"):
+    with pytest.raises(errors.Np6ResponseError, match="not in order"):
         list(iter_verified(client, query_of(sandbox)))
 
 
@@ -155,13 +155,13 @@ def test_a_round_count_without_order_is_halved_more_than_once(client: Np6Client,
 def test_a_round_count_without_order_within_one_second_is_proven(
     client: Np6Client, sandbox: Sandbox, more: int
 ) -> None:
-    sandbox.world = World(events_per_day=0)
+    sandbox.world = FakeAccount(events_per_day=0)
     query = EventQuery.checked("bounces", "000PE4", Window(DAY_START, DAY_START + 4_000))
     events = [event(n, n) for n in range(100 + more)]
     sandbox.plan.add(answer(reversed(events[:100])), times=4)  # in order, without, of 2 s, of 1 s
     sandbox.plan.add(answer(reversed(events[more:])))
     if more:
-        with pytest.raises(errors.Np6AnswerError, match="there are more within one second"):
+        with pytest.raises(errors.Np6ResponseError, match="there are more within one second"):
             pull(client, query, Taken())
     else:
         proof = pull(client, query, Taken())
@@ -194,7 +194,7 @@ def test_answers_that_break_twice_without_anything_new_are_asked_by_halves(
 
 
 def test_answers_that_stall_twice_without_anything_new_are_asked_by_halves(
-    sandbox: Sandbox, settings: Np6Settings
+    sandbox: Sandbox, settings: Np6Config
 ) -> None:
     query, spool = query_of(sandbox), Taken()
     came = held(sandbox, query)[:2]

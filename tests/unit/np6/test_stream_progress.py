@@ -9,7 +9,7 @@ import pytest
 from airflow_provider_np6.np6 import stream
 from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.pull import pull
-from airflow_provider_np6.sandbox import Sandbox, World
+from airflow_provider_np6.sandbox import FakeAccount, Sandbox
 from tests.support.pulls import held, query_of
 from tests.unit.np6.test_pull import Taken
 
@@ -20,7 +20,7 @@ def test_progress_tells_how_far_a_pull_is_and_never_an_event(
     client: Np6Client, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(stream, "INTERVAL", 0.0)
-    sandbox.world = World(events_per_day=2_401)
+    sandbox.world = FakeAccount(events_per_day=2_401)
     query = query_of(sandbox)
     with caplog.at_level(logging.INFO):
         pull(client, query, Taken())

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_np6.np6 import verify as verification
-from airflow_provider_np6.np6.errors import Np6AnswerError
+from airflow_provider_np6.np6.errors import Np6ResponseError
 from airflow_provider_np6.np6.json_stream import RawBatch
 from airflow_provider_np6.np6.verify import Invalid, OutOfOrderError, Verifier
 from airflow_provider_np6.np6.window import Window
@@ -57,9 +57,9 @@ def test_ids_held_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     events = [event(str(i), 15_000) for i in range(4)]
     for ordered in (True, False):
         assert len(Verifier(WINDOW, ordered=ordered).verify(batch(*events[:3])).items) == 3
-    with pytest.raises(Np6AnswerError, match="within one second"):
+    with pytest.raises(Np6ResponseError, match="within one second"):
         Verifier(WINDOW).verify(batch(*events))
-    with pytest.raises(Np6AnswerError, match="without order"):
+    with pytest.raises(Np6ResponseError, match="without order"):
         Verifier(WINDOW, ordered=False).verify(batch(*events))
 
 
@@ -77,10 +77,10 @@ def test_the_rounding_to_seconds_is_dropped_and_what_lies_beyond_is_an_error() -
     assert kept.timestamps == [10_400, 19_599]
     assert verifier.events == 2
     for outside in (9_999, 20_000, -1, 253_402_300_800_000, -(2**70), 2**70):
-        with pytest.raises(Np6AnswerError, match="outside of what was asked for"):
+        with pytest.raises(Np6ResponseError, match="outside of what was asked for"):
             Verifier(Window(10_400, 19_600)).verify(batch(event("x", outside)))
         beside = sorted([event("x", outside), event("y", 15_000)], key=lambda one: int(one["timestamp"]))
-        with pytest.raises(Np6AnswerError, match="outside of what was asked for"):
+        with pytest.raises(Np6ResponseError, match="outside of what was asked for"):
             Verifier(Window(10_400, 19_600)).verify(batch(*beside))
 
 
@@ -111,7 +111,7 @@ def test_without_order_the_rounding_is_dropped_wherever_it_stands() -> None:
     ],
 )
 def test_an_event_without_its_envelope_is_refused_and_not_shown(bad: Any) -> None:
-    with pytest.raises(Np6AnswerError, match="after the first 1 lacks its documented envelope") as caught:
+    with pytest.raises(Np6ResponseError, match="after the first 1 lacks its documented envelope") as caught:
         Verifier(WINDOW).verify(batch(event("fine", 15_000), bad, {"secret": "a@b.c"}))
     assert "a@b.c" not in str(caught.value)
     assert "fine" not in str(caught.value)
@@ -119,7 +119,7 @@ def test_an_event_without_its_envelope_is_refused_and_not_shown(bad: Any) -> Non
 
 def test_text_that_is_not_utf8_is_refused() -> None:
     array = b'[{"id":"a","timestamp":15000,"x":"\xff"}]'
-    with pytest.raises(Np6AnswerError, match="is not UTF-8"):
+    with pytest.raises(Np6ResponseError, match="is not UTF-8"):
         Verifier(WINDOW).verify(RawBatch(msgspec.json.decode(array, type=list[msgspec.Raw]), array))
 
 
@@ -131,7 +131,7 @@ def test_events_come_on_one_line_otherwise_byte_for_byte() -> None:
 
 @pytest.mark.parametrize("character", ["\0", "\x1f", "\x7f", "\u200b"])
 def test_ids_with_unprintable_characters_are_refused(character: str) -> None:
-    with pytest.raises(Np6AnswerError, match="unprintable"):
+    with pytest.raises(Np6ResponseError, match="unprintable"):
         Verifier(WINDOW).verify(batch(event(f"a{character}", 15_000)))
 
 
@@ -192,7 +192,7 @@ def test_each_part_is_held_to_what_was_asked_for_it(ordered: bool) -> None:
         verifier.begin(Window(10_000, 15_000))
         extra = {"x": "\0"} if one_by_one else {}
         assert len(verifier.verify(batch({**event("a", 14_999), **extra})).items) == 1
-        with pytest.raises(Np6AnswerError, match="outside of what was asked for"):
+        with pytest.raises(Np6ResponseError, match="outside of what was asked for"):
             verifier.verify(batch({**event("b", 15_000), **extra}))
 
 

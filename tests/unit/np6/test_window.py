@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_np6.np6.errors import Np6InputError
-from airflow_provider_np6.np6.window import DAY, Window, from_ms, iso, parse_moment, to_ms
+from airflow_provider_np6.np6.window import DAY, Window, from_ms, iso, parse_time, to_ms
 
 pytestmark = pytest.mark.core
 
@@ -24,7 +24,7 @@ def windows(draw: st.DrawFn, longest: int = 40 * DAY) -> Window:
 
 @given(MS)
 def test_milliseconds_survive_the_way_there_and_back(ms: int) -> None:
-    assert to_ms(from_ms(ms)) == ms == parse_moment("x", iso(ms))
+    assert to_ms(from_ms(ms)) == ms == parse_time("x", iso(ms))
 
 
 @given(windows())
@@ -92,7 +92,7 @@ MIDNIGHT = to_ms(datetime(2026, 11, 22, tzinfo=UTC))
     ],
 )
 def test_moments_as_users_write_them(value: object) -> None:
-    assert parse_moment("window_start", value) == MIDNIGHT
+    assert parse_time("window_start", value) == MIDNIGHT
 
 
 @pytest.mark.parametrize(
@@ -110,4 +110,4 @@ def test_moments_as_users_write_them(value: object) -> None:
 )
 def test_what_is_no_moment_is_refused_by_name(value: object, says: str) -> None:
     with pytest.raises(Np6InputError, match=rf"^window_start.*{says}"):
-        parse_moment("window_start", value)
+        parse_time("window_start", value)

@@ -82,7 +82,7 @@ def test_intervals_by_hand_get_the_last_complete_one() -> None:
 def test_a_cron_string_needs_a_period(by_hand: bool) -> None:
     run = manual(CRON_STRING, utc(2026, 11, 22)) if by_hand else scheduled(CRON_STRING, utc(2026, 11, 21))
     assert run["data_interval_start"] == run["data_interval_end"] == utc(2026, 11, 22)
-    with pytest.raises(Np6InputError, match=r"interval is empty.*period=timedelta"):
+    with pytest.raises(Np6InputError, match=r"interval is empty.*window_length=timedelta"):
         resolve_window(run, None, None, None)
     assert resolve_window(run, None, None, DAY) == window(utc(2026, 11, 21), utc(2026, 11, 22))
     hours = resolve_window(run, None, None, timedelta(hours=6))
@@ -97,12 +97,12 @@ def test_no_schedule_by_hand_needs_a_period_or_bounds() -> None:
     assert resolve_window(run, None, None, DAY) == window(end - DAY, end)
 
 
-@pytest.mark.parametrize("period", [None, DAY])
-def test_a_run_without_a_date_needs_bounds(period: timedelta | None) -> None:
+@pytest.mark.parametrize("window_length", [None, DAY])
+def test_a_run_without_a_date_needs_bounds(window_length: timedelta | None) -> None:
     run = context(NullTimetable(), None, None)
     with pytest.raises(Np6InputError, match=r"no data interval.*window_start and window_end"):
-        resolve_window(run, None, None, period)
-    bounds = resolve_window(run, "2026-11-22", "2026-11-23T00:00:00Z", period)
+        resolve_window(run, None, None, window_length)
+    bounds = resolve_window(run, "2026-11-22", "2026-11-23T00:00:00Z", window_length)
     assert bounds == window(utc(2026, 11, 22), utc(2026, 11, 23))
 
 
@@ -242,10 +242,10 @@ def test_unset_bounds_leave_the_runs_own_window() -> None:
     assert resolve_window(run, "None", "", None) == window(utc(2026, 11, 21), utc(2026, 11, 22))
 
 
-@pytest.mark.parametrize("period", [timedelta(0), -DAY, 86_400])
-def test_bad_periods(period: Any) -> None:
-    with pytest.raises(Np6InputError, match="period is"):
-        resolve_window(scheduled(CRON_STRING, utc(2026, 11, 21)), None, None, period)
+@pytest.mark.parametrize("window_length", [timedelta(0), -DAY, 86_400])
+def test_bad_periods(window_length: Any) -> None:
+    with pytest.raises(Np6InputError, match="window_length is"):
+        resolve_window(scheduled(CRON_STRING, utc(2026, 11, 21)), None, None, window_length)
 
 
 NOW = to_ms(datetime(2026, 11, 22, 12, tzinfo=UTC))
@@ -264,15 +264,15 @@ MINUTE = 60_000
 )
 def test_a_window_is_pulled_once_it_ended_settle_ago(end: int, ready: int | None) -> None:
     young = Window(end - MINUTE, end)
-    assert wait_until(young, settle=timedelta(minutes=1), max_wait=300, now=NOW) == ready
+    assert wait_until(young, grace_period=timedelta(minutes=1), max_wait=300, now=NOW) == ready
 
 
 def test_a_window_that_ends_far_ahead_is_refused() -> None:
     with pytest.raises(Np6InputError, match="ends in the future"):
-        wait_until(Window(0, NOW + 5 * MINUTE + 1), settle=timedelta(0), max_wait=300, now=NOW)
+        wait_until(Window(0, NOW + 5 * MINUTE + 1), grace_period=timedelta(0), max_wait=300, now=NOW)
 
 
 def test_bad_settle() -> None:
-    for settle in (-DAY, 60):
-        with pytest.raises(Np6InputError, match="settle is"):
-            wait_until(Window(0, NOW), settle=settle, max_wait=300, now=NOW)  # type: ignore[arg-type]
+    for grace_period in (-DAY, 60):
+        with pytest.raises(Np6InputError, match="grace_period is"):
+            wait_until(Window(0, NOW), grace_period=grace_period, max_wait=300, now=NOW)  # type: ignore[arg-type]

@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_np6.np6.config import Np6Settings
+from airflow_provider_np6.np6.config import Np6Config
 from airflow_provider_np6.np6.verify import Events, Invalid
 from airflow_provider_np6.privacy.events import identities, redact
 from airflow_provider_np6.privacy.fast.batches import Batches
-from airflow_provider_np6.privacy.policy import Policy, policy_of
+from airflow_provider_np6.privacy.policy import Policy, resolve_policy
 from airflow_provider_np6.privacy.pseudonyms import Pseudonyms
 from airflow_provider_np6.privacy.spool import RedactingSpool
-from airflow_provider_np6.sandbox import World
+from airflow_provider_np6.sandbox import FakeAccount
 from tests.support.people import (
     KEY,
     SPELLINGS,
@@ -32,14 +32,14 @@ from tests.support.people import (
 
 pytestmark = pytest.mark.core
 
-SETTINGS = Np6Settings(base_url="https://x", api_key="k", account="test", pseudonym_key=KEY)
+SETTINGS = Np6Config(base_url="https://x", api_key="k", account="test", pseudonym_key=KEY)
 PSEUDONYMS = Pseudonyms(KEY)
 REPLACING = ("pseudonymize", "pseudonymize+domain", "drop")
 ENVELOPE = '"id":"86bc0a5d-28cb-5128-af60-5efd273d7f75","timestamp":1614089582000'
 
 
 def policy(mode: str) -> Policy:
-    made = policy_of(mode, SETTINGS, "np6_default")
+    made = resolve_policy(mode, SETTINGS, "np6_default")
     assert made is not None
     return made
 
@@ -342,7 +342,7 @@ def test_what_differs_in_more_has_tokens_of_its_own() -> None:
 @pytest.mark.parametrize("mode", REPLACING)
 @pytest.mark.parametrize("event_type", ["bounces", "cancellations", "responses/stop"])
 def test_the_sandboxs_events_go_in_batches_and_agree(event_type: str, mode: str) -> None:
-    items = [event.json for event in World().events(event_type, None, 0, 86_400_000)]
+    items = [event.json for event in FakeAccount().events(event_type, None, 0, 86_400_000)]
     whole = Batches(policy(mode)).redacted(items)
     assert whole == [redact(item.decode(), policy(mode)).encode() for item in items]
     assert all(b"@" not in item for item in whole) or mode == "pseudonymize+domain"
@@ -454,7 +454,7 @@ def test_a_long_text_takes_no_long_time() -> None:
 
 
 def test_long_texts_of_which_none_is_like_another_are_not_all_remembered() -> None:
-    event = next(World().events("bounces", "000PE4", 0, 86_400_000)).json
+    event = next(FakeAccount().events("bounces", "000PE4", 0, 86_400_000)).json
     before, after = re.split(rb'(?<="diagnostic":")[^"]*', event)
     batches = Batches(policy("pseudonymize"))
     tracemalloc.start()

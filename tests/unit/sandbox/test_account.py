@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_np6.sandbox import World
+from airflow_provider_np6.sandbox import FakeAccount
 from airflow_provider_np6.sandbox.account import ALL_EVENT_TYPES, EVENT_TYPES, HOUR, ROBOTS, UNIONS, Stored
 
 START = int(datetime(2026, 11, 22, tzinfo=UTC).timestamp() * 1_000)
 DAY_END = START + 24 * HOUR
-WORLD = World(events_per_day=240)
+WORLD = FakeAccount(events_per_day=240)
 ACTION = WORLD.action_ids[0]
 MOMENTS = st.integers(START, START + 5 * HOUR)
 
@@ -31,10 +31,10 @@ def test_windows_tile(edges: list[int], event_type: str) -> None:
 
 
 def test_worlds_are_alike_by_their_seed() -> None:
-    def ids(world: World) -> list[str]:
+    def ids(world: FakeAccount) -> list[str]:
         return [event.id for event in world.events("bounces", ACTION, START, START + HOUR)]
 
-    assert ids(World(seed=1)) == ids(World(seed=1)) != ids(World(seed=2))
+    assert ids(FakeAccount(seed=1)) == ids(FakeAccount(seed=1)) != ids(FakeAccount(seed=2))
 
 
 # The digest of a day of each seed type; figures and other tests rest on these very bytes.
@@ -89,7 +89,7 @@ def test_hits_are_by_people_or_by_one_class_of_robots() -> None:
 
 def test_withheld_events_come_later_as_they_are() -> None:
     def day(withheld: float) -> list[Stored]:
-        world = World(events_per_day=240, withheld=withheld)
+        world = FakeAccount(events_per_day=240, withheld=withheld)
         return list(world.events("events", None, START, DAY_END))
 
     everything = day(0.0)
@@ -100,13 +100,13 @@ def test_withheld_events_come_later_as_they_are() -> None:
         set(WORLD.events(each, None, START, DAY_END, classification=frozenset(ROBOTS)))
         for each in ALL_EVENT_TYPES
     ]
-    late = World(events_per_day=240, withheld=0.1)
+    late = FakeAccount(events_per_day=240, withheld=0.1)
     for each, all_of_it in zip(ALL_EVENT_TYPES, types, strict=True):
         assert set(late.events(each, None, START, DAY_END, classification=frozenset(ROBOTS))) < all_of_it
 
 
 def test_thousands_of_actions() -> None:
-    world = World(actions=5_000, events_per_day=24)
+    world = FakeAccount(actions=5_000, events_per_day=24)
     assert len(set(world.action_ids)) == 5_000
     assert {len(action) for action in world.action_ids} == {6}
     assert [world.action(action)["id"] for action in world.action_ids] == world.action_ids

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_np6.sandbox import World
+from airflow_provider_np6.sandbox import FakeAccount
 from airflow_provider_np6.sandbox.account import ALL_EVENT_TYPES, HOUR, UNIONS
 
 START = int(datetime(2026, 11, 22, tzinfo=UTC).timestamp() * 1_000)
-WORLD = World(events_per_day=240)
+WORLD = FakeAccount(events_per_day=240)
 ACTION = WORLD.action_ids[0]
 PAYLOAD_TYPES = {
     "executions": "execution",

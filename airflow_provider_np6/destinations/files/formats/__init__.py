@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from airflow_provider_np6.destinations.files.formats.base import PIECE, Hashed, SliceFile, buffered
+from airflow_provider_np6.destinations.files.formats.base import PIECE, HashingFile, SliceFile, buffered
 from airflow_provider_np6.np6.errors import Np6DestinationError, Np6InputError
 
 if TYPE_CHECKING:
@@ -25,14 +25,14 @@ _ROWS = 4_096
 def check_format(format_: object) -> None:
     """:raises Np6InputError: for a format that is unknown, or whose extra is not installed."""
     if format_ not in FORMATS:
-        raise Np6InputError(f"unknown format {format_!r}", cure=f"Known are {', '.join(FORMATS)}.")
+        raise Np6InputError(f"unknown format {format_!r}", hint=f"Known are {', '.join(FORMATS)}.")
     if format_ in ("jsonl.zst", "parquet"):
         try:
             import pyarrow  # noqa: F401
         except ImportError:
             raise Np6InputError(
                 f"the format {format_} needs pyarrow, which is not installed",
-                cure="pip install 'airflow-provider-np6[parquet]', or take jsonl.gz.",
+                hint="pip install 'airflow-provider-np6[parquet]', or take jsonl.gz.",
             ) from None
 
 
@@ -44,8 +44,8 @@ def slice_file(path: Path, format_: str, query: EventQuery) -> SliceFile:
     if format_ == "parquet":
         from airflow_provider_np6.destinations.files.formats.parquet import ParquetFile
 
-        return ParquetFile(Hashed(path), query)
-    return LinesFile(Hashed(path), format_)
+        return ParquetFile(HashingFile(path), query)
+    return LinesFile(HashingFile(path), format_)
 
 
 class LinesFile(SliceFile):
@@ -55,7 +55,7 @@ class LinesFile(SliceFile):
     begins.
     """
 
-    def __init__(self, file: Hashed, format_: str) -> None:
+    def __init__(self, file: HashingFile, format_: str) -> None:
         super().__init__(file)
         self._format = format_
         self._packer: Any = None
@@ -105,7 +105,7 @@ class _Gzip:
     """A gzip archive without name and time, packed in pieces of one size: igzip's bytes tell where its input
     was cut."""
 
-    def __init__(self, file: Hashed) -> None:
+    def __init__(self, file: HashingFile) -> None:
         from isal import isal_zlib
 
         self._file = file
@@ -155,7 +155,7 @@ def events(file: BinaryIO, format_: str) -> Iterator[list[bytes]]:
             if whole:
                 yield whole
     if rest:
-        raise Np6DestinationError("a data file ends within an event", cure="Pull its window again.")
+        raise Np6DestinationError("a data file ends within an event", hint="Pull its window again.")
 
 
 def count(file: BinaryIO, format_: str) -> int:

@@ -20,7 +20,7 @@ its turn."""
 _BUFFER = 256 * 1024
 
 
-class Hashed:
+class HashingFile:
     """A file that only grows, and knows its size and sha256. pyarrow writes to it too."""
 
     closed = False
@@ -53,7 +53,7 @@ class Hashed:
         return self._sha256.hexdigest()
 
 
-def buffered(file: Hashed) -> Any:
+def buffered(file: HashingFile) -> Any:
     """``file`` as a stream for pyarrow, whose many small writes would each wait for their turn."""
     import pyarrow
 
@@ -68,7 +68,7 @@ class SliceFile(ABC):
     paused in between.
     """
 
-    def __init__(self, file: Hashed) -> None:
+    def __init__(self, file: HashingFile) -> None:
         self._file = file
         self._thread: ThreadPoolExecutor | None = None
         self._packed: Future[None] | None = None
@@ -92,14 +92,14 @@ class SliceFile(ABC):
     def pause(self) -> None:
         """Give back the open file and the thread; the next write takes them again."""
         self._hand_over()
-        self._settle()
+        self._wait_for_thread()
         self._rest()
 
     def close(self) -> None:
         """Finish the file; only then its size and sha256 are those of the whole."""
         try:
             self._hand_over()
-            self._settle()
+            self._wait_for_thread()
             self._finish()
         finally:
             self._rest()
@@ -128,12 +128,12 @@ class SliceFile(ABC):
 
     def _pack(self, work: Callable[..., None], *arguments: Any) -> None:
         """Do ``work`` in the thread, once the last is done."""
-        self._settle()
+        self._wait_for_thread()
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, "np6-packing")
         self._packed = self._thread.submit(work, *arguments)
 
-    def _settle(self) -> None:
+    def _wait_for_thread(self) -> None:
         """Wait for what is being packed; an error of it comes up here."""
         if self._packed is not None:
             packed, self._packed = self._packed, None

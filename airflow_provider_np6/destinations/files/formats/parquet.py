@@ -16,7 +16,7 @@ from airflow_provider_np6.destinations.schema import COLUMNS, in_calendar
 
 if TYPE_CHECKING:
     from airflow_provider_np6.destinations.extract import Item
-    from airflow_provider_np6.destinations.files.formats.base import Hashed
+    from airflow_provider_np6.destinations.files.formats.base import HashingFile
     from airflow_provider_np6.np6.query import EventQuery
     from airflow_provider_np6.np6.verify import Events
 
@@ -41,7 +41,7 @@ SCHEMA = pa.schema([(column.name, _TYPES.get(column.kind, pa.string())) for colu
 class ParquetFile(SliceFile):
     """Row groups of the same size whatever the sizes of the batches, packed with zstd."""
 
-    def __init__(self, file: Hashed, query: EventQuery) -> None:
+    def __init__(self, file: HashingFile, query: EventQuery) -> None:
         super().__init__(file)
         self._query = query
         self._writer: pq.ParquetWriter | None = None

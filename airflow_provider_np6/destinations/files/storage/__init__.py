@@ -71,14 +71,14 @@ def store_at(path: str, conn_id: str | None) -> Store:
     if url.password:
         raise Np6InputError(
             "the destination's URI holds a password",
-            cure="Put it into an Airflow connection and name that one: s3://conn_id@bucket/key.",
+            hint="Put it into an Airflow connection and name that one: s3://conn_id@bucket/key.",
         )
     if url.scheme in ("", "file", "local"):
         local = path.split("://", 1)[-1]
         if not local.startswith("/"):
             raise Np6InputError(
                 f"the destination's path {path!r} is not absolute",
-                cure="Workers have no working folder to rely on: write /data/np6 or file:///data/np6.",
+                hint="Workers have no working folder to rely on: write /data/np6 or file:///data/np6.",
             )
         return LocalStore(Path(local))
     return ObjectStore(path, conn_id)

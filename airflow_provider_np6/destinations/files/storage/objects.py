@@ -31,7 +31,7 @@ def _object_path(uri: str, conn_id: str | None) -> Any:
 
     scheme = urlsplit(uri).scheme
     if not uri.startswith(f"{scheme}://"):
-        raise Np6InputError(f"the destination {uri!r} is no URI", cure=f"Write {scheme}://bucket/key.")
+        raise Np6InputError(f"the destination {uri!r} is no URI", hint=f"Write {scheme}://bucket/key.")
     try:
         path = ObjectStoragePath(uri, **({"conn_id": conn_id} if conn_id else {}))
         path.fs  # noqa: B018 - made when first asked for
@@ -40,7 +40,7 @@ def _object_path(uri: str, conn_id: str | None) -> Any:
             raise
         raise Np6InputError(
             f"nothing that is installed opens {scheme}://",
-            cure=f"On all workers: pip install 'airflow-provider-np6[{_EXTRAS[scheme]}]'."
+            hint=f"On all workers: pip install 'airflow-provider-np6[{_EXTRAS[scheme]}]'."
             if scheme in _EXTRAS
             else "Check the URI, or install the Airflow provider of that store on all workers.",
         ) from None
@@ -60,7 +60,7 @@ class ObjectStore:
             self._fs.info(bucket)
         except FileNotFoundError:
             raise Np6InputError(
-                f"there is no {bucket!r} in {self._root.protocol}", cure="Create it."
+                f"there is no {bucket!r} in {self._root.protocol}", hint="Create it."
             ) from None
 
     def _key(self, folder: str, name: str = "") -> str:
@@ -162,6 +162,6 @@ def _private_folder(uri: str) -> Path:
     status = path.lstat()
     if status.st_uid != os.geteuid() or status.st_mode & 0o077 or path.is_symlink():
         raise Np6InputError(
-            f"{path} is open to other users", cure="Remove it, or set TMPDIR to another place."
+            f"{path} is open to other users", hint="Remove it, or set TMPDIR to another place."
         )
     return path

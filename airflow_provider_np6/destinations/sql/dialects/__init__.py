@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from airflow_provider_np6.destinations.sql.dialects.base import Dialect, Failure, Robbed
+from airflow_provider_np6.destinations.sql.dialects.base import DisplacedRows, ErrorKind, TableDialect
 from airflow_provider_np6.destinations.sql.dialects.duckdb import Duckdb
-from airflow_provider_np6.destinations.sql.dialects.mysql import Mysql
-from airflow_provider_np6.destinations.sql.dialects.postgresql import Postgresql
-from airflow_provider_np6.destinations.sql.dialects.sqlite import Sqlite
+from airflow_provider_np6.destinations.sql.dialects.mysql import MySQLDialect
+from airflow_provider_np6.destinations.sql.dialects.postgresql import PostgresDialect
+from airflow_provider_np6.destinations.sql.dialects.sqlite import SQLiteDialect
 
-__all__ = ["Dialect", "Failure", "Robbed", "dialect_of"]
+__all__ = ["TableDialect", "ErrorKind", "DisplacedRows", "get_dialect"]
 
-_DIALECTS: dict[str, type[Dialect]] = {
+_DIALECTS: dict[str, type[TableDialect]] = {
     "duckdb": Duckdb,
-    "mysql": Mysql,
-    "mariadb": Mysql,
-    "postgresql": Postgresql,
-    "sqlite": Sqlite,
+    "mysql": MySQLDialect,
+    "mariadb": MySQLDialect,
+    "postgresql": PostgresDialect,
+    "sqlite": SQLiteDialect,
 }
 
 
-def dialect_of(name: str) -> Dialect:
+def get_dialect(name: str) -> TableDialect:
     """The dialect of a hook's ``dialect_name``; unknown ones speak plain SQL."""
-    return _DIALECTS.get(name, Dialect)()
+    return _DIALECTS.get(name, TableDialect)()

@@ -21,25 +21,25 @@ if TYPE_CHECKING:
 _ROWS = 1_000
 _BYTES = 4 * 1024 * 1024
 
-Robbed = set[tuple[str | None, int]]
+DisplacedRows = set[tuple[str | None, int]]
 """Action and time, in ms, of rows that another window held."""
 
 
-class Failure(Enum):
+class ErrorKind(Enum):
     """What an error of a driver means for a pull."""
 
-    MOVED = auto()
+    DUPLICATE_KEY = auto()
     """An event's id stands in another window: load again and take it over."""
-    PASSING = auto()
+    TRANSIENT = auto()
     """Deadlock, lost connection and the like: the same again may well succeed."""
-    BUSY = auto()
+    LOCKED = auto()
     """Another process holds the whole database: wait for it."""
-    FINAL = auto()
+    PERMANENT = auto()
     """No right, no such thing: another try cannot help."""
     UNKNOWN = auto()
 
 
-class Dialect:
+class TableDialect:
     """SQL as most databases take it: rows are inserted in batches, in one transaction."""
 
     types: ClassVar[Mapping[Kind, str]] = {
@@ -101,12 +101,12 @@ class Dialect:
     def end(self, cursor: Any, table: Table) -> None:
         """Give up what outlives the transaction."""
 
-    def failure(self, error: Exception) -> Failure:
+    def failure(self, error: Exception) -> ErrorKind:
         """What a driver's error means; DB-API names its class, not its module."""
         names = {kind.__name__ for kind in type(error).__mro__}
         if "IntegrityError" in names:
-            return Failure.MOVED
-        return Failure.PASSING if "OperationalError" in names else Failure.UNKNOWN
+            return ErrorKind.DUPLICATE_KEY
+        return ErrorKind.TRANSIENT if "OperationalError" in names else ErrorKind.UNKNOWN
 
     # The table as it stands
 
@@ -142,30 +142,30 @@ class Dialect:
     def load(self, cursor: Any, table: Table, spool: IO[bytes], query: EventQuery, pulled_at: int) -> None:
         """Insert all that the spool holds."""
         for batch in _batches(spool):
-            table.insert(cursor, _columns_of(batch, query, pulled_at))
+            table.insert(cursor, _to_columns(batch, query, pulled_at))
 
     def take_over(
         self, cursor: Any, table: Table, spool: IO[bytes], query: EventQuery, pulled_at: int
-    ) -> Robbed:
+    ) -> DisplacedRows:
         """The same, and delete rows of the same ids wherever they stand; of an id that comes twice, the
         later counts. Returns where the deleted ones stood."""
-        robbed: Robbed = set()
+        displaced: DisplacedRows = set()
         for batch in _batches(spool):
-            columns = _columns_of(batch, query, pulled_at)
+            columns = _to_columns(batch, query, pulled_at)
             ids = columns[0]
             last = sorted({id_: at for at, id_ in enumerate(ids)}.values())
             same = {**table.dataset(query), "event_id IN": [ids[at] for at in last]}
             rows = table.select(cursor, ["action_id", "occurred_at"], same)
-            robbed |= {(action, self.ms(moment)) for action, moment in rows}
+            displaced |= {(action, self.ms(moment)) for action, moment in rows}
             table.delete(cursor, same)
             table.insert(cursor, [[column[at] for at in last] for column in columns])
-        return robbed
+        return displaced
 
 
-def _columns_of(batch: Sequence[Any], query: EventQuery, pulled_at: int) -> list[Sequence[Any]]:
-    from airflow_provider_np6.destinations.extract import columns_of
+def _to_columns(batch: Sequence[Any], query: EventQuery, pulled_at: int) -> list[Sequence[Any]]:
+    from airflow_provider_np6.destinations.extract import to_columns
 
-    return columns_of(batch, query, pulled_at)
+    return to_columns(batch, query, pulled_at)
 
 
 def _batches(spool: IO[bytes]) -> Iterator[list[bytes]]:
@@ -182,7 +182,7 @@ def _batches(spool: IO[bytes]) -> Iterator[list[bytes]]:
         yield batch
 
 
-class BulkDialect(Dialect):
+class BulkTableDialect(TableDialect):
     """A database that loads text in bulk: the spool holds rows that need no more work, and ids that stand
     elsewhere are found by a temporary table."""
 
@@ -197,7 +197,7 @@ class BulkDialect(Dialect):
         def encode(events: Events) -> bytes:
             if not events.items:
                 return b""
-            columns = _columns_of(events.items, query, pulled_at)
+            columns = _to_columns(events.items, query, pulled_at)
             texts = [
                 self._moment_texts(values) if column.kind == "moment" else values
                 for column, values in zip(COLUMNS, columns, strict=True)
@@ -219,7 +219,7 @@ class BulkDialect(Dialect):
 
     def take_over(
         self, cursor: Any, table: Table, spool: IO[bytes], query: EventQuery, pulled_at: int
-    ) -> Robbed:
+    ) -> DisplacedRows:
         staging, names = self.quote("np6_staging"), table.column_list
         cursor.execute(f"CREATE TEMPORARY TABLE {staging} AS SELECT {names} FROM {table.quoted} WHERE 1 = 0")
         spool.seek(0)

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from shutil import copyfileobj
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_np6.destinations.sql.dialects.base import BulkDialect, Failure
+from airflow_provider_np6.destinations.sql.dialects.base import BulkTableDialect, ErrorKind
 
 if TYPE_CHECKING:
     from airflow_provider_np6.destinations.schema import Kind
@@ -31,7 +31,7 @@ _BUSY = {
 }
 
 
-class Duckdb(BulkDialect):
+class Duckdb(BulkTableDialect):
     types: ClassVar[Mapping[Kind, str]] = {
         "key": "VARCHAR",
         "text": "VARCHAR",
@@ -69,15 +69,15 @@ class Duckdb(BulkDialect):
         self._has_turn = _turn.acquire()
         cursor.execute("BEGIN TRANSACTION")
 
-    def failure(self, error: Exception) -> Failure:
+    def failure(self, error: Exception) -> ErrorKind:
         name = type(error).__name__
         if name == "ConstraintException":
-            return Failure.MOVED
+            return ErrorKind.DUPLICATE_KEY
         if name == "TransactionException":
-            return Failure.PASSING
+            return ErrorKind.TRANSIENT
         if name in _BUSY and _BUSY[name] in str(error):
-            return Failure.BUSY
-        return Failure.FINAL if name in _FINAL else Failure.UNKNOWN
+            return ErrorKind.LOCKED
+        return ErrorKind.PERMANENT if name in _FINAL else ErrorKind.UNKNOWN
 
     def stored_types(self, cursor: Any, table: Table) -> dict[str, str] | None:
         cursor.execute(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_np6.destinations.sql.dialects.base import Dialect, Failure
+from airflow_provider_np6.destinations.sql.dialects.base import ErrorKind, TableDialect
 from airflow_provider_np6.np6.errors import Np6DestinationError
 from airflow_provider_np6.np6.window import iso
 
@@ -20,7 +20,7 @@ _LOCK_WAIT = 300
 _TEXTS = "longtext|mediumtext"
 
 
-class Mysql(Dialect):
+class MySQLDialect(TableDialect):
     """InnoDB with binary collation, or ids that differ in case alone would be one; texts as LONGTEXT, for
     TEXT ends at 64 KB."""
 
@@ -52,7 +52,7 @@ class Mysql(Dialect):
         if kind == "key" and isinstance(value, str) and value.endswith(" "):
             raise Np6DestinationError(
                 "an event's id ends in a space, which MySQL cannot tell from one without",
-                cure="Use files or another database for this event type.",
+                hint="Use files or another database for this event type.",
             )
         return super().value(kind, value)
 
@@ -81,13 +81,13 @@ class Mysql(Dialect):
             schema = str(cursor.fetchone()[0])
         return "np6-" + blake2b(f"{schema}.{table.table}".encode(), digest_size=16).hexdigest()
 
-    def failure(self, error: Exception) -> Failure:
+    def failure(self, error: Exception) -> ErrorKind:
         code = getattr(error, "errno", None) or (error.args[0] if error.args else None)
         if code == 1062:
-            return Failure.MOVED
+            return ErrorKind.DUPLICATE_KEY
         if code in _PASSING:
-            return Failure.PASSING
-        return Failure.FINAL if code in _FINAL else Failure.UNKNOWN
+            return ErrorKind.TRANSIENT
+        return ErrorKind.PERMANENT if code in _FINAL else ErrorKind.UNKNOWN
 
     def stored_types(self, cursor: Any, table: Table) -> dict[str, str] | None:
         rows = self._information(cursor, table, "column_name, column_type, collation_name", "columns")

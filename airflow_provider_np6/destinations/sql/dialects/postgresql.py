@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_np6.destinations.sql.dialects.base import BulkDialect, Failure
+from airflow_provider_np6.destinations.sql.dialects.base import BulkTableDialect, ErrorKind
 from airflow_provider_np6.np6.window import from_ms
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ _PASSING = ("08", "40", "53", "57P", "55P03")
 _FINAL = ("28", "3D", "3F", "42")
 
 
-class Postgresql(BulkDialect):
+class PostgresDialect(BulkTableDialect):
     types: ClassVar[Mapping[Kind, str]] = {
         "key": "TEXT",
         "text": "TEXT",
@@ -54,15 +54,15 @@ class Postgresql(BulkDialect):
             (table.quoted,),
         )
 
-    def failure(self, error: Exception) -> Failure:
+    def failure(self, error: Exception) -> ErrorKind:
         state = str(getattr(error, "sqlstate", None) or getattr(error, "pgcode", None) or "")
         if state == "23505":
-            return Failure.MOVED
+            return ErrorKind.DUPLICATE_KEY
         if state.startswith(_PASSING):
-            return Failure.PASSING
+            return ErrorKind.TRANSIENT
         if state.startswith(_FINAL):
-            return Failure.FINAL
-        return Failure.UNKNOWN if state else super().failure(error)
+            return ErrorKind.PERMANENT
+        return ErrorKind.UNKNOWN if state else super().failure(error)
 
     def stored_types(self, cursor: Any, table: Table) -> dict[str, str] | None:
         cursor.execute(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_np6.destinations.sql.dialects.base import Dialect, Failure
+from airflow_provider_np6.destinations.sql.dialects.base import ErrorKind, TableDialect
 from airflow_provider_np6.np6.window import iso
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ _TEXT = ".*(char|clob|text).*"  # what makes SQLite keep a text as it is
 _FINAL = ("SQLITE_ERROR", "SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_NOTADB", "SQLITE_PERM")
 
 
-class Sqlite(Dialect):
+class SQLiteDialect(TableDialect):
     types: ClassVar[Mapping[Kind, str]] = {
         "key": "TEXT",
         "text": "TEXT",
@@ -40,13 +40,13 @@ class Sqlite(Dialect):
         cursor.execute("PRAGMA busy_timeout = 300000")
         cursor.execute("BEGIN IMMEDIATE")
 
-    def failure(self, error: Exception) -> Failure:
+    def failure(self, error: Exception) -> ErrorKind:
         name = getattr(error, "sqlite_errorname", "")
         if name in ("SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_UNIQUE"):
-            return Failure.MOVED
+            return ErrorKind.DUPLICATE_KEY
         if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-            return Failure.PASSING
-        return Failure.FINAL if name.startswith(_FINAL) else Failure.UNKNOWN
+            return ErrorKind.TRANSIENT
+        return ErrorKind.PERMANENT if name.startswith(_FINAL) else ErrorKind.UNKNOWN
 
     def stored_types(self, cursor: Any, table: Table) -> dict[str, str] | None:
         cursor.execute(f"PRAGMA {self._schema(table)}table_info({self.quote(table.table)})")

@@ -19,7 +19,7 @@ from airflow_provider_np6.destinations.files import manifest
 from airflow_provider_np6.destinations.files.spool import MAX_OPEN
 from airflow_provider_np6.destinations.files.storage.objects import ObjectStore
 from airflow_provider_np6.np6.client import Np6Client
-from airflow_provider_np6.np6.config import Np6Settings
+from airflow_provider_np6.np6.config import Np6Config
 from airflow_provider_np6.np6.errors import (
     Np6ConflictError,
     Np6DestinationError,
@@ -28,7 +28,7 @@ from airflow_provider_np6.np6.errors import (
 )
 from airflow_provider_np6.np6.pull import pull
 from airflow_provider_np6.np6.window import DAY, Window
-from airflow_provider_np6.sandbox import Fault, Sandbox, World, faults
+from airflow_provider_np6.sandbox import FakeAccount, Fault, Sandbox, faults
 from tests.support.postgres import free_port
 from tests.support.pulls import HOUR, MIDNIGHT, TODAY, held, land, query_of
 
@@ -349,7 +349,7 @@ def test_a_temporary_that_a_killed_worker_left_is_removed_and_a_living_ones_is_n
 def test_invalid_events_stand_beside_and_go_with_their_window(
     client: Np6Client, sandbox: Sandbox, root: Path
 ) -> None:
-    sandbox.world = World(events_per_day=240)
+    sandbox.world = FakeAccount(events_per_day=240)
     sandbox.plan.add(Fault(change=faults.broken(120, b'{"id":"\xff"}')))
     land(client, FileDestination(str(root)), query_of(sandbox), quarantine=True)
     (manifest,) = manifests(root)
@@ -435,7 +435,7 @@ def test_a_store_that_is_away_is_left_to_airflows_retries(
     monkeypatch.setenv("AIRFLOW_CONN_AWS_AWAY", json.dumps(connection))
     with pytest.raises(Np6DestinationError) as caught:
         land(client, FileDestination("s3://aws_away@lake/np6"), query_of(sandbox))
-    assert not caught.value.final
+    assert caught.value.retryable
     assert sandbox.asked == []
 
 
@@ -489,7 +489,7 @@ def test_two_pulls_at_once_never_leave_two_claims_or_a_wrong_proof(
         withdrawn = error
     if withdrawn is not None:
         assert "at the same time" in str(withdrawn)
-        assert not withdrawn.final
+        assert withdrawn.retryable
     assert (withdrawn is not None) == (other != HOURS or step == "manifest")
     span = ("bounces", "000PE4", "2024-10-04", "2024-10-05")
     found = manifest.manifests(root, *span)
@@ -529,7 +529,7 @@ def test_all_actions_and_single_ones_at_once_never_both_stay(
     meddle(monkeypatch, step, lambda: land(client, destination, other))
     with pytest.raises(Np6DestinationError, match="at the same time") as withdrawn:
         land(client, destination, query)
-    assert not withdrawn.value.final
+    assert withdrawn.value.retryable
     span = ("2024-10-04", "2024-10-05")
     assert manifest.manifests(root, "bounces", mine, *span) == []
     (stored,) = manifest.manifests(root, "bounces", others, *span)
@@ -539,9 +539,9 @@ def test_all_actions_and_single_ones_at_once_never_both_stay(
 
 
 def test_pulls_of_one_local_tree_publish_one_after_the_other(
-    sandbox: Sandbox, settings: Np6Settings, root: Path
+    sandbox: Sandbox, settings: Np6Config, root: Path
 ) -> None:
-    sandbox.world = World(events_per_day=2_400)
+    sandbox.world = FakeAccount(events_per_day=2_400)
     windows = [
         HOURS,
         HOURS,

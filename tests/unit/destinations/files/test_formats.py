@@ -17,16 +17,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_np6.destinations import FileDestination
-from airflow_provider_np6.destinations.extract import columns_of
+from airflow_provider_np6.destinations.extract import to_columns
 from airflow_provider_np6.destinations.files.formats import FORMATS, count, parquet, slice_file
-from airflow_provider_np6.destinations.files.formats.base import PIECE, Hashed, SliceFile
+from airflow_provider_np6.destinations.files.formats.base import PIECE, HashingFile, SliceFile
 from airflow_provider_np6.destinations.schema import COLUMNS
 from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.errors import Np6DestinationError, Np6InputError
 from airflow_provider_np6.np6.query import EventQuery
 from airflow_provider_np6.np6.verify import Events
 from airflow_provider_np6.np6.window import to_ms
-from airflow_provider_np6.sandbox import Fault, Sandbox, World
+from airflow_provider_np6.sandbox import FakeAccount, Fault, Sandbox
 from tests.support.pulls import MIDNIGHT, TODAY, held, land, query_of
 
 pytestmark = pytest.mark.core
@@ -104,7 +104,7 @@ def test_any_event_comes_back_byte_for_byte(tmp_path: Path, format_: str) -> Non
 @settings(max_examples=100, deadline=None)
 @given(st.lists(raw_events(), min_size=1, max_size=6))
 def test_parquet_has_the_columns_of_sql(items: list[bytes]) -> None:
-    expected = dict(zip((column.name for column in COLUMNS), columns_of(items, QUERY, 0), strict=True))
+    expected = dict(zip((column.name for column in COLUMNS), to_columns(items, QUERY, 0), strict=True))
     found = parquet.record_batch(items, QUERY).to_pydict()
     assert list(found) == KEPT
     for name, values in found.items():
@@ -131,7 +131,7 @@ def test_the_same_events_give_the_same_bytes_however_they_arrive(
 def test_large_files_do_not_tell_how_their_events_arrived(
     tmp_path: Path, format_: str, sandbox: Sandbox
 ) -> None:
-    sandbox.world = World(events_per_day=14_400)
+    sandbox.world = FakeAccount(events_per_day=14_400)
     items = held(sandbox, QUERY)
     assert sum(map(len, items)) > 2 * PIECE  # several pages of Parquet, too
     found = set()
@@ -232,14 +232,14 @@ def test_a_broken_disk_is_told_from_the_thread_that_writes(
     client: Np6Client, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format_: str
 ) -> None:
     monkeypatch.setattr(parquet, "ROWS", 10)
-    whole: Callable[[Hashed, bytes], int] = Hashed.write
+    whole: Callable[[HashingFile, bytes], int] = HashingFile.write
 
-    def full(self: Hashed, data: bytes) -> int:
+    def full(self: HashingFile, data: bytes) -> int:
         if self.size + len(data) > 2_000:
             raise OSError(28, "No space left on device")
         return whole(self, data)
 
-    monkeypatch.setattr(Hashed, "write", full)
+    monkeypatch.setattr(HashingFile, "write", full)
     with pytest.raises(Np6DestinationError, match=r"could not be written|cannot be written"):
         land(client, FileDestination(str(tmp_path), format_), query_of(sandbox))
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []

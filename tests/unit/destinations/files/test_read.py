@@ -30,12 +30,14 @@ from airflow_provider_np6.destinations.files.storage.local import LocalStore
 from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.errors import Np6ConflictError, Np6DestinationError, Np6InputError
 from airflow_provider_np6.np6.window import DAY, Window
-from airflow_provider_np6.sandbox import Fault, Sandbox, World, faults
+from airflow_provider_np6.sandbox import FakeAccount, Fault, Sandbox, faults
 from tests.support.pulls import HOUR, MIDNIGHT, TODAY, held, land, query_of
 
 pytestmark = pytest.mark.core
 
-SCHEMA = json.loads(files("airflow_provider_np6.destinations.files").joinpath("manifest.schema.json").read_text())
+SCHEMA = json.loads(
+    files("airflow_provider_np6.destinations.files").joinpath("manifest.schema.json").read_text()
+)
 MONTH = ("bounces", "000PE4", "2024-10-01", "2024-11-01")
 Found = TypeVar("Found")
 FIRST = MIDNIGHT - 3 * DAY  # 2024-10-01
@@ -75,7 +77,7 @@ def test_a_month_with_holes_and_hours(client: Np6Client, sandbox: Sandbox, tmp_p
 def test_overlaps_invalid_events_and_lost_files_are_found(
     client: Np6Client, sandbox: Sandbox, tmp_path: Path
 ) -> None:
-    sandbox.world = World(events_per_day=2_400)
+    sandbox.world = FakeAccount(events_per_day=2_400)
     destination = FileDestination(str(tmp_path))
     sandbox.plan.add(Fault(change=faults.broken(7, b'{"id":"no time"}')))
     land(client, destination, query_of(sandbox, day(1)), quarantine=True)
@@ -155,7 +157,7 @@ def test_an_object_store_is_read_likewise(client: Np6Client, sandbox: Sandbox, s
 def test_duckdb_and_pyarrow_read_the_whole_tree(
     client: Np6Client, sandbox: Sandbox, tmp_path: Path, format_: str
 ) -> None:
-    sandbox.world = World(events_per_day=2_400)
+    sandbox.world = FakeAccount(events_per_day=2_400)
     destination = FileDestination(str(tmp_path), format_)
     sandbox.plan.add(Fault(change=faults.broken(7, b'{"id":"no time"}')))
     events = 0
