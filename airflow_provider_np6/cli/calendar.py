@@ -12,7 +12,7 @@ from airflow_provider_np6.np6.window import Window, iso
 
 if TYPE_CHECKING:
     from airflow_provider_np6.destinations.base import Destination
-    from airflow_provider_np6.destinations.days import State
+    from airflow_provider_np6.destinations.coverage import State
     from airflow_provider_np6.destinations.inventory import Series
 
 WRONG: Sequence[State] = ("missing", "invalid")
@@ -39,8 +39,8 @@ class Calendar:
     def of(
         cls, destination: Destination, span: Window, event_types: frozenset[str], action_ids: frozenset[str]
     ) -> Calendar:
-        """What a destination holds; see :func:`~airflow_provider_np6.destinations.days.states_by_day`."""
-        from airflow_provider_np6.destinations.days import states_by_day
+        """What a destination holds; see :func:`~airflow_provider_np6.destinations.coverage.states_by_day`."""
+        from airflow_provider_np6.destinations.coverage import states_by_day
         from airflow_provider_np6.destinations.inventory import Scope
 
         return cls(destination.uri, span, states_by_day(destination, Scope(span, event_types, action_ids)))

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from airflow_provider_np6.cli.calendar import Calendar
-    from airflow_provider_np6.destinations.days import State
+    from airflow_provider_np6.destinations.coverage import State
 
 # Told apart in grey and by eyes that see no red or green, too.
 _COLOURS: dict[State, str] = {

@@ -11,7 +11,7 @@ import pytest
 
 from airflow_provider_np6.destinations import FileDestination, SqlDestination
 from airflow_provider_np6.destinations.base import Destination
-from airflow_provider_np6.destinations.days import states_by_day
+from airflow_provider_np6.destinations.coverage import states_by_day
 from airflow_provider_np6.destinations.inventory import Scope, Series
 from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.query import EventQuery
