@@ -144,17 +144,3 @@ def check_personal_data(what: str, stored: str, wanted: str, where: str) -> None
         hint="Pull with the same personal_data, or into another tree or table.",
         context=where,
     )
-
-
-def check_version(what: str, stored: int, known: int) -> None:
-    """Refuse to read or replace what may mean something else than it seems.
-
-    :param stored: version of the format, as it is recorded with the data.
-    :param known: the highest one that this version of the provider reads.
-    :raises Np6ConflictError: if ``stored`` is higher.
-    """
-    if stored > known:
-        raise Np6ConflictError(
-            f"{what} is of format {stored}, and this version of the provider knows none beyond {known}",
-            hint="A later airflow-provider-np6 wrote it: install that one here too.",
-        )

@@ -151,3 +151,17 @@ class Np6ConflictError(Np6DestinationError):
     """The destination holds data that this pull must not replace, or in a later version's format."""
 
     retryable = False
+
+
+def check_version(what: str, stored: int, known: int) -> None:
+    """Refuse to read or replace what may mean something else than it seems.
+
+    :param stored: version of the format, as it is recorded with the data.
+    :param known: the highest one that this version of the provider reads.
+    :raises Np6ConflictError: if ``stored`` is higher.
+    """
+    if stored > known:
+        raise Np6ConflictError(
+            f"{what} is of format {stored}, and this version of the provider knows none beyond {known}",
+            hint="A later airflow-provider-np6 wrote it: install that one here too.",
+        )

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from airflow_provider_np6.destinations.base import check_version
-from airflow_provider_np6.np6.errors import Np6DestinationError, Np6InputError
+from airflow_provider_np6.np6.errors import Np6DestinationError, Np6InputError, check_version
 from airflow_provider_np6.privacy.detect import MIN_DIGITS
 from airflow_provider_np6.privacy.escapes import NO_TEXT, Reading, readings
 from airflow_provider_np6.privacy.events import identities

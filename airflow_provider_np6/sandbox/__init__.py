@@ -5,4 +5,4 @@ from airflow_provider_np6.sandbox.behavior import ServerBehavior
 from airflow_provider_np6.sandbox.faults import Fault
 from airflow_provider_np6.sandbox.server import Sandbox
 
-__all__ = ["Fault", "Sandbox", "ServerBehavior", "FakeAccount"]
+__all__ = ["FakeAccount", "Fault", "Sandbox", "ServerBehavior"]

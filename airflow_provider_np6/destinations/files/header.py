@@ -8,10 +8,10 @@ from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_np6.destinations.base import check_personal_data, check_version
+from airflow_provider_np6.destinations.base import check_personal_data
 from airflow_provider_np6.destinations.files import layout
 from airflow_provider_np6.destinations.files.manifest import VERSION, Manifest
-from airflow_provider_np6.np6.errors import Np6ConflictError, Np6DestinationError
+from airflow_provider_np6.np6.errors import Np6ConflictError, Np6DestinationError, check_version
 from airflow_provider_np6.np6.query import ALL_ACTIONS, EventQuery
 from airflow_provider_np6.np6.window import Window
 

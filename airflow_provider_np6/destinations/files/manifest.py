@@ -16,11 +16,10 @@ from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass
 
 from airflow_provider_np6 import __version__
-from airflow_provider_np6.destinations.base import check_version
 from airflow_provider_np6.destinations.coverage import Coverage, Held, to_coverage
 from airflow_provider_np6.destinations.files import formats, layout
 from airflow_provider_np6.destinations.files.storage import Store, store_at
-from airflow_provider_np6.np6.errors import Np6ConflictError, Np6DestinationError
+from airflow_provider_np6.np6.errors import Np6ConflictError, Np6DestinationError, check_version
 from airflow_provider_np6.np6.query import ALL_ACTIONS, EventQuery
 from airflow_provider_np6.np6.window import Window, parse_time
 

@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow_provider_np6.destinations.base import check_personal_data, check_version
+from airflow_provider_np6.destinations.base import check_personal_data
 from airflow_provider_np6.np6.errors import (
     Np6ConflictError,
     Np6DestinationError,
     Np6Error,
     Np6InputError,
+    check_version,
 )
 from airflow_provider_np6.np6.query import ALL_ACTIONS, EventQuery
 

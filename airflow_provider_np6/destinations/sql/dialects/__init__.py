@@ -8,7 +8,7 @@ from airflow_provider_np6.destinations.sql.dialects.mysql import MySQLDialect
 from airflow_provider_np6.destinations.sql.dialects.postgresql import PostgresDialect
 from airflow_provider_np6.destinations.sql.dialects.sqlite import SQLiteDialect
 
-__all__ = ["TableDialect", "ErrorKind", "DisplacedRows", "get_dialect"]
+__all__ = ["DisplacedRows", "ErrorKind", "TableDialect", "get_dialect"]
 
 _DIALECTS: dict[str, type[TableDialect]] = {
     "duckdb": Duckdb,
