@@ -82,7 +82,6 @@ def get_provider_info() -> dict[str, Any]:
                 "integration-name": "NP6",
                 "python-modules": [
                     "airflow_provider_np6.operators.events",
-                    "airflow_provider_np6.operators.reconcile",
                 ],
             }
         ],

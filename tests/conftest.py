@@ -182,7 +182,7 @@ def mariadb() -> Iterator[Mariadb]:
         yield server
 
 
-@pytest.fixture(params=["sqlite", "postgres", "mariadb", "duckdb"])
+@pytest.fixture(params=["sqlite", "postgres", "mariadb"])
 def sql(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SqlDestination:
     """A destination in an empty database of each kind, at the connection ``test_sql``."""
     connection: dict[str, object] = {

@@ -16,7 +16,6 @@
     │   ├── Np6TruncatedError        an answer that broke off before its closing bracket
     │   └── Np6WindowOpenError        by NP6's clock the window is open still, or what it shows of it changes
     ├── Np6ResponseError           a whole answer that is not a list of events of this window
-    ├── Np6DifferenceError       a destination holds another number of events of a window than NP6 has
     └── Np6DestinationError      the destination could not take the events
         └── Np6ConflictError         it holds data that this pull must not replace, or in a later format
 
@@ -135,12 +134,6 @@ class Np6WindowOpenError(Np6TransientError):
 
 class Np6ResponseError(Np6Error):
     """The answer is whole, but is not a list of events of the window that was asked for."""
-
-
-class Np6DifferenceError(Np6Error):
-    """What a destination holds of a window is not what NP6 has of it now, and nothing was to be done."""
-
-    retryable = False
 
 
 class Np6DestinationError(Np6Error):

@@ -20,7 +20,6 @@ import yaml  # type: ignore[import-untyped]
 from packaging.requirements import Requirement
 
 import airflow_provider_np6.destinations as destinations_package
-from airflow_provider_np6.destinations import SqlDestination
 from airflow_provider_np6.np6.window import iso
 from airflow_provider_np6.sandbox import Sandbox
 from tests.docs.conftest import Place
@@ -49,7 +48,6 @@ from airflow.providers.common.compat.sdk import DAG
 
 from airflow_provider_np6.destinations import FileDestination, SqlDestination
 from airflow_provider_np6.operators.events import Np6EventsOperator
-from airflow_provider_np6.operators.reconcile import Np6ReconcileOperator
 from airflow_provider_np6.sensors.events import Np6EventsSensor
 
 FILES = "/data/np6"
@@ -127,7 +125,6 @@ def test_scripts_run(page: Page, place: Place, sandbox: Sandbox, airflow_db: Non
     "block", [block for block in of("sql") if block.place.split(":")[0] not in RUN_ELSEWHERE], ids=str
 )
 def test_queries_have_answers(block: Block, place: Place) -> None:
-    SqlDestination("my_database").create_views()
     assert place.query(block.text)
 
 

@@ -23,7 +23,6 @@ from airflow_provider_np6.hooks.np6 import Np6Hook
 from airflow_provider_np6.np6 import errors
 from airflow_provider_np6.np6.config import _EXTRAS, Np6Config
 from airflow_provider_np6.operators.events import Np6EventsOperator
-from airflow_provider_np6.operators.reconcile import Np6ReconcileOperator
 from airflow_provider_np6.provider_info import get_provider_info
 from airflow_provider_np6.sensors.events import Np6EventsSensor
 from tests.support import ROOT
@@ -78,13 +77,6 @@ def test_templates_are_marked(page: Page, heading: str, made: Any) -> None:
     marked = [name for row in page.rows(heading) if "*Template" in row[-1] for name in code(row[0])]
     alone = {"path", "format", "conn_id"} if made is FileDestination else set()  # said of all three at once
     assert set(marked) | alone == set(made.template_fields)
-
-
-def test_what_reconciliation_adds_is_told() -> None:
-    (added,) = parameters(Np6ReconcileOperator.__init__)
-    text = Page("docs/reconciliation.md").text
-    assert f"`{added}`" in text
-    assert all(f"`{outcome}`" in text for outcome in ("equal", "grown", "shrunk", "missing", "held", "fresh"))
 
 
 def test_every_extra_of_the_connection_is_listed_with_its_default() -> None:

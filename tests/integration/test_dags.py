@@ -17,7 +17,6 @@ import pytest
 
 from airflow_provider_np6.destinations import FileDestination
 from airflow_provider_np6.destinations.files.manifest import data_files
-from airflow_provider_np6.hooks.np6 import Np6Hook
 from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.query import EventQuery
 from airflow_provider_np6.np6.window import Window, iso, to_ms
@@ -80,7 +79,7 @@ def test_each_example_tells_how_to_create_its_pool_first(path: Path) -> None:
 
 @pytest.mark.parametrize("path", PULLING, ids=lambda path: path.stem)
 def test_each_example_bounds_its_pulls(path: Path) -> None:
-    (pull,) = (task for task in load(path).dag.tasks if task.task_id in ("pull", "reconcile"))
+    (pull,) = (task for task in load(path).dag.tasks if task.task_id == "pull")
     given = pull.partial_kwargs
     assert given["pool"] == "np6_api"
     assert given["max_active_tis_per_dagrun"] == 4
@@ -287,77 +286,6 @@ def published(world: FakeAccount) -> dict[tuple[str, str, str], list[str]]:
         ]
         for event_type, action, day in product(EVENT_TYPES, CHOSEN, DAYS)
     }
-
-
-@pytest.mark.parametrize("example", ["np6_nightly_reconcile"], indirect=True)
-@pytest.mark.parametrize("world", [FakeAccount(events_per_day=24, withheld=0.05)], ids=["late"])
-def test_late_events_are_found_and_landed_by_night(
-    example: ModuleType,
-    sandbox: Sandbox,
-    tmp_path: Path,
-    caplog: pytest.LogCaptureFixture,
-    capfd: pytest.CaptureFixture[str],
-) -> None:
-    client = Np6Hook().client
-    for event_type, action, day in product(EVENT_TYPES, CHOSEN, DAYS[:2]):
-        query = EventQuery.checked(event_type, action, day)
-        land(client, FileDestination(str(tmp_path)), query, account="np6_default")
-    first = published(sandbox.world)
-
-    sandbox.world = FakeAccount(events_per_day=24)
-    sandbox.asked.clear()
-    run = run_dag(example.dag, NIGHT, {"files": str(tmp_path)})
-    assert run.state == "success"
-    now = published(sandbox.world)
-    assert landed(tmp_path) == now
-
-    missing = {key for key in now if key[2] == iso(DAYS[2].start)}
-    grown = {key for key in now if first[key] != now[key]} - missing
-    equal = set(now) - grown - missing
-    assert equal
-    assert grown
-    assert run.returned["close"] == {
-        "equal": len(equal),
-        "grown": len(grown),
-        "shrunk": 0,
-        "missing": len(missing),
-    }
-    told = caplog.text + capfd.readouterr().out
-    for key in now:
-        event_type, action, start = key
-        line = (
-            f"{event_type} of {action} on {start[:10]} grew:"
-            f" {len(first[key])} events were held, {len(now[key])} are there now."
-        )
-        assert (line in told) == (key in grown)
-    assert sum("/events/" in one.path for one in sandbox.asked) == len(now) + len(grown)
-    assert set(run.names.values()) == {
-        f"{start[:10]} · {event_type} · {action}" for event_type, action, start in now
-    }
-
-
-@pytest.mark.parametrize("example", ["np6_nightly_reconcile"], indirect=True)
-def test_a_window_that_cannot_be_reconciled_is_named_by_night(
-    example: ModuleType,
-    sandbox: Sandbox,
-    tmp_path: Path,
-    caplog: pytest.LogCaptureFixture,
-    capfd: pytest.CaptureFixture[str],
-) -> None:
-    sandbox.plan.add(Fault(path="/000PEB/", status=404, framing="length"))
-    run = run_dag(example.dag, NIGHT, {"files": str(tmp_path), "event_types": ["bounces"], "days": 1})
-    assert (run.state, len(run.reports("reconcile"))) == ("failed", 1)
-    named = "1 windows could not be reconciled: 2026-11-03 · bounces · 000PEB"
-    assert named in caplog.text + capfd.readouterr().out
-
-
-@pytest.mark.parametrize("example", ["np6_nightly_reconcile"], indirect=True)
-def test_more_windows_than_tasks_fail_early_by_night(
-    example: ModuleType, sandbox: Sandbox, tmp_path: Path
-) -> None:
-    run = run_dag(example.dag, NIGHT, {"files": str(tmp_path), "days": 171})
-    assert (run.states["list_windows"], run.state) == ("failed", "failed")
-    assert sandbox.asked == []
 
 
 @pytest.mark.parametrize("example", ["np6_bounces_hourly"], indirect=True)

@@ -19,7 +19,6 @@ from airflow_provider_np6.destinations.base import Destination
 from airflow_provider_np6.destinations.schema import COLUMNS
 from airflow_provider_np6.np6.errors import Np6ResponseError
 from airflow_provider_np6.operators.events import Np6EventsOperator
-from airflow_provider_np6.operators.reconcile import Np6ReconcileOperator
 from airflow_provider_np6.sandbox import Fault, Sandbox
 from tests.conftest import KEY
 from tests.support.airflow_runs import AIRFLOW_3_2
@@ -87,15 +86,6 @@ class TestOpenLineage:
             assert fields == pq.read_schema(next(tmp_path.rglob("*.parquet"))).names
         assert KEY not in repr(told)
         assert "@" not in repr(told)
-
-    def test_a_window_that_was_only_counted_has_no_rows(self, sandbox: Sandbox, tmp_path: Path) -> None:
-        pull(str(tmp_path)).execute({})
-        given = {"event_type": "bounces", "action_id": "000PE4", **DAYS}
-        counted = Np6ReconcileOperator(task_id="reconcile", destination=str(tmp_path), **given)
-        assert counted.execute({})["outcome"] == "equal"
-        told: Any = counted.get_openlineage_facets_on_complete(None)
-        assert self.names(told) == self.names(counted.get_openlineage_facets_on_start())
-        assert not told.outputs[0].outputFacets
 
     def test_on_failure_it_says_where_and_not_how_much(self, sandbox: Sandbox, tmp_path: Path) -> None:
         sandbox.plan.add(Fault(body=b'{"error": "someone@example.com"}', framing="length"))

@@ -128,7 +128,7 @@ IMPORTED = """
 import sys
 from airflow.providers.common.compat.sdk import BaseOperator, conf, BaseHook
 before = set(sys.modules)
-import airflow_provider_np6.operators.reconcile, airflow_provider_np6.destinations
+import airflow_provider_np6.operators.events, airflow_provider_np6.destinations
 import airflow_provider_np6.sensors.events
 new = set(sys.modules) - before
 heavy = {"requests", "urllib3", "msgspec", "isal", "pyarrow", "sqlite3", "psycopg", "psycopg2", "fsspec"}

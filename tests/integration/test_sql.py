@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from pathlib import Path
-from threading import Timer
 from typing import Any
 
 import pytest
@@ -452,24 +450,6 @@ def test_a_pull_that_comes_while_another_replaces_waits_its_turn(
     assert "superseded" not in others[0].result()
     assert [events for _, events in windows()] == [0, 0, 0]
     assert [check.problem for check in sql.verification().checks if check.problem] == []
-
-
-@pytest.mark.parametrize("sql", ["duckdb"], indirect=True)
-def test_a_file_that_duckdb_has_open_elsewhere_in_this_process_is_waited_for(
-    client: Np6Client, sandbox: Sandbox, sql: SqlDestination, tmp_path: Path
-) -> None:
-    """As it is while another thread closes it."""
-    import duckdb
-
-    query = query_of(sandbox)
-    with sql.open(query, "test") as landing, duckdb.connect(":memory:") as other:
-        proof = pull(client, query, landing.spool)
-        other.execute(f"ATTACH '{tmp_path / 'np6.duckdb'}'")
-        closing = Timer(1, other.close)
-        closing.start()
-        landing.publish(proof)
-        closing.join()
-    assert payloads() == in_order(held(sandbox, query))
 
 
 def test_a_database_that_is_away_is_left_to_airflows_retries(

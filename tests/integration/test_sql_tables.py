@@ -55,7 +55,6 @@ def test_a_missing_column_is_added(client: Np6Client, sandbox: Sandbox, sql: Sql
 
 
 WRONG = {
-    "duckdb": [("payload", "BIGINT"), ("occurred_at", "DATE")],
     "mysql": [
         ("payload", "TEXT"),
         ("bounce_diagnostic", "VARCHAR(200)"),
@@ -167,34 +166,6 @@ def test_what_is_large_or_strange_is_stored_unchanged(
     land(client, sql, query_of(sandbox))
     assert payloads() == lines
     assert [row[0] for row in ask("SELECT bounce_diagnostic FROM np6_events ORDER BY occurred_at")] == texts
-
-
-def test_views_count_bounces_and_deliverability(
-    client: Np6Client, sandbox: Sandbox, sql: SqlDestination
-) -> None:
-    two_days = Window(MIDNIGHT, MIDNIGHT + 2 * DAY)
-    land(client, sql, query_of(sandbox, two_days))
-    land(client, sql, query_of(sandbox, two_days, event_type="cancellations"))
-    for _ in range(2):
-        assert sql.create_views() == ["np6_events_bounces_by_day", "np6_events_deliverability"]
-    events = [json.loads(line) for line in held(sandbox, query_of(sandbox, two_days))]
-    days: dict[tuple[str, str], int] = {}
-    domains: dict[str, list[int]] = {}
-    for event in events:
-        detail = event["source"]["detail"]
-        verdict = detail["bounce"]["analysis"]["verdict"]
-        day = "2024-10-04" if event["timestamp"] < MIDNIGHT + DAY else "2024-10-05"
-        days[day, verdict] = days.get((day, verdict), 0) + 1
-        domain = detail["activation"]["recipient"].split("@")[1].lower()
-        counts = domains.setdefault(domain, [0, 0, 0, 0])
-        counts[1] += 1
-        counts[2 if verdict == "hard" else 3] += 1
-    rows = ask("SELECT day, verdict, bounces, action_id FROM np6_events_bounces_by_day")
-    assert {(str(row[0]), row[1]): row[2] for row in rows} == days
-    assert {row[3] for row in rows} == {sandbox.world.action_ids[0]}
-    columns = "domain, activations, bounces, hard_bounces, soft_bounces"
-    rows = ask(f"SELECT {columns} FROM np6_events_deliverability")
-    assert {row[0]: [int(count) for count in row[1:]] for row in rows} == domains
 
 
 leaves = (

@@ -23,7 +23,6 @@ from airflow_provider_np6.np6.errors import Np6ConflictError, Np6DestinationErro
 from airflow_provider_np6.np6.query import EventQuery
 from airflow_provider_np6.np6.window import Window, parse_time
 from airflow_provider_np6.operators.events import Np6EventsOperator
-from airflow_provider_np6.operators.reconcile import Np6ReconcileOperator
 from airflow_provider_np6.privacy.pseudonyms import Pseudonyms
 from airflow_provider_np6.sandbox import FakeAccount, Fault, Sandbox
 from airflow_provider_np6.sandbox.account import Stored
@@ -84,10 +83,10 @@ class Place:
         query = EventQuery.checked(window=span, **dataset)
         return to_coverage(span, self.plain.held(query))
 
-    def pull(self, pull: Pull, operator: type[Np6EventsOperator] = Np6EventsOperator, **given: Any) -> Any:
+    def pull(self, pull: Pull, **given: Any) -> Any:
         arguments = {"destination": self.plain, **self.window, **pull, **given}
         arguments.pop("ids", None)
-        return operator(task_id="pull", **arguments).execute({})
+        return Np6EventsOperator(task_id="pull", **arguments).execute({})
 
     def everything(self) -> dict[str, Any]:
         """All that stands there."""
@@ -186,16 +185,6 @@ def test_all_actions_and_one_stay_apart(place: Place, sandbox: Sandbox) -> None:
     assert sandbox.asked == []
 
 
-def test_reconciliation_compares_with_it(place: Place, sandbox: Sandbox) -> None:
-    held = place.told["held"][0]
-    before = place.ids(held)
-    report = place.pull(BOUNCES, Np6ReconcileOperator, on_difference="report")
-    assert (report["outcome"], report["held"]) == ("grown", len(before))
-    assert place.ids(held) == before
-    report = place.pull(BOUNCES, Np6ReconcileOperator)
-    assert report["fresh"] == len(place.ids(held)) > len(before)
-
-
 def test_whom_it_keeps_out_is_kept_out(place: Place, sandbox: Sandbox) -> None:
     def about_the_person(stored: list[Stored]) -> list[Stored]:
         told = json.loads(stored[0].json)
@@ -253,8 +242,6 @@ def later(place: Place) -> None:
 ACTS: dict[str, Callable[[Place], Any]] = {
     "pull": lambda place: place.pull(BOUNCES),
     "pull of more": lambda place: place.pull(BOUNCES, window_end="2024-10-06"),
-    "reconcile": lambda place: place.pull(BOUNCES, Np6ReconcileOperator),
-    "report": lambda place: place.pull(BOUNCES, Np6ReconcileOperator, on_difference="report"),
     "erase": lambda place: erase(place.plain, "anna@np6.com"),
     "held": lambda place: place.covers(BOUNCES, *place.window.values()),
 }
@@ -293,7 +280,7 @@ def test_a_tree_of_a_later_version_is_refused_likewise(
     (lake / name).write_text(json.dumps({**told, "version": 2}))
     place = Place(json.loads((VERSIONS[-1] / "held.json").read_text()), FileDestination(str(lake)), None)  # type: ignore[arg-type]
     before = place.everything()
-    for act in ("pull", "reconcile", "erase"):
+    for act in ("pull", "erase"):
         with pytest.raises((AirflowFailException, Np6ConflictError), match=f"^{what} is of format 2"):
             ACTS[act](place)
     assert sandbox.asked == []

@@ -12,8 +12,7 @@ def ask(statement: str, *values: object, conn_id: str = "test_sql") -> list[tupl
 
     hook = BaseHook.get_hook(conn_id)
     with closing(hook.get_conn()) as connection:
-        # DuckDB's cursor is a connection of its own.
-        cursor = connection if hook.conn_type == "duckdb" else connection.cursor()
+        cursor = connection.cursor()
         given = statement.replace("?", "%s") if hook.placeholder == "%s" else statement
         cursor.execute(given, values) if values else cursor.execute(given)
         rows = [tuple(row) for row in cursor.fetchall()] if cursor.description else []

@@ -25,7 +25,6 @@ from airflow_provider_np6.destinations.sql.database import (
 )
 from airflow_provider_np6.destinations.sql.migrations import completing_statements
 from airflow_provider_np6.destinations.sql.windows_table import WindowsTable
-from airflow_provider_np6.destinations.views import view_statements
 from airflow_provider_np6.np6.errors import (
     Np6DestinationError,
     Np6InputError,
@@ -138,25 +137,6 @@ class SqlDestination(Destination):
         from airflow_provider_np6.destinations.sql.verify import verification
 
         return verification(self._database())
-
-    def create_views(self) -> list[str]:
-        """Create ``<table>_bounces_by_day`` (day, action_id, verdict, bounces) and ``<table>_deliverability``
-        (domain, activations, bounces, hard_bounces, soft_bounces), anew if they are there; returns their
-        names. To be called from a task, once there is a table.
-
-        :raises Np6InputError: if the database, the table or the right is missing.
-        """
-        database = self._database()
-        views = view_statements(database.events)
-
-        def create() -> None:
-            with database.transaction() as cursor:
-                for statements in views.values():
-                    for statement in statements:
-                        cursor.execute(statement)
-
-        database.run_with_retries(create, "has no views", Np6InputError)
-        return list(views)
 
     def _database(self) -> Database:
         schema = given(self.schema)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from airflow_provider_np6.destinations.sql.dialects.base import DisplacedRows, ErrorKind, TableDialect
-from airflow_provider_np6.destinations.sql.dialects.duckdb import Duckdb
 from airflow_provider_np6.destinations.sql.dialects.mysql import MySQLDialect
 from airflow_provider_np6.destinations.sql.dialects.postgresql import PostgresDialect
 from airflow_provider_np6.destinations.sql.dialects.sqlite import SQLiteDialect
@@ -11,7 +10,6 @@ from airflow_provider_np6.destinations.sql.dialects.sqlite import SQLiteDialect
 __all__ = ["DisplacedRows", "ErrorKind", "TableDialect", "get_dialect"]
 
 _DIALECTS: dict[str, type[TableDialect]] = {
-    "duckdb": Duckdb,
     "mysql": MySQLDialect,
     "mariadb": MySQLDialect,
     "postgresql": PostgresDialect,

@@ -57,12 +57,8 @@ class TableDialect:
     indexed: ClassVar[bool] = True
     """Whether an index helps to find a window."""
     earliest: ClassVar[int] = EARLIEST
-    day: ClassVar[str] = "CAST({} AS DATE)"
-    """The UTC day of a moment's column."""
     payload_text: ClassVar[str] = "{}"
     """A payload's column as text."""
-    position: ClassVar[str] = "INSTR({}, '{}')"
-    """Where in a column's text a character stands, from 1 on, or 0."""
 
     def quote(self, name: str) -> str:
         """``name`` as an identifier."""

@@ -40,7 +40,6 @@ class MySQLDialect(TableDialect):
     }
     table_options: ClassVar[str] = " ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
     earliest: ClassVar[int] = -30_610_224_000_000  # the year 1000, where DATETIME begins
-    day: ClassVar[str] = "DATE({})"
 
     def quote(self, name: str) -> str:
         return f"`{name}`"

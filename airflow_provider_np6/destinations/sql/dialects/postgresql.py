@@ -34,9 +34,7 @@ class PostgresDialect(BulkTableDialect):
         "count": "bigint|numeric",
         "payload": "json|text|character varying",  # jsonb would lose order, spacing and doubled keys
     }
-    day: ClassVar[str] = "CAST({} AT TIME ZONE 'UTC' AS DATE)"
     payload_text: ClassVar[str] = "CAST({} AS TEXT)"
-    position: ClassVar[str] = "STRPOS({}, '{}')"
 
     def text(self, value: Any) -> Any:
         """PostgreSQL's texts hold no NUL: such a one stays in the payload alone."""

@@ -31,7 +31,6 @@ class SQLiteDialect(TableDialect):
         "count": ".*int.*",
         "payload": _TEXT,
     }
-    day: ClassVar[str] = "SUBSTR({}, 1, 10)"
 
     def moment(self, ms: int) -> str:
         return iso(ms)
