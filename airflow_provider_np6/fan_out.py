@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from itertools import product
 from typing import Any
@@ -10,7 +11,10 @@ from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSki
 
 from airflow_provider_np6.destinations.files import layout
 
-SUMMED = ("events", "duplicates", "invalid", "erased", "bytes_read", "bytes_written", "requests", "slices")
+SUMMED = (
+    *("events", "previous_events", "duplicates", "invalid", "erased"),
+    *("bytes_read", "bytes_written", "requests"),
+)
 
 NAMED = 20
 """Failed pulls that an error names at most."""
@@ -32,7 +36,7 @@ def summarize_reports(
     :param action_ids: what it was mapped over; None if the task that lists them failed.
     :param event_types: likewise.
     :return: ``event_types``, number of ``actions``, ``window_start`` and ``window_end`` of all windows
-        together, the earliest ``pulled_at``, sums of what reports count, ``destination``, and ``manifests``,
+        together, the earliest ``pulled_at``, sums of what reports count, ``slices`` (outcome to number), ``destination``, and ``manifests``,
         the folder that all manifests are below, or ``table``.
     :raises AirflowFailException: naming the pulls that failed, such as ``bounces · 000PEB``.
     :raises AirflowSkipException: if there was nothing to pull.
@@ -56,7 +60,10 @@ def summarize_reports(
 
 def _sum(reports: list[Mapping[str, Any]]) -> dict[str, Any]:
     first = reports[0]
-    manifests, _, below = str(first.get("manifest", "")).partition(f"/{layout.MANIFESTS}/")
+    manifests, _, below = str(first.get("manifests", "")).partition(f"/{layout.MANIFESTS}/")
+    slices: Counter[str] = Counter()
+    for report in reports:
+        slices.update(report["slices"])
     return {
         "event_types": sorted({report["event_type"] for report in reports}),
         "actions": len({report["action_id"] for report in reports}),
@@ -64,6 +71,7 @@ def _sum(reports: list[Mapping[str, Any]]) -> dict[str, Any]:
         "window_end": max(report["window_end"] for report in reports),
         "pulled_at": min(report["pulled_at"] for report in reports),
         **{name: sum(report.get(name, 0) for report in reports) for name in SUMMED},
+        "slices": dict(slices),
         "destination": first["destination"],
         **({"manifests": f"{manifests}/{layout.MANIFESTS}"} if below else {}),
         **({"table": first["table"]} if "table" in first else {}),

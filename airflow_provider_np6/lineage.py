@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from airflow_provider_np6.assets import SCHEME
 from airflow_provider_np6.destinations import FileDestination, SqlDestination, resolve_destination
-from airflow_provider_np6.destinations.base import given
+from airflow_provider_np6.destinations.base import optional_field
 from airflow_provider_np6.destinations.schema import COLUMNS
 from airflow_provider_np6.destinations.sql.database import get_sql_hook
 from airflow_provider_np6.hooks.np6 import Np6Hook
@@ -37,7 +37,7 @@ ENVELOPE = (
 )
 """What all events have in common (documented), which is all that can be said of raw lines."""
 
-_TYPES = {"key": "string", "text": "string", "moment": "timestamp", "count": "bigint", "payload": "string"}
+_TYPES = {"key": "string", "text": "string", "timestamp": "timestamp", "count": "bigint", "payload": "string"}
 
 _ANY_TIME = Window(0, 1)  # no path depends on it, and a task that starts has none yet
 
@@ -127,7 +127,7 @@ def _table(destination: SqlDestination) -> DatasetName | None:
     info = hook.get_openlineage_database_info(connection)
     if info is None:
         return None
-    schema = given(destination.schema) or hook.get_openlineage_default_schema()
+    schema = optional_field(destination.schema) or hook.get_openlineage_default_schema()
     database = info.database
     if database is None and schema is None:
         schema = connection.schema  # MySQL, whose databases are schemas
@@ -145,7 +145,7 @@ def _output(written: DatasetName, destination: Destination, report: Mapping[str,
 
     fields = [SchemaDatasetFacetFields(name=name, type=type_) for name, type_ in _columns(destination)]
     statistics: dict[str, Any] = {}
-    if report is not None and "events" in report and "superseded" not in report:
+    if report is not None and "events" in report and report.get("outcome") != "superseded":
         statistics["outputStatistics"] = OutputStatisticsOutputDatasetFacet(
             rowCount=report["events"], size=report.get("bytes_written")
         )

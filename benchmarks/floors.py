@@ -36,10 +36,11 @@ def copy(place: Place) -> Iterator[Any]:
     from airflow.providers.common.compat.sdk import BaseHook
 
     from airflow_provider_np6.destinations.sql.database import Database
+    from airflow_provider_np6.destinations.sql.dialects import TableName
     from airflow_provider_np6.destinations.sql.dialects.postgresql import PostgresDialect
 
     hook: Any = BaseHook.get_hook("bench")
-    table = Database(hook, None, "np6_events").events
+    table = Database(hook, TableName(None, "np6_events")).events
     with closing(hook.get_conn()) as connection, connection.cursor() as cursor:
         yield
         with (place.folder / PREPARED).open("rb") as prepared:
@@ -57,7 +58,7 @@ def duckdb(place: Place) -> Iterator[Any]:
     def value(column: Column) -> str:
         found = ", ".join(f"json->>'$.{'.'.join(path)}'" for path in column.paths)
         text = f"COALESCE({found})" if len(column.paths) > 1 else found
-        return f"make_timestamp(({text})::BIGINT * 1000)" if column.kind == "moment" else text
+        return f"make_timestamp(({text})::BIGINT * 1000)" if column.kind == "timestamp" else text
 
     columns = ", ".join(f"{value(column)} AS {column.name}" for column in FOUND)
     with duckdb.connect() as database:

@@ -71,8 +71,9 @@ class Servers:
         from airflow.providers.common.compat.sdk import BaseHook
 
         from airflow_provider_np6.destinations.sql.database import Database
+        from airflow_provider_np6.destinations.sql.dialects import TableName
 
-        database = Database(BaseHook.get_hook("bench"), None, "np6_events")
+        database = Database(BaseHook.get_hook("bench"), TableName(None, "np6_events"))
         with closing(self.connect()) as connection, connection.cursor() as cursor:
             cursor.execute("DROP SCHEMA IF EXISTS np6 CASCADE")  # dlt's
             cursor.execute("DROP SCHEMA IF EXISTS np6_staging CASCADE")

@@ -53,13 +53,13 @@ with DAG(
         """One window's file, written anew."""
         import duckdb
 
-        from airflow_provider_np6.destinations.files.manifest import actions, data_files
+        from airflow_provider_np6.destinations import FileDestination
 
-        root, start, end = told["destination"], told["window_start"], told["window_end"]
+        lake, start, end = FileDestination(told["destination"]), told["window_start"], told["window_end"]
         files = [
             file
-            for action in actions(root, "bounces")
-            for file in data_files(root, "bounces", action, start, end)
+            for action_id in lake.action_ids("bounces")
+            for file in lake.data_files("bounces", action_id, start, end)
         ]
         folder.mkdir(parents=True, exist_ok=True)
         goal = folder / f"bounces_{start[:10]}_{end[:10]}.csv"

@@ -23,7 +23,7 @@ def verify(*, as_json: bool, **where: Any) -> None:
     """
     with beside_airflow():
         looked_at = destination(**where)
-        verification = looked_at.verification()
+        verification = looked_at.pending_verification()
         checks = list(tracked(verification.checks, verification.total, "Verifying"))
     windows = sum(one.window for one in checks)
     events, size = sum(one.events for one in checks), sum(one.bytes for one in checks)

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from airflow_provider_np6.np6.errors import Np6ConflictError, Np6InputError
+from airflow_provider_np6.np6.query import EventQuery
+from airflow_provider_np6.np6.window import Window, iso
 
 if TYPE_CHECKING:
-    from airflow_provider_np6.destinations.coverage import Held
-    from airflow_provider_np6.destinations.inventory import Record, Scope, Verification
+    from airflow_provider_np6.destinations.coverage import CountedWindow, Coverage
+    from airflow_provider_np6.destinations.inventory import (
+        Outcome,
+        PendingVerification,
+        Scope,
+        SliceOutcome,
+        StoredWindow,
+        Verification,
+    )
     from airflow_provider_np6.np6.pull import Spool
-    from airflow_provider_np6.np6.query import EventQuery
     from airflow_provider_np6.np6.stream import VerifiedPull
     from airflow_provider_np6.privacy.pseudonyms import Pseudonyms
     from airflow_provider_np6.privacy.subjects import Erased
@@ -87,23 +97,67 @@ class Destination:
         """See :func:`airflow_provider_np6.erasure.erase`."""
         raise NotImplementedError
 
-    def held(self, query: EventQuery) -> list[Held]:
-        """What is held of the query's window, in order of time; windows may reach beyond it.
+    def coverage(
+        self,
+        event_type: str,
+        action_id: str,
+        start: datetime | date | str,
+        end: datetime | date | str,
+        classification: str | None = None,
+    ) -> Coverage:
+        """What is stored of one event type and action over ``[start, end)``, and what is missing; no event is
+        read.
 
-        :raises Np6DestinationError: if that cannot be told.
+        :param event_type: path of the event type, such as ``bounces``.
+        :param action_id: the action's id; ``"*"`` for what was pulled for all actions at once.
+        :param start: aware datetime, ISO string with an offset, or date (midnight UTC).
+        :param end: likewise (exclusive).
+        :param classification: classes of robots, for hits only.
+        :raises Np6InputError: for arguments that cannot be used.
+        :raises Np6DestinationError: if the destination cannot be read.
+        """
+        from airflow_provider_np6.destinations.coverage import to_coverage
+
+        query = EventQuery.between(event_type, action_id, start, end, classification)
+        return to_coverage(query, self.counted_windows(query))
+
+    def action_ids(self, event_type: str) -> list[str]:
+        """Ids of the actions of which an event type was ever pulled, in order; ``"*"`` is one of them if all
+        actions were pulled at once.
+
+        :param event_type: path of the event type, such as ``bounces``.
+        :raises Np6InputError: for an unknown event type.
+        :raises Np6DestinationError: if the destination cannot be read.
         """
         raise NotImplementedError
 
-    def records(self, scope: Scope) -> list[Record]:
-        """What is recorded of all event types and actions of a scope, by few listings; no event is read.
+    def verify(self, read_files: bool = True) -> Verification:
+        """Compare everything that is stored with what is recorded of it; nothing is changed.
 
-        :raises Np6InputError: if nothing was ever pulled into it, or it cannot be used.
-        :raises Np6DestinationError: if that cannot be told.
+        :param read_files: whether to read the data files; otherwise only their sizes are compared. SQL counts
+            rows in both cases.
+        :raises Np6InputError: if nothing was ever pulled into the destination, or it cannot be used.
+        :raises Np6DestinationError: if the destination cannot be read.
+        """
+        return self.pending_verification(read_files=read_files).run()
+
+    def counted_windows(self, query: EventQuery) -> list[CountedWindow]:
+        """What is stored of a query's window, in order of time; windows may reach beyond it.
+
+        :raises Np6DestinationError: if the destination cannot be read.
         """
         raise NotImplementedError
 
-    def verification(self) -> Verification:
-        """Compare all that is there with what is recorded of it; raises as :meth:`records`."""
+    def stored_windows(self, scope: Scope) -> list[StoredWindow]:
+        """The stored windows of all event types and actions of a scope, by few listings; no event is read.
+
+        :raises Np6InputError: if nothing was ever pulled into the destination, or it cannot be used.
+        :raises Np6DestinationError: if the destination cannot be read.
+        """
+        raise NotImplementedError
+
+    def pending_verification(self, *, read_files: bool = True) -> PendingVerification:
+        """:meth:`verify`, check by check; raises the same."""
         raise NotImplementedError
 
 
@@ -118,7 +172,7 @@ def text_field(destination: Destination, name: str) -> str:
     return value
 
 
-def given(value: str | None) -> str | None:
+def optional_field(value: str | None) -> str | None:
     """A rendered field that may be left out; failed templates render to "" and "None"."""
     return None if value in (None, "", "None") else value
 
@@ -144,3 +198,37 @@ def check_personal_data(what: str, stored: str, wanted: str, where: str) -> None
         hint="Pull with the same personal_data, or into another tree or table.",
         context=where,
     )
+
+
+MAX_CHANGED = 50
+"""Parts of a window that a report lists; more are reported as one."""
+
+_OUTCOMES: Sequence[Outcome] = ("created", "changed", "superseded")
+"""From the least to the most remarkable."""
+
+
+def summarize_slices(slices: Sequence[SliceOutcome]) -> dict[str, Any]:
+    """A report's own account of what happened to the slices of a pull.
+
+    :param slices: at least one, in order of time.
+    :return: ``outcome`` (the most remarkable one that occurred), ``previous_events`` (events that were stored
+        before), ``slices`` (outcome to number) and ``changed`` (``[[start, end], …]`` of what was created or
+        changed, joined where it touches; beyond :data:`MAX_CHANGED` parts, one that spans them all).
+    """
+    counts = Counter(slice_.outcome for slice_ in slices)
+    changed: list[Window] = []
+    for slice_ in slices:
+        if slice_.outcome == "superseded":
+            continue
+        if changed and changed[-1].end == slice_.window.start:
+            changed[-1] = changed[-1].union(slice_.window)
+        else:
+            changed.append(slice_.window)
+    if len(changed) > MAX_CHANGED:
+        changed = [changed[0].union(changed[-1])]
+    return {
+        "outcome": next(outcome for outcome in reversed(_OUTCOMES) if counts[outcome]),
+        "previous_events": sum(slice_.previous_events for slice_ in slices),
+        "slices": dict(counts),
+        "changed": [[iso(window.start), iso(window.end)] for window in changed],
+    }

@@ -1,24 +1,26 @@
-"""What a destination holds of a span of time, and what it lacks."""
+"""What a destination holds of a range of time, and what is missing."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
-from airflow_provider_np6.destinations.inventory import Record, Scope, Series
-from airflow_provider_np6.np6.window import DAY, Window
+from airflow_provider_np6.destinations.inventory import Scope, Series, StoredWindow
+from airflow_provider_np6.np6.window import DAY, Window, from_ms, iso, to_ms
 
 if TYPE_CHECKING:
     from airflow_provider_np6.destinations.base import Destination
+    from airflow_provider_np6.np6.query import EventQuery
 
 
 @dataclass(frozen=True)
-class Held:
-    """What is held of one window by one pull.
+class CountedWindow:
+    """What one pull stored of one window.
 
     :param events: events stored.
-    :param invalid: events set aside.
+    :param invalid: invalid events that were set aside.
     """
 
     window: Window
@@ -27,46 +29,96 @@ class Held:
 
 
 @dataclass(frozen=True)
+class UtcWindow:
+    """A half-open window.
+
+    :param start: aware datetime, UTC.
+    :param end: aware datetime, UTC (exclusive).
+    """
+
+    start: datetime
+    end: datetime
+
+    def __str__(self) -> str:
+        return f"[{iso(to_ms(self.start))}, {iso(to_ms(self.end))})"
+
+    @classmethod
+    def from_window(cls, window: Window) -> UtcWindow:
+        return cls(from_ms(window.start), from_ms(window.end))
+
+
+@dataclass(frozen=True)
 class Coverage:
-    """What is held of one event type and action in a span of time.
+    """What a destination holds of one event type and action over a range of time.
 
-    :param span: what was asked about.
-    :param events: events in the windows that the span touches.
-    :param missing: windows that were never pulled, or whose data is gone; joined where they touch.
-    :param overlaps: windows that two pulls claim.
-    :param invalid: windows with events that were set aside.
+    :param event_type: path of the event type.
+    :param action_id: the action's id, or ``"*"`` for what was pulled for all actions at once.
+    :param classification: classes of robots, for hits only; "" for none.
+    :param events: number of events in the stored windows that the range touches.
+    :param missing: windows within the range that were never pulled, or whose data is gone, in order of time;
+        joined where they touch.
+    :param invalid: stored windows with invalid events that were set aside.
     """
 
-    span: Window
+    event_type: str
+    action_id: str
+    classification: str
     events: int
-    missing: list[Window]
-    overlaps: list[Window]
-    invalid: list[Window]
+    missing: list[UtcWindow]
+    invalid: list[UtcWindow]
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing is missing."""
+        return not self.missing
+
+    def missing_windows(self) -> list[dict[str, str | None]]:
+        """What is missing as arguments of ``Np6EventsOperator``, ready for ``expand_kwargs``.
+
+        :return: ``event_type``, ``action_id``, ``classification`` (None for none), ``window_start`` and
+            ``window_end`` (ISO strings, UTC) of each missing window: plain JSON.
+        """
+        return [
+            {
+                "event_type": self.event_type,
+                "action_id": self.action_id,
+                "classification": self.classification or None,
+                "window_start": iso(to_ms(window.start)),
+                "window_end": iso(to_ms(window.end)),
+            }
+            for window in self.missing
+        ]
 
 
-def to_coverage(span: Window, held: Iterable[Held]) -> Coverage:
-    """How what is held covers ``span``.
+def to_coverage(query: EventQuery, stored: Iterable[CountedWindow]) -> Coverage:
+    """How stored windows cover a query's window.
 
-    :param held: windows that the span touches, in order of time.
+    :param query: event type, action and range.
+    :param stored: the windows that the range touches, in order of time.
     """
+    span = query.window
     missing: list[Window] = []
-    overlaps: list[Window] = []
     invalid: list[Window] = []
     events = 0
     covered = span.start
-    for found in held:
-        events += found.events
-        if found.invalid:
-            invalid.append(found.window)
-        begin, stop = max(found.window.start, span.start), min(found.window.end, span.end)
+    for counted in stored:
+        events += counted.events
+        if counted.invalid:
+            invalid.append(counted.window)
+        begin, end = max(counted.window.start, span.start), min(counted.window.end, span.end)
         if begin > covered:
             missing.append(Window(covered, begin))
-        elif begin < covered:
-            overlaps.append(Window(begin, min(covered, stop)))
-        covered = max(covered, stop)
+        covered = max(covered, end)
     if covered < span.end:
         missing.append(Window(covered, span.end))
-    return Coverage(span, events, missing, overlaps, invalid)
+    return Coverage(
+        query.event_type,
+        query.action_id,
+        query.classification,
+        events,
+        [UtcWindow.from_window(window) for window in missing],
+        [UtcWindow.from_window(window) for window in invalid],
+    )
 
 
 State = Literal["complete", "empty", "missing", "invalid"]
@@ -84,8 +136,8 @@ def states_by_day(destination: Destination, scope: Scope) -> dict[Series, list[S
     :raises Np6InputError: if nothing was ever pulled into the destination, or it cannot be used.
     :raises Np6DestinationError: if it cannot be read.
     """
-    found: dict[Series, list[Record]] = {}
-    for record in destination.records(scope):
+    found: dict[Series, list[StoredWindow]] = {}
+    for record in destination.stored_windows(scope):
         found.setdefault(record.series, []).append(record)
     known = {(series.event_type, series.action_id) for series in found}
     for event_type in scope.event_types:
@@ -95,7 +147,7 @@ def states_by_day(destination: Destination, scope: Scope) -> dict[Series, list[S
     return {series: day_states(scope.span, found[series]) for series in sorted(found)}
 
 
-def day_states(span: Window, records: Iterable[Record]) -> list[State]:
+def day_states(span: Window, records: Iterable[StoredWindow]) -> list[State]:
     """The state of each UTC day of ``span``, whose first and last may be parts of days.
 
     :param records: of one series, in any order. A window of several days that holds any event makes each
@@ -103,7 +155,7 @@ def day_states(span: Window, records: Iterable[Record]) -> list[State]:
     """
     days = list(span.days())
     first = span.start // DAY
-    touching: list[list[Record]] = [[] for _ in days]
+    touching: list[list[StoredWindow]] = [[] for _ in days]
     for record in sorted(records):
         begin, stop = max(record.window.start, span.start), min(record.window.end, span.end)
         for day in range(begin // DAY, (stop - 1) // DAY + 1 if begin < stop else 0):
@@ -111,7 +163,7 @@ def day_states(span: Window, records: Iterable[Record]) -> list[State]:
     return [_state(day, of_day) for day, of_day in zip(days, touching, strict=True)]
 
 
-def _state(day: Window, records: Sequence[Record]) -> State:
+def _state(day: Window, records: Sequence[StoredWindow]) -> State:
     covered = day.start
     for record in records:
         if record.window.start > covered:

@@ -58,7 +58,7 @@ def _tree(columns: Iterable[Column]) -> Tree:
             node = root
             for step in path[:-1]:
                 node = node.setdefault(step, {})
-            node[path[-1]] = int | None if column.kind == "moment" else str | None
+            node[path[-1]] = int | None if column.kind == "timestamp" else str | None
     return root
 
 
@@ -125,7 +125,7 @@ def _found(event: Any, column: Column) -> Any:
         value = event
         for step in path:
             value = value.get(step) if isinstance(value, dict) else None
-        if column.kind == "moment":
+        if column.kind == "timestamp":
             if isinstance(value, int) and not isinstance(value, bool):
                 return value
         elif isinstance(value, str):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby, pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from airflow_provider_np6.np6.query import ALL_ACTIONS
 
@@ -54,7 +54,7 @@ class Scope:
 
 
 @dataclass(frozen=True, order=True)
-class Record:
+class StoredWindow:
     """One window that was pulled.
 
     :param empty: whether it holds no event.
@@ -86,15 +86,62 @@ class Checked:
 
 
 @dataclass(frozen=True)
-class Verification:
+class PendingVerification:
     """A comparison that is about to be made.
 
     :param total: how many things there are to compare, about.
-    :param checks: made one by one, as they are asked for; nothing is changed.
+    :param checks: made one by one, as they are requested; nothing is changed.
     """
 
     total: int
     checks: Iterator[Checked]
+
+    def run(self) -> Verification:
+        """Make all checks."""
+        checks = list(self.checks)
+        return Verification(
+            windows=sum(check.window for check in checks),
+            events=sum(check.events for check in checks),
+            bytes=sum(check.bytes for check in checks),
+            problems=[f"{check.name}: {check.problem}" for check in checks if check.problem],
+        )
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What a destination holds, compared with what is recorded of it.
+
+    :param windows: windows that are stored.
+    :param events: events that were counted.
+    :param bytes: size of the data files, in bytes; 0 in SQL.
+    :param problems: one sentence for each thing that does not match its record.
+    """
+
+    windows: int
+    events: int
+    bytes: int
+    problems: list[str]
+
+    @property
+    def is_ok(self) -> bool:
+        """Whether everything matches."""
+        return not self.problems
+
+
+Outcome = Literal["created", "changed", "superseded"]
+"""What became of a slice: nothing was stored of it; it replaced stored slices; a later pull of it is stored."""
+
+
+@dataclass(frozen=True)
+class SliceOutcome:
+    """What a pull did to one slice of a destination.
+
+    :param previous_events: events that were stored of it before.
+    """
+
+    window: Window
+    outcome: Outcome
+    previous_events: int
 
 
 def overlapping(pulled: Iterable[tuple[Series, Window]]) -> Iterator[Checked]:

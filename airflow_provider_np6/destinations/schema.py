@@ -17,14 +17,14 @@ EARLIEST = -62_135_596_800_000
 LATEST = 253_402_300_799_999
 """The last one of the year 9999; moments beyond these two are no dates anywhere, and become NULL."""
 
-Kind = Literal["key", "text", "moment", "count", "payload"]
+Kind = Literal["key", "text", "timestamp", "count", "payload"]
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
     """One column.
 
-    :param kind: ``key`` (short text), ``text``, ``moment`` (UTC, ms), ``count`` or ``payload``.
+    :param kind: ``key`` (short text), ``text``, ``timestamp`` (UTC, ms), ``count`` or ``payload``.
     :param paths: where its value may stand in an event; the first that is there counts.
     """
 
@@ -46,13 +46,13 @@ FOUND = (
     _column("event_id", "id", kind="key"),
     _column("payload_type", "type"),
     _column("action_id", f"{_ACTIVATION}.id", f"{_EXECUTION}.id", kind="key"),
-    _column("occurred_at", "timestamp", kind="moment"),
+    _column("occurred_at", "timestamp", kind="timestamp"),
     _column("channel", "source.type"),
     _column("agency", "identity.agency"),
     _column("customer", "identity.customer"),
     _column("message_id", f"{_ACTIVATION}.stamp.id", f"{_EXECUTION}.stamp.id"),
     _column("thread_id", f"{_ACTIVATION}.stamp.thread", f"{_EXECUTION}.stamp.thread"),
-    _column("sent_at", f"{_ACTIVATION}.stamp.time", f"{_EXECUTION}.stamp.time", kind="moment"),
+    _column("sent_at", f"{_ACTIVATION}.stamp.time", f"{_EXECUTION}.stamp.time", kind="timestamp"),
     _column("recipient", f"{_ACTIVATION}.recipient"),
     _column(
         "target_id",
@@ -82,7 +82,7 @@ COLUMNS = (
     Column("classification", "key"),
     *(column for column in FOUND if column.name != "event_id"),
     Column("payload", "payload"),
-    Column("pulled_at", "moment"),
+    Column("pulled_at", "timestamp"),
 )
 """All columns, in the table's order."""
 

@@ -86,6 +86,7 @@ class VerifiedPull:
     :param invalid: events set aside.
     :param bytes_read: bytes of unpacked JSON, over all tries.
     :param requests: requests sent, over all tries.
+    :param ids_compared: ``per_second`` if ids were compared within each second, ``all`` if all were.
     """
 
     pulled_at: int
@@ -94,6 +95,7 @@ class VerifiedPull:
     invalid: int
     bytes_read: int
     requests: int
+    ids_compared: str
 
 
 log = logging.getLogger(__name__)
@@ -161,6 +163,7 @@ class EventStream:
             invalid=self._verifier.invalid,
             bytes_read=self._bytes_read,
             requests=self._client.requests - self._requests_before,
+            ids_compared="per_second" if self._ordered else "all",
         )
 
     def _begin(self, *, ordered: bool) -> None:

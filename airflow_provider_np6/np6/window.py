@@ -29,7 +29,7 @@ _STEM = re.compile(r"(\d{8}T\d{6}(?:\.\d{3})?Z)_(\d{8}T\d{6}(?:\.\d{3})?Z)")
 
 
 def to_ms(moment: datetime) -> int:
-    """Milliseconds since the epoch of an aware ``moment``.
+    """Milliseconds since the epoch of an aware ``timestamp``.
 
     :raises Np6InputError: if it is naive or finer than 1 ms, the resolution of the API's timestamps.
     """

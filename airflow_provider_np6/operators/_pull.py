@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -15,8 +16,8 @@ from airflow_provider_np6.np6.window import iso
 if TYPE_CHECKING:
     from airflow_provider_np6.destinations.base import Destination, Landing
     from airflow_provider_np6.hooks.np6 import Np6Hook
-    from airflow_provider_np6.np6.pull import Spool
     from airflow_provider_np6.np6.query import EventQuery
+    from airflow_provider_np6.np6.stream import VerifiedPull
     from airflow_provider_np6.privacy.policy import Policy
 
 log = logging.getLogger(__name__)
@@ -45,55 +46,62 @@ class EventPull:
 
     def pull(self) -> dict[str, Any]:
         """Replace what the destination holds of the window; returns the report."""
+        from airflow_provider_np6.np6.pull import pull
+        from airflow_provider_np6.privacy.erasure_filter import ErasureFilter
         from airflow_provider_np6.privacy.spool import RedactingSpool
 
         begun = time.monotonic()
         with self.open() as landing:
             spool = landing.spool if self.policy is None else RedactingSpool(landing.spool, self.policy)
-            proof, told = self._read_into(spool, landing)
-            landed = landing.publish(proof)
+            erasure = ErasureFilter(spool, landing.erased, self.hook.config, self.hook.np6_conn_id)
+            verified = pull(
+                self.hook.client,
+                self.query,
+                erasure,
+                grace_period=self.grace_period // timedelta(milliseconds=1),
+                quarantine=self.quarantine,
+            )
+            verified = replace(verified, events=verified.events - erasure.kept_out)
+            published = landing.publish(verified)
         hook_lineage(self.hook, self.query, landing.published)
-        report = {**told, "seconds": round(time.monotonic() - begun, 3), **landed}
-        log.info(
-            "Pulled %s: %d events (%d duplicates dropped, %d invalid set aside, %d of erased"
-            " persons kept out), %d bytes, %d requests, %.1f s, into %s",
-            *(self.query.description, proof.events, proof.duplicates, proof.invalid, told["erased"]),
-            *(proof.bytes_read, proof.requests, report["seconds"], report["destination"]),
-        )
+        report = {
+            **self._counts(verified, erased=erasure.kept_out),
+            "seconds": round(time.monotonic() - begun, 3),
+            "destination": self.destination.uri,
+            "ids_compared": "all" if "table" in published else verified.ids_compared,
+            **published,
+        }
+        log.info("%s", self._summary(report))
         return report
 
-    def count(self) -> dict[str, Any]:
-        """What a pull would report now, with ``counted_at`` for ``pulled_at``; nothing is stored."""
-        from airflow_provider_np6.np6.pull import Nowhere
-
-        begun = time.monotonic()
-        with self.open() as landing:
-            _, told = self._read_into(Nowhere(), landing)
-        told["counted_at"] = told.pop("pulled_at")
-        return {**told, "seconds": round(time.monotonic() - begun, 3)}
-
-    def _read_into(self, spool: Spool, landing: Landing) -> tuple[Any, dict[str, Any]]:
-        """Pull into ``spool`` what ``landing`` does not keep out; the proof of it, and what reports say."""
-        from airflow_provider_np6.np6.pull import pull
-        from airflow_provider_np6.privacy.erasure_filter import ErasureFilter
-
+    def _counts(self, verified: VerifiedPull, *, erased: int) -> dict[str, Any]:
         query = self.query
-        keeping = ErasureFilter(spool, landing.erased, self.hook.config, self.hook.np6_conn_id)
-        grace_period = self.grace_period // timedelta(milliseconds=1)
-        proof = pull(self.hook.client, query, keeping, grace_period=grace_period, quarantine=self.quarantine)
-        proof = replace(proof, events=proof.events - keeping.kept_out)
-        return proof, {
+        return {
             "event_type": query.event_type,
             "action_id": query.action_id,
             "classification": query.classification,
             "window_start": iso(query.window.start),
             "window_end": iso(query.window.end),
-            "pulled_at": iso(proof.pulled_at),
-            "events": proof.events,
-            "duplicates": proof.duplicates,
-            "invalid": proof.invalid,
-            "erased": keeping.kept_out,
-            "bytes_read": proof.bytes_read,
-            "requests": proof.requests,
-            "destination": self.destination.uri,
+            "pulled_at": iso(verified.pulled_at),
+            "events": verified.events,
+            "duplicates": verified.duplicates,
+            "invalid": verified.invalid,
+            "erased": erased,
+            "bytes_read": verified.bytes_read,
+            "requests": verified.requests,
         }
+
+    def _summary(self, report: Mapping[str, Any]) -> str:
+        """One sentence for the log; counts of zero are left out."""
+        counts = {
+            "duplicate": report["duplicates"],
+            "invalid, in quarantine": report["invalid"],
+            "of erased persons": report["erased"],
+        }
+        details = [f"{count:,} {what}" for what, count in counts.items() if count]
+        requests = f"{report['requests']:,} request{'' if report['requests'] == 1 else 's'}"
+        costs = [f"{report['bytes_read'] / 1e3:,.1f} kB", requests, f"{report['seconds']:.1f} s"]
+        return (
+            f"Pulled {report['events']:,} {self.query.description}, into {report['destination']}"
+            f" ({', '.join([report['outcome'], *details, *costs])})"
+        )

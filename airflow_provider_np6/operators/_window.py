@@ -121,7 +121,7 @@ def _partition(dag: Any, partition: datetime) -> Window:
 
 
 def _interval_from(cron: str, zone: Any, moment: pendulum.DateTime) -> DataInterval:
-    """From a cron's last tick, at ``moment`` or before, to its next one."""
+    """From a cron's last tick, at ``timestamp`` or before, to its next one."""
     from airflow.timetables.base import DataInterval, TimeRestriction
     from airflow.timetables.interval import CronDataIntervalTimetable
 

@@ -21,7 +21,7 @@ class WaitUntilTrigger(BaseTrigger):
         self.moment = moment
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        return "airflow_provider_np6.triggers.wait_until.WaitUntilTrigger", {"moment": self.moment}
+        return "airflow_provider_np6.triggers.wait_until.WaitUntilTrigger", {"timestamp": self.moment}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         while (left := self.moment / 1_000 - time.time()) > 0:

@@ -32,14 +32,17 @@ with DAG(
     def files(data_interval_start: Any = None) -> list[str]:
         """The day's files that manifests vouch for, below the stage; without one, the operator would load
         all that the stage has."""
-        from airflow_provider_np6.destinations.files.manifest import actions, manifests
+        from airflow_provider_np6.destinations import FileDestination
 
         start = data_interval_start.in_timezone("UTC").start_of("day")
         day = (start, start.add(days=1))
-        of_all = [
-            found for id_ in actions(LAKE, "bounces") for found in manifests(LAKE, "bounces", id_, *day)
+        lake = FileDestination(LAKE)
+        manifests = [
+            manifest
+            for action_id in lake.action_ids("bounces")
+            for manifest in lake.manifests("bounces", action_id, *day)
         ]
-        names = [manifest.data for manifest in of_all if manifest.data]
+        names = [manifest.data for manifest in manifests if manifest.data]
         if not names:
             raise AirflowSkipException("There are no bounces to load.")
         return names

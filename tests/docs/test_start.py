@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_np6.destinations.files.manifest import manifests
 from cluster.health import is_healthy
 from tests.support.airflow_runs import AIRFLOW_3
+from tests.support.files import manifests
 from tests.support.pages import Page
 from tests.support.postgres import free_port
 

@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_np6.destinations import FileDestination
-from airflow_provider_np6.destinations.files.manifest import data_files, manifests
 from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.query import EventQuery
 from airflow_provider_np6.sandbox import FakeAccount, Fault, Sandbox
@@ -21,6 +20,7 @@ from airflow_provider_np6.sandbox.account import Stored
 from tests.conftest import KEY
 from tests.support import ROOT
 from tests.support.airflow_runs import AIRFLOW_3, DAGS_FOLDER, load, run_dag
+from tests.support.files import data_files, manifests
 from tests.support.pulls import TODAY, land
 from tests.support.standalone import Standalone
 

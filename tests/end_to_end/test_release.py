@@ -19,11 +19,12 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_np6 import __version__
-from airflow_provider_np6.destinations.files.manifest import actions, manifests, verify
+from airflow_provider_np6.destinations import FileDestination
 from airflow_provider_np6.sandbox import FakeAccount
 from airflow_provider_np6.sandbox.account import EVENT_TYPES
 from tests.conftest import KEY
 from tests.support import ROOT
+from tests.support.files import manifests, verify
 from tests.support.postgres import free_port
 
 DIST = Path(os.environ.get("NP6_DIST", "dist")).resolve()
@@ -141,7 +142,7 @@ def test_the_wheel_alone_pulls_a_day(airflow_home: dict[str, str], tmp_path: Pat
     )
     landed: Counter[tuple[str, str]] = Counter()
     for event_type in EVENT_TYPES:
-        for action in actions(lake, event_type):
+        for action in FileDestination(lake).action_ids(event_type):
             for manifest in manifests(lake, event_type, action, "2026-11-01", "2026-11-02"):
                 verify(lake, manifest)
                 landed[event_type, action] += manifest.events

@@ -16,7 +16,6 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 from airflow_provider_np6.destinations import FileDestination
-from airflow_provider_np6.destinations.files.manifest import data_files
 from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.query import EventQuery
 from airflow_provider_np6.np6.window import Window, iso, to_ms
@@ -24,6 +23,7 @@ from airflow_provider_np6.sandbox import FakeAccount, Fault, Sandbox
 from airflow_provider_np6.sandbox.account import ALL_EVENT_TYPES, EVENT_TYPES
 from tests.support import ROOT
 from tests.support.airflow_runs import DAGS_FOLDER, asset_events, load, run_dag
+from tests.support.files import data_files
 from tests.support.postgres import Postgres
 from tests.support.pulls import HOUR as HOUR_MS
 from tests.support.pulls import land

@@ -16,8 +16,8 @@ from airflow_provider_np6.destinations import FileDestination, SqlDestination, r
 from airflow_provider_np6.destinations.base import Destination
 from airflow_provider_np6.destinations.files.erase import FileErasure
 from airflow_provider_np6.destinations.files.formats import FORMATS, events
-from airflow_provider_np6.destinations.files.manifest import Manifest, manifests, verify
-from airflow_provider_np6.destinations.files.storage import store_at
+from airflow_provider_np6.destinations.files.manifest import Manifest
+from airflow_provider_np6.destinations.files.storage import open_store
 from airflow_provider_np6.destinations.files.storage.local import LocalStore
 from airflow_provider_np6.erasure import erase
 from airflow_provider_np6.np6.errors import Np6ConflictError, Np6DestinationError, Np6InputError
@@ -29,6 +29,7 @@ from airflow_provider_np6.sandbox import FakeAccount, Fault, Sandbox, faults
 from airflow_provider_np6.sandbox.account import Stored
 from tests.integration.test_personal_data import connect, pull
 from tests.support.databases import ask, payloads
+from tests.support.files import manifests, verify
 from tests.support.people import KEY, percented, unicoded
 
 pytestmark = [pytest.mark.core, pytest.mark.usefixtures("airflow_db")]
@@ -410,7 +411,7 @@ def test_an_object_store_likewise(s3: str) -> None:
         for manifest in manifests(root, "bounces", "000PE4", *SPAN.values()):
             verify(root, manifest)
             folder, name = str(manifest.data).rsplit("/", 1)
-            with store_at(root, None).open(folder, name) as file:
+            with open_store(root, None).open(folder, name) as file:
                 found += [item for items in events(file, manifest.format) for item in items]
         return found
 

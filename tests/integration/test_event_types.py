@@ -12,7 +12,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from airflow_provider_np6.destinations import FileDestination, SqlDestination
-from airflow_provider_np6.destinations.files.manifest import coverage, data_files
 from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.errors import Np6ConflictError
 from airflow_provider_np6.np6.event_types import COMMON, EVENT_TYPES, EventType
@@ -20,6 +19,7 @@ from airflow_provider_np6.np6.query import EventQuery
 from airflow_provider_np6.np6.window import from_ms
 from airflow_provider_np6.sandbox import Sandbox
 from tests.support.databases import ask
+from tests.support.files import coverage, data_files
 from tests.support.pulls import TODAY, held, in_order, land
 
 pytestmark = pytest.mark.core

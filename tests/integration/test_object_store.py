@@ -13,13 +13,13 @@ import boto3
 import pytest
 
 from airflow_provider_np6.destinations import FileDestination
-from airflow_provider_np6.destinations.files.manifest import manifests, verify
 from airflow_provider_np6.destinations.files.storage import objects as object_store
 from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.errors import Np6DestinationError
 from airflow_provider_np6.np6.query import EventQuery
 from airflow_provider_np6.np6.window import Window
 from airflow_provider_np6.sandbox import FakeAccount, Fault, Sandbox, faults
+from tests.support.files import manifests, verify
 from tests.support.killing import pullers
 from tests.support.pulls import HOUR, MIDNIGHT, held, land, query_of
 from tests.support.storms import Storm

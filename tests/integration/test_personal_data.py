@@ -15,7 +15,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_np6.destinations import FileDestination, SqlDestination, resolve_destination
-from airflow_provider_np6.destinations.files.header import Tree
+from airflow_provider_np6.destinations.files.header import Header
 from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.errors import Np6ResponseError
 from airflow_provider_np6.operators.events import Np6EventsOperator
@@ -279,13 +279,13 @@ def test_a_form_that_is_claimed_at_the_same_time_withdraws_what_was_published(
     sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A store that cannot lock may take two first pulls at once: the one whose claim was replaced goes."""
-    record = Tree.record_account
+    record = Header.record
 
-    def record_and_lose(tree: Tree) -> None:
+    def record_and_lose(tree: Header) -> None:
         record(tree)
         (tmp_path / "_account.json").write_text('{"account": "np6_default", "personal_data": "keep"}')
 
-    monkeypatch.setattr(Tree, "record_account", record_and_lose)
+    monkeypatch.setattr(Header, "record", record_and_lose)
     with pytest.raises(AirflowFailException, match="personal_data 'keep'"):
         pull(str(tmp_path), "drop")
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["_account.json"]

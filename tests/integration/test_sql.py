@@ -39,7 +39,7 @@ def test_payloads_keep_their_bytes(
 def test_columns_of_a_bounce(client: Np6Client, sandbox: Sandbox, sql: SqlDestination) -> None:
     query = query_of(sandbox)
     land(client, sql, query, pulled_at=MIDNIGHT + 9 * DAY + 7)
-    names = [column.name for column in COLUMNS if column.kind != "moment"]
+    names = [column.name for column in COLUMNS if column.kind != "timestamp"]
     stored = ask(f"SELECT {', '.join(names)} FROM np6_events ORDER BY occurred_at, event_id")
     for row, line in zip(stored, in_order(held(sandbox, query)), strict=True):
         event = json.loads(line)
@@ -449,7 +449,7 @@ def test_a_pull_that_comes_while_another_replaces_waits_its_turn(
         land(client, sql, query_of(sandbox))
     assert "superseded" not in others[0].result()
     assert [events for _, events in windows()] == [0, 0, 0]
-    assert [check.problem for check in sql.verification().checks if check.problem] == []
+    assert [check.problem for check in sql.pending_verification().checks if check.problem] == []
 
 
 def test_a_database_that_is_away_is_left_to_airflows_retries(

@@ -195,7 +195,7 @@ def near_events(draw: st.DrawFn) -> dict[str, Any]:
             node = event
             for step in path[:-1]:
                 node = node.setdefault(step, {}) if isinstance(node.get(step, {}), dict) else {}
-            lawful = st.integers(0, 2**53) if column.kind == "moment" else st.text(max_size=9)
+            lawful = st.integers(0, 2**53) if column.kind == "timestamp" else st.text(max_size=9)
             node.setdefault(path[-1], draw(lawful | anything))
     return event
 

@@ -14,13 +14,10 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_np6.destinations import FileDestination, SqlDestination
 from airflow_provider_np6.destinations.base import Destination
-from airflow_provider_np6.destinations.coverage import Coverage, to_coverage
 from airflow_provider_np6.destinations.files.formats import events
-from airflow_provider_np6.destinations.files.manifest import actions, coverage, manifests, verify
 from airflow_provider_np6.destinations.inventory import Scope
 from airflow_provider_np6.erasure import erase
 from airflow_provider_np6.np6.errors import Np6ConflictError, Np6DestinationError
-from airflow_provider_np6.np6.query import EventQuery
 from airflow_provider_np6.np6.window import Window, parse_time
 from airflow_provider_np6.operators.events import Np6EventsOperator
 from airflow_provider_np6.privacy.pseudonyms import Pseudonyms
@@ -30,6 +27,7 @@ from tests.fixtures.make import PSEUDONYM_KEY
 from tests.integration.test_personal_data import connect
 from tests.support import ROOT
 from tests.support.databases import ask
+from tests.support.files import Covered, coverage, manifests, to_covered, verify
 from tests.support.postgres import Postgres
 
 pytestmark = [pytest.mark.core, pytest.mark.usefixtures("airflow_db")]
@@ -77,11 +75,9 @@ class Place:
                 found += sorted((line["timestamp"], line["id"]) for line in lines)
         return [id_ for _, id_ in found]
 
-    def covers(self, pull: Pull, start: object, end: object) -> Coverage:
-        span = Window(parse_time("start", start), parse_time("end", end))
-        dataset = {name: pull.get(name) for name in ("event_type", "action_id", "classification")}
-        query = EventQuery.checked(window=span, **dataset)
-        return to_coverage(span, self.plain.held(query))
+    def covers(self, pull: Pull, start: Any, end: Any) -> Covered:
+        series = (pull["event_type"], pull["action_id"])
+        return to_covered(self.plain.coverage(*series, start, end, pull.get("classification")))
 
     def pull(self, pull: Pull, **given: Any) -> Any:
         arguments = {"destination": self.plain, **self.window, **pull, **given}
@@ -141,10 +137,12 @@ def test_all_of_it_is_read_and_proven(place: Place) -> None:
     for held in place.told["held"]:
         assert sorted(place.ids(held)) == sorted(held["ids"])
         found = place.covers(held, *place.window.values())
-        assert (found.events, found.missing, found.overlaps) == (len(held["ids"]), [], [])
+        assert (found.events, found.missing) == (len(held["ids"]), [])
         assert bool(found.invalid) is (held["event_type"] == "responses/reply")
         day = place.covers(held, "2024-10-04", "2024-10-05")
-        assert day.missing == [Window(found.span.end, day.span.end)]
+        assert day.missing == [
+            Window(parse_time("end", place.window["window_end"]), parse_time("end", "2024-10-05"))
+        ]
     pseudonymous = place.told["pseudonymous"]
     assert sorted(place.ids(pseudonymous, place.pseudonymous)) == sorted(pseudonymous["ids"])
 
@@ -155,7 +153,7 @@ def test_each_format_and_every_action_is_among_it(version: Path) -> None:
     found = [
         manifest
         for event_type in {held["event_type"] for held in told["held"]}
-        for action in actions(root, event_type)
+        for action in FileDestination(root).action_ids(event_type)
         for manifest in manifests(root, event_type, action, told["window_start"], told["window_end"])
     ]
     assert {manifest.format for manifest in found} == {"jsonl", "jsonl.gz", "jsonl.zst", "parquet"}
@@ -271,7 +269,7 @@ def lake(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("name", "what"), [("_account.json", "the tree"), ("_erased.json", "the list of erased persons")]
+    ("name", "what"), [("_account.json", "the destination"), ("_erased.json", "the list of erased persons")]
 )
 def test_a_tree_of_a_later_version_is_refused_likewise(
     lake: Path, sandbox: Sandbox, name: str, what: str
@@ -303,7 +301,7 @@ def test_a_listing_names_the_empty_slice_of_a_later_version(lake: Path) -> None:
     path.write_text('{"version": 2}')
     span = Window(parse_time("start", "2024-10-04"), parse_time("end", "2024-10-05"))
     with pytest.raises(Np6ConflictError, match="a manifest is of format 2") as refused:
-        list(FileDestination(str(lake)).records(Scope(span)))
+        list(FileDestination(str(lake)).stored_windows(Scope(span)))
     assert f"({path})" in str(refused.value)
 
 

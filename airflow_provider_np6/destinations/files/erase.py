@@ -11,7 +11,8 @@ import msgspec
 
 from airflow_provider_np6.destinations.files import formats, layout
 from airflow_provider_np6.destinations.files.manifest import Manifest
-from airflow_provider_np6.destinations.files.spool import Slice
+from airflow_provider_np6.destinations.files.read import check_manifest_format
+from airflow_provider_np6.destinations.files.spool import SliceSpool
 from airflow_provider_np6.np6.errors import Np6InputError
 from airflow_provider_np6.np6.query import EventQuery
 from airflow_provider_np6.np6.verify import Events
@@ -19,7 +20,7 @@ from airflow_provider_np6.np6.window import iso
 from airflow_provider_np6.privacy.subjects import Erased, Person, concerned, may_name
 
 if TYPE_CHECKING:
-    from airflow_provider_np6.destinations.files.header import Tree
+    from airflow_provider_np6.destinations.files.header import Header
     from airflow_provider_np6.np6.window import Window
     from airflow_provider_np6.privacy.pseudonyms import Pseudonyms
 
@@ -40,29 +41,29 @@ class FileErasure:
     broke off is ended by doing it again.
     """
 
-    def __init__(self, tree: Tree, given: Collection[str], pseudonyms: Pseudonyms) -> None:
-        self._tree = tree
-        self._store = tree.store
+    def __init__(self, header: Header, given: Collection[str], pseudonyms: Pseudonyms) -> None:
+        self._header = header
+        self._store = header.store
         self._given = given
         self._pseudonyms = pseudonyms
         self._vouched: set[str] = set()
 
     def run(self) -> dict[str, int]:
         """``events`` taken out, and ``files`` written anew or removed."""
-        recorded = self._tree.recorded()
+        recorded = self._header.recorded()
         if recorded is None:
             raise Np6InputError(
                 "there is no tree of events", hint="Check the path: nothing was ever pulled into it."
             )
-        self._tree.check_owner(recorded["account"])
+        self._header.check_owner(recorded["account"])
         self._persons = [Person(given, recorded["personal_data"], self._pseudonyms) for given in self._given]
         try:
             with self._store.publication():
                 for folder, name in self._manifests():
-                    self._tree.check_format(folder, name)
+                    check_manifest_format(self._store, folder, name)
                 self._again = self._list_persons()
                 counts = [self._erase_slice(folder, name) for folder, name in self._manifests()]
-                self._remove_debris()
+                self._remove_orphans()
                 for folder in self._folders(layout.QUARANTINE):
                     self._store.remove_abandoned(f"{layout.QUARANTINE}/{folder}")
                     for name in layout.parse_windows(self._store.names(f"{layout.QUARANTINE}/{folder}")):
@@ -75,12 +76,12 @@ class FileErasure:
     def _list_persons(self) -> bool:
         """Put the persons on the list; True if all of them were on it."""
         tokens = frozenset().union(*(person.tokens for person in self._persons))
-        erased = self._tree.read_erased()
+        erased = self._header.read_erasure_list()
         known = frozenset() if erased is None else erased.checked(self._pseudonyms).tokens
         if tokens <= known:
             return True
         data = Erased(self._pseudonyms.fingerprint, known | tokens).encode()
-        self._store.put(self._tree.written("", layout.ERASED, data), "", layout.ERASED)
+        self._store.put(self._header.spooled("", layout.ERASED, data), "", layout.ERASED)
         return False
 
     def _manifests(self) -> Iterator[tuple[str, str]]:
@@ -112,7 +113,7 @@ class FileErasure:
         if not unended and not any(any(self._hits(items)) for items in self._batches(folder, data, manifest)):
             return 0
         query = EventQuery(manifest.event_type, manifest.action_id, manifest.window, manifest.classification)
-        slice_ = Slice(self._store, query, manifest.window, manifest.format)
+        slice_ = SliceSpool(self._store, query, manifest.window, manifest.format)
         for items in self._batches(folder, data, manifest):
             hits = self._hits(items)
             kept = [item for item, hit in zip(items, hits, strict=True) if not hit]
@@ -123,7 +124,7 @@ class FileErasure:
         self._publish(slice_, manifest, name)
         return manifest.events - slice_.events
 
-    def _publish(self, slice_: Slice, old: Manifest, name: str) -> None:
+    def _publish(self, slice_: SliceSpool, old: Manifest, name: str) -> None:
         store, folder = self._store, slice_.folder
         new = replace(
             old,
@@ -134,7 +135,7 @@ class FileErasure:
             bytes=slice_.data.size if slice_.data else 0,
             sha256=slice_.data.sha256 if slice_.data else None,
         )
-        manifest = self._tree.written(f"{layout.MANIFESTS}/{folder}", name, new.encode())
+        manifest = self._header.spooled(f"{layout.MANIFESTS}/{folder}", name, new.encode())
         data = str(old.data).rsplit("/", 1)[1]
         if slice_.data is not None:
             store.put(slice_.data.path, folder, data)
@@ -143,7 +144,7 @@ class FileErasure:
             self._vouched.discard(str(old.data))
             store.remove(folder, data)
 
-    def _remove_debris(self) -> None:
+    def _remove_orphans(self) -> None:
         for key in layout.type_keys_in(self._store.names("")):
             for folder, names in self._store.names_below(key).items():
                 self._store.remove_abandoned(folder)
@@ -167,7 +168,7 @@ class FileErasure:
         kept = [self._without(line) for line in lines]
         if kept != lines:
             data = b"".join(line + b"\n" for line in kept)
-            self._store.put(self._tree.written(folder, name, data), folder, name)
+            self._store.put(self._header.spooled(folder, name, data), folder, name)
 
     def _without(self, line: bytes) -> bytes:
         record = json.loads(line)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_np6.destinations import quarantine
 from airflow_provider_np6.destinations.files import layout
-from airflow_provider_np6.destinations.files.formats import slice_file
+from airflow_provider_np6.destinations.files.formats import open_slice_file
 from airflow_provider_np6.np6.window import DAY, Window
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ MAX_OPEN = 16
 """Files that a pull of many days holds open at a time."""
 
 
-class Slice:
+class SliceSpool:
     """Events of one day, in a temporary of the destination's format; invalid ones in another."""
 
     def __init__(self, store: Store, query: EventQuery, window: Window, format_: str) -> None:
@@ -51,7 +51,7 @@ class Slice:
         """Make the temporary, unless it is there."""
         if self.data is None:
             name = f"{self.window.stem}.{self._format}"
-            self.data = slice_file(self._store.temporary(self.folder, name), self._format, self._query)
+            self.data = open_slice_file(self._store.temporary(self.folder, name), self._format, self._query)
         return self.data
 
     def write(self, events: Events) -> None:
@@ -82,25 +82,27 @@ class Slice:
             self.data.discard()
 
 
-class Slices:
+class SliceSpools:
     """The slices of one window, made as events come."""
 
     def __init__(self, store: Store, query: EventQuery, format_: str) -> None:
         self._store = store
         self._windows = {window.start // DAY: window for window in query.window.days()}
-        self._slices = {day: Slice(store, query, window, format_) for day, window in self._windows.items()}
-        self._open: list[Slice] = []
+        self._slices = {
+            day: SliceSpool(store, query, window, format_) for day, window in self._windows.items()
+        }
+        self._open: list[SliceSpool] = []
 
     def __len__(self) -> int:
         return len(self._slices)
 
-    def all(self) -> list[Slice]:
+    def close(self) -> list[SliceSpool]:
         """Every slice of the window, empty ones too, closed, in order of time."""
         for slice_ in self._slices.values():
             slice_.close()
         return list(self._slices.values())
 
-    def first(self) -> Slice:
+    def first(self) -> SliceSpool:
         return next(iter(self._slices.values()))
 
     def write(self, events: Events) -> None:
@@ -120,7 +122,7 @@ class Slices:
                 slice_.discard()
         self._store.close()
 
-    def _opened(self, slice_: Slice) -> Slice:
+    def _opened(self, slice_: SliceSpool) -> SliceSpool:
         if slice_ not in self._open:
             self._open.append(slice_)
             if len(self._open) > MAX_OPEN:

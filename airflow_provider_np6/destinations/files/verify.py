@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from airflow_provider_np6.destinations.files import layout
-from airflow_provider_np6.destinations.files.manifest import Manifest, verify_in
+from airflow_provider_np6.destinations.files import formats, layout
+from airflow_provider_np6.destinations.files.manifest import Manifest
 from airflow_provider_np6.destinations.files.read import Slot, slots, type_keys
-from airflow_provider_np6.destinations.inventory import Checked, Series, Verification, overlapping
+from airflow_provider_np6.destinations.inventory import Checked, PendingVerification, Series, overlapping
 from airflow_provider_np6.np6.errors import Np6DestinationError
 from airflow_provider_np6.np6.window import iso
 
@@ -16,7 +17,10 @@ if TYPE_CHECKING:
     from airflow_provider_np6.destinations.files.storage import Store
 
 
-def verification(store: Store) -> Verification:
+_BLOCK = 1024 * 1024
+
+
+def verification(store: Store, *, read_files: bool = True) -> PendingVerification:
     """Size, sha256 and number of events of each data file, what was set aside, windows that overlap, and data
     that no manifest vouches for.
 
@@ -32,11 +36,11 @@ def verification(store: Store) -> Verification:
         for name in layout.parse_windows(names)
     }
     found = {slot.manifest: slot for key in keys for slot in slots(store, key)}
-    return Verification(len(found), _checks(store, found, data))
+    return PendingVerification(len(found), _checks(store, found, data, read_files=read_files))
 
 
 def _checks(
-    store: Store, found: Mapping[tuple[str, str], Slot], data: set[tuple[str, str]]
+    store: Store, found: Mapping[tuple[str, str], Slot], data: set[tuple[str, str]], *, read_files: bool
 ) -> Iterator[Checked]:
     yield from overlapping((slot.series, slot.window) for slot in found.values())
     for file, text in store.read_each(found):
@@ -45,7 +49,7 @@ def _checks(
             manifest = Manifest.decode(text)
             if manifest.events:  # an empty slice has no file: what stands there was left behind
                 data.discard((slot.folder, f"{slot.window.stem}.{manifest.format}"))
-            _check_slice(store, slot, manifest)
+            _check_slice(store, slot, manifest, read_files=read_files)
         except Np6DestinationError as error:
             yield Checked(name, error.what, window=True)
         else:
@@ -55,7 +59,7 @@ def _checks(
             yield Checked(store.path(folder, file_name), "no manifest vouches for it")
 
 
-def _check_slice(store: Store, slot: Slot, manifest: Manifest) -> None:
+def _check_slice(store: Store, slot: Slot, manifest: Manifest, *, read_files: bool) -> None:
     says = Series(manifest.event_type, manifest.classification, manifest.action_id)
     window = (manifest.window_start, manifest.window_end)
     if (says, window) != (slot.series, (iso(slot.window.start), iso(slot.window.end))):
@@ -63,7 +67,7 @@ def _check_slice(store: Store, slot: Slot, manifest: Manifest) -> None:
     own = f"{slot.folder}/{slot.window.stem}.{manifest.format}" if manifest.events else None
     if manifest.data != own:
         raise Np6DestinationError(f"it names the data file {manifest.data}, and not its own")
-    verify_in(store, manifest)
+    verify_slice(store, manifest, read_files=read_files)
     aside = f"{layout.QUARANTINE}/{slot.folder}"
     try:
         invalid = store.read(aside, f"{slot.window.stem}.bad").count(b"\n")
@@ -71,3 +75,39 @@ def _check_slice(store: Store, slot: Slot, manifest: Manifest) -> None:
         invalid = 0
     if invalid != manifest.invalid:
         raise Np6DestinationError(f"it tells of {manifest.invalid} events set aside, and there are {invalid}")
+
+
+def verify_slice(store: Store, manifest: Manifest, *, read_files: bool = True) -> None:
+    """Compare a slice's data file with its manifest: size, sha256 and number of events.
+
+    :param store: the destination root's.
+    :param manifest: the slice's.
+    :param read_files: whether to read the file; otherwise only its size is compared.
+    :raises Np6DestinationError: if they differ, or the file does not exist.
+    """
+    if manifest.data is None:
+        return
+    folder, name = manifest.data.rsplit("/", 1)
+    if not read_files:
+        size_only = store.size(folder, name)
+        if size_only != manifest.bytes:
+            raise _differs(manifest, "is gone" if size_only is None else f"has {size_only} bytes")
+        return
+    try:
+        with store.open(folder, name) as file:
+            sha256, size = hashlib.sha256(), 0
+            while block := file.read(_BLOCK):
+                sha256.update(block)
+                size += len(block)
+            if (size, sha256.hexdigest()) != (manifest.bytes, manifest.sha256):
+                raise _differs(manifest, f"has {size} bytes, or a sha256, other than its manifest says")
+            file.seek(0)
+            events = formats.count(file, manifest.format)
+    except FileNotFoundError:
+        raise _differs(manifest, "is gone") from None
+    if events != manifest.events:
+        raise _differs(manifest, f"holds {events} events, and its manifest says {manifest.events}")
+
+
+def _differs(manifest: Manifest, what: str) -> Np6DestinationError:
+    return Np6DestinationError(f"the data file {manifest.data} {what}", hint="Pull its window again.")

@@ -6,22 +6,22 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
-from airflow_provider_np6.destinations.base import check_personal_data
+from airflow_provider_np6.destinations.sql.dialects import ErrorKind, TableName, get_dialect
+from airflow_provider_np6.destinations.sql.table import (
+    erased_table,
+    events_table,
+    quarantine_table,
+    windows_table,
+)
 from airflow_provider_np6.np6.errors import (
-    Np6ConflictError,
     Np6DestinationError,
     Np6Error,
     Np6InputError,
     check_version,
 )
-from airflow_provider_np6.np6.query import ALL_ACTIONS, EventQuery
-
-if TYPE_CHECKING:
-    from airflow_provider_np6.destinations.sql.table import Table
-    from airflow_provider_np6.np6.window import Window
-    from airflow_provider_np6.privacy.subjects import Erased
+from airflow_provider_np6.np6.window import Window
 
 
 def get_sql_hook(conn_id: str) -> Any:
@@ -53,7 +53,7 @@ def get_sql_hook(conn_id: str) -> Any:
 _PORTS = {"postgres": 5432, "mysql": 3306}
 
 
-def table_uri(conn_id: str, schema: str | None, table: str) -> str | None:
+def to_table_uri(conn_id: str, schema: str | None, table: str) -> str | None:
     """The table as an asset, by the conventions of Airflow's providers; see ``SqlDestination.asset_uri``."""
     from airflow.providers.common.compat.sdk import BaseHook
 
@@ -72,7 +72,7 @@ VERSION = 1
 TRIES = 5
 """Transactions tried before a failure that may pass is left to Airflow's retries."""
 
-_BUSY_WAIT = 300.0
+_LOCK_WAIT = 300.0
 """Seconds to wait for a database that another process holds."""
 
 T = TypeVar("T")
@@ -81,21 +81,13 @@ T = TypeVar("T")
 class Database:
     """The tables, and transactions on them."""
 
-    def __init__(self, hook: Any, schema: str | None, table: str) -> None:
-        from airflow_provider_np6.destinations.sql.dialects import get_dialect
-        from airflow_provider_np6.destinations.sql.table import (
-            erased_table,
-            events_table,
-            quarantine_table,
-            windows_table,
-        )
-
+    def __init__(self, hook: Any, name: TableName) -> None:
         self._hook = hook
         self.dialect = get_dialect(hook.dialect_name)
-        self.events: Table = events_table(schema, table, self.dialect, hook.placeholder)
-        self.windows: Table = windows_table(schema, table, self.dialect, hook.placeholder)
-        self.erased: Table = erased_table(schema, table, self.dialect, hook.placeholder)
-        self.quarantine: Table = quarantine_table(schema, table, self.dialect, hook.placeholder)
+        self.events = events_table(name, self.dialect, hook.placeholder)
+        self.windows = windows_table(name, self.dialect, hook.placeholder)
+        self.erased = erased_table(name, self.dialect, hook.placeholder)
+        self.quarantine = quarantine_table(name, self.dialect, hook.placeholder)
 
     @contextmanager
     def transaction(self) -> Iterator[Any]:
@@ -106,10 +98,10 @@ class Database:
             self.dialect.prepare(connection)
             with self.dialect.cursor(connection) as cursor:
                 try:
-                    self.dialect.begin(cursor, self.events)
+                    self.dialect.begin(cursor, self.events.name)
                     yield cursor
                     connection.commit()
-                    self.dialect.end(cursor, self.events)
+                    self.dialect.end(cursor, self.events.name)
                 except BaseException:
                     with suppress(Exception):  # a dead connection has rolled back already
                         connection.rollback()
@@ -125,23 +117,21 @@ class Database:
         with closing(self._hook.get_conn()) as connection:
             self.dialect.prepare(connection)
             with self.dialect.cursor(connection) as cursor:
-                if not is_there(self, cursor):
+                if not has_tables(self, cursor):
                     raise nothing_pulled(self)
                 yield cursor
 
     def run_with_retries(
-        self, work: Callable[[], T], what: str, for_good: type[Np6Error] = Np6DestinationError
+        self, work: Callable[[], T], what: str, permanent: type[Np6Error] = Np6DestinationError
     ) -> T:
         """The outcome of ``work``, tried again while a failure may pass; it begins a transaction of its own
         each time.
 
-        :param for_good: the class for what another try cannot hint.
+        :param permanent: the class for errors that another try cannot fix.
         :raises Np6Error: a driver's own error as one of ours, without its text: that may hold a row.
         """
 
-        from airflow_provider_np6.destinations.sql.dialects import ErrorKind
-
-        deadline = time.monotonic() + _BUSY_WAIT
+        deadline = time.monotonic() + _LOCK_WAIT
         tries = 1
         while True:
             try:
@@ -149,16 +139,16 @@ class Database:
             except Np6Error:
                 raise
             except Exception as error:  # each driver has a tree of errors of its own
-                failure = self.dialect.failure(error)
-                if failure is ErrorKind.LOCKED and time.monotonic() < deadline:
+                kind = self.dialect.failure(error)
+                if kind is ErrorKind.LOCKED and time.monotonic() < deadline:
                     wait = 0.5
-                elif failure is ErrorKind.TRANSIENT and tries < TRIES:
+                elif kind is ErrorKind.TRANSIENT and tries < TRIES:
                     tries += 1
                     wait = 0.25 * 2**tries
                 else:
                     state = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
                     reason = type(error).__name__ + (f", SQLSTATE {state}" if state else "")
-                    raise (for_good if failure is ErrorKind.PERMANENT else Np6DestinationError)(
+                    raise (permanent if kind is ErrorKind.PERMANENT else Np6DestinationError)(
                         f"table {self.events.name} {what}: {reason}",
                         hint="Look it up in the database's own log, which names the statement.",
                     ) from None
@@ -176,31 +166,23 @@ def overlapping(window: Window) -> dict[str, Any]:
     return {"window_start <": window.end, "window_end >": window.start}
 
 
-def is_there(database: Database, cursor: Any) -> bool:
+def has_tables(database: Database, cursor: Any) -> bool:
     """Whether there is a table of windows.
 
     :raises Np6ConflictError: if something in it is of a later format.
     """
-    stored = database.dialect.stored_types(cursor, database.windows)
+    stored = database.dialect.stored_types(cursor, database.windows.name)
     if stored is None:
         return False
     if "version" in stored:
-        check_format(database, cursor)
+        check_version_of(database, cursor)
     return True
 
 
-def check_format(database: Database, cursor: Any) -> None:
+def check_version_of(database: Database, cursor: Any) -> None:
     """:raises Np6ConflictError: if something in the table of windows is of a later format."""
     ((newest,),) = database.windows.select(cursor, ["MAX(version)"], {})
     check_version(f"table {database.events.name}", int(newest or 0), VERSION)
-
-
-def erased_in(database: Database, cursor: Any) -> Erased | None:
-    """The persons that the table keeps out."""
-    from airflow_provider_np6.privacy.subjects import Erased
-
-    rows = database.erased.select(cursor, ["person", "fingerprint"], {})
-    return Erased(rows[0][1], frozenset(row[0] for row in rows)) if rows else None
 
 
 def nothing_pulled(database: Database) -> Np6InputError:
@@ -209,35 +191,3 @@ def nothing_pulled(database: Database) -> Np6InputError:
         f"there is no table {database.windows.name}",
         hint="Check the table's name: nothing was ever pulled into it.",
     )
-
-
-def check_account(database: Database, cursor: Any, account: str, where: str = "") -> None:
-    """:raises Np6ConflictError: if the table is another account's."""
-    others = database.windows.select(cursor, ["account"], {"account <>": account})
-    if others:
-        raise Np6ConflictError(
-            f"table {database.events.name} holds events of account {others[0][0]!r}, not {account!r}",
-            hint="Give each account a table of its own, or both connections the same extra account.",
-            context=where,
-        )
-
-
-def check_table(database: Database, cursor: Any, query: EventQuery, account: str, personal_data: str) -> None:
-    """See what may not be added to the table.
-
-    :raises Np6ConflictError: if it is another account's, holds personal data in another form, or holds the
-        same time pulled for all actions where this is a pull of one, or the other way round.
-    """
-    check_account(database, cursor, account, query.description)
-    modes = "DISTINCT COALESCE(personal_data, 'keep')"  # a table from elsewhere may lack it
-    for (stored,) in database.windows.select(cursor, [modes], {}):
-        check_personal_data(f"table {database.events.name}", stored, personal_data, query.description)
-    rival = "action_id <>" if query.action_id == ALL_ACTIONS else "action_id ="
-    where = {**database.windows.dataset(query), rival: ALL_ACTIONS, **overlapping(query.window)}
-    if database.windows.count(cursor, where):
-        raise Np6ConflictError(
-            f"table {database.events.name} holds events of this time, pulled for"
-            f" {'single actions' if query.action_id == ALL_ACTIONS else 'all actions at once'}",
-            hint="Pull all actions at once or each by itself, or use two tables.",
-            context=query.description,
-        )

@@ -6,8 +6,8 @@ import time
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_np6.destinations.sql.database import check_account, erased_in, overlapping
-from airflow_provider_np6.destinations.sql.windows_table import WindowsTable
+from airflow_provider_np6.destinations.sql.database import overlapping
+from airflow_provider_np6.destinations.sql.windows_table import WindowsTable, check_account, read_erasure_list
 from airflow_provider_np6.np6.query import EventQuery
 from airflow_provider_np6.np6.window import Window
 from airflow_provider_np6.privacy.subjects import Person, concerned, may_name
@@ -40,7 +40,7 @@ def erase_from_table(
 
 
 def _list_persons(database: Database, cursor: Any, persons: list[Person], pseudonyms: Pseudonyms) -> None:
-    erased = erased_in(database, cursor)
+    erased = read_erasure_list(database, cursor)
     known = frozenset() if erased is None else erased.checked(pseudonyms).tokens
     tokens = frozenset().union(*(person.tokens for person in persons)) - known
     now = time.time_ns() // 1_000_000
@@ -69,10 +69,10 @@ def _erase_window(database: Database, cursor: Any, row: tuple[Any, ...], persons
     hits = concerned([text.encode() for _, text in found], persons)
     ids = [event_id for (event_id, _), hit in zip(found, hits, strict=True) if hit]
     for begin in range(0, len(ids), _KEYS):
-        same = {**database.events.dataset(query), "event_id IN": ids[begin : begin + _KEYS]}
+        same = {**database.events.series(query), "event_id IN": ids[begin : begin + _KEYS]}
         database.events.delete(cursor, same)
     if ids:
-        here = {**database.windows.dataset(query), "action_id =": action_id, **overlapping(window)}
+        here = {**database.windows.series(query), "action_id =": action_id, **overlapping(window)}
         database.windows.update(cursor, "events", database.events.count(cursor, held), here)
     return len(ids)
 

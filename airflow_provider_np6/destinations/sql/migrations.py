@@ -15,11 +15,11 @@ def completing_statements(database: Database, cursor: Any, *, create: bool, evol
     """Look at the four tables; the statements that would complete them, if they may be completed.
 
     :raises Np6InputError: if a table is missing or incomplete and may not be changed, or if a column or the
-        key is of another kind; with the statements that hint it.
+        key is of another kind; with the statements to run.
     """
     found = []
     for table in (database.events, database.windows, database.quarantine, database.erased):
-        stored = database.dialect.stored_types(cursor, table)
+        stored = database.dialect.stored_types(cursor, table.name)
         if stored is None:
             if not create:
                 raise _unfit(table, "is not there", table.creation)
@@ -33,7 +33,7 @@ def completing_statements(database: Database, cursor: Any, *, create: bool, evol
             raise _unfit(table, f"has no column {keyless[0]}, and is no table of events", table.creation)
         if missing and not evolve:
             raise _unfit(table, f"has no column {missing[0].name}", additions)
-        keys = database.dialect.unique_keys(cursor, table)
+        keys = database.dialect.unique_keys(cursor, table.name)
         if keys is not None and set(table.key) not in keys:
             key = ", ".join(map(database.dialect.quote, table.key))
             raise _unfit(table, "lacks its key", [f"ALTER TABLE {table.quoted} ADD PRIMARY KEY ({key})"])
@@ -52,7 +52,7 @@ def _check_types(table: Table, stored: dict[str, str]) -> None:
         raise _unfit(
             table,
             f"has columns of types that would change what they hold: {named}",
-            list(dict.fromkeys(table.dialect.retype(table, column) for column in wrong)),
+            list(dict.fromkeys(statement for column in wrong for statement in table.retyping(column))),
         )
 
 

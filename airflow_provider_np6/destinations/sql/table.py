@@ -1,4 +1,4 @@
-"""The SQL that is sent: two tables, made, asked and changed."""
+"""The tables of one destination, and the SQL that creates, reads and changes them."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_np6.destinations.schema import COLUMNS, INDEX, KEY, Column
+from airflow_provider_np6.destinations.sql.dialects import TableDialect, TableName, plain_row
 
 if TYPE_CHECKING:
-    from airflow_provider_np6.destinations.sql.dialects import TableDialect
     from airflow_provider_np6.np6.query import EventQuery
 
 WINDOW_COLUMNS = (
     Column("event_type", "key"),
     Column("classification", "key"),
     Column("action_id", "key"),
-    Column("window_start", "moment"),
-    Column("window_end", "moment"),
+    Column("window_start", "timestamp"),
+    Column("window_end", "timestamp"),
     Column("events", "count"),
     Column("invalid", "count"),
-    Column("pulled_at", "moment"),
+    Column("pulled_at", "timestamp"),
     Column("account", "key"),
     Column("personal_data", "key"),
     Column("version", "count"),
@@ -31,16 +31,16 @@ QUARANTINE_COLUMNS = (
     Column("event_type", "key"),
     Column("classification", "key"),
     Column("action_id", "key"),
-    Column("near", "moment"),
+    Column("near", "timestamp"),
     Column("position", "count"),
     Column("reason", "text"),
     Column("sha256", "key"),
     Column("event", "text"),
-    Column("pulled_at", "moment"),
+    Column("pulled_at", "timestamp"),
 )
 QUARANTINE_KEY = ("event_type", "classification", "action_id", "near", "sha256")
 
-ERASED_COLUMNS = (Column("person", "key"), Column("fingerprint", "key"), Column("erased_at", "moment"))
+ERASED_COLUMNS = (Column("person", "key"), Column("fingerprint", "key"), Column("erased_at", "timestamp"))
 
 Condition = Mapping[str, Any]
 """``{"column operator": value}``, joined by AND; moments in ms since the epoch, and for IN a list of values
@@ -54,8 +54,7 @@ class Table:
     :param placeholder: the driver's mark for a parameter.
     """
 
-    schema: str | None
-    table: str
+    name: TableName
     columns: Sequence[Column]
     key: Sequence[str]
     index: Sequence[str]
@@ -63,14 +62,9 @@ class Table:
     placeholder: str
 
     @property
-    def name(self) -> str:
-        """The name as users write it, with its schema if given."""
-        return f"{self.schema}.{self.table}" if self.schema else self.table
-
-    @property
     def quoted(self) -> str:
         """The name in a statement."""
-        return ".".join(self.dialect.quote(part) for part in (self.schema, self.table) if part)
+        return self.dialect.quote_name(self.name)
 
     @property
     def column_list(self) -> str:
@@ -84,15 +78,23 @@ class Table:
         lines.append(f"PRIMARY KEY ({', '.join(map(self.dialect.quote, self.key))})")
         body = ",\n  ".join(lines)
         statements = [f"CREATE TABLE {self.quoted} (\n  {body}\n){self.dialect.table_options}"]
-        if self.index and self.dialect.indexed:
+        if self.index:
             columns = ", ".join(map(self.dialect.quote, self.index))
-            name = self.dialect.quote(f"{self.table}_time")
+            name = self.dialect.quote(f"{self.name.table}_time")
             statements.append(f"CREATE INDEX {name} ON {self.quoted} ({columns})")
         return statements
 
     def addition(self, column: Column) -> str:
         """The statement that adds a column."""
         return f"ALTER TABLE {self.quoted} ADD COLUMN {self._definition(column)}"
+
+    def retyping(self, column: Column) -> list[str]:
+        """The statements that give a column its right type, or begin a new table beside the old one."""
+        statement = self.dialect.retype(self.name, column, required=self.is_required(column))
+        if statement is not None:
+            return [statement]
+        old = self.dialect.quote(f"{self.name.table}_old")
+        return [f"ALTER TABLE {self.quoted} RENAME TO {old}", *self.creation]
 
     def is_required(self, column: Column) -> bool:
         """Whether a row cannot be without it."""
@@ -102,7 +104,7 @@ class Table:
         null = " NOT NULL" if self.is_required(column) else ""
         return f"{self.dialect.quote(column.name)} {self.dialect.types[column.kind]}{null}"
 
-    def dataset(self, query: EventQuery) -> Condition:
+    def series(self, query: EventQuery) -> Condition:
         """Rows of the same event type and classification."""
         return {"event_type =": query.event_type, "classification =": query.classification}
 
@@ -126,11 +128,7 @@ class Table:
             clause += f" {'AND' if clause else 'WHERE'} ({like})"
             values += [pattern for _ in texts for pattern in patterns]
         cursor.execute(f"SELECT {', '.join(columns)} FROM {self.quoted}{clause}", values)
-        return [self.plain(row) for row in cursor.fetchall()]
-
-    def plain(self, row: Any) -> tuple[Any, ...]:
-        """A row's values, also where the connection asks for rows as dictionaries."""
-        return tuple(row.values()) if isinstance(row, Mapping) else tuple(row)
+        return [plain_row(row) for row in cursor.fetchall()]
 
     def count(self, cursor: Any, where: Condition) -> int:
         return int(self.select(cursor, ["COUNT(*)"], where)[0][0])
@@ -183,17 +181,25 @@ class Table:
         return (f" WHERE {' AND '.join(terms)}" if terms else ""), values
 
 
-def events_table(schema: str | None, table: str, dialect: TableDialect, placeholder: str) -> Table:
-    return Table(schema, table, COLUMNS, KEY, INDEX, dialect, placeholder)
+def events_table(name: TableName, dialect: TableDialect, placeholder: str) -> Table:
+    """One row per event."""
+    return Table(name, COLUMNS, KEY, INDEX, dialect, placeholder)
 
 
-def quarantine_table(schema: str | None, table: str, dialect: TableDialect, placeholder: str) -> Table:
-    return Table(schema, f"{table}_quarantine", QUARANTINE_COLUMNS, QUARANTINE_KEY, (), dialect, placeholder)
+def windows_table(name: TableName, dialect: TableDialect, placeholder: str) -> Table:
+    """``<table>_windows``: one row per window that was pulled."""
+    return Table(_beside(name, "windows"), WINDOW_COLUMNS, WINDOW_KEY, (), dialect, placeholder)
 
 
-def erased_table(schema: str | None, table: str, dialect: TableDialect, placeholder: str) -> Table:
-    return Table(schema, f"{table}_erased", ERASED_COLUMNS, ("person",), (), dialect, placeholder)
+def quarantine_table(name: TableName, dialect: TableDialect, placeholder: str) -> Table:
+    """``<table>_quarantine``: one row per invalid event that was set aside."""
+    return Table(_beside(name, "quarantine"), QUARANTINE_COLUMNS, QUARANTINE_KEY, (), dialect, placeholder)
 
 
-def windows_table(schema: str | None, table: str, dialect: TableDialect, placeholder: str) -> Table:
-    return Table(schema, f"{table}_windows", WINDOW_COLUMNS, WINDOW_KEY, (), dialect, placeholder)
+def erased_table(name: TableName, dialect: TableDialect, placeholder: str) -> Table:
+    """``<table>_erased``: the erasure list, one row per token."""
+    return Table(_beside(name, "erased"), ERASED_COLUMNS, ("person",), (), dialect, placeholder)
+
+
+def _beside(name: TableName, suffix: str) -> TableName:
+    return TableName(name.schema, f"{name.table}_{suffix}")

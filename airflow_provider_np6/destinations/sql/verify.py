@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_np6.destinations.inventory import Checked, Series, Verification, overlapping
+from airflow_provider_np6.destinations.inventory import Checked, PendingVerification, Series, overlapping
+from airflow_provider_np6.destinations.sql.dialects import plain_row
 from airflow_provider_np6.np6.errors import Np6InputError
 from airflow_provider_np6.np6.query import ALL_ACTIONS
 from airflow_provider_np6.np6.window import Window
@@ -28,7 +29,7 @@ SELECT NULL, NULL, NULL, NULL, NULL, COUNT(*), NULL
 FROM {events} WHERE event_type = {mark} AND classification = {mark}"""
 
 
-def verification(database: Database) -> Verification:
+def verification(database: Database) -> PendingVerification:
     """Events and what was set aside of each window, windows that overlap, and events that lie in none.
 
     :raises Np6InputError: if there are no tables, or they cannot be read.
@@ -44,14 +45,14 @@ def verification(database: Database) -> Verification:
             return database.windows.count(cursor, {}), sorted(datasets)
 
     total, datasets = database.run_with_retries(begin, "cannot be read", Np6InputError)
-    return Verification(total, (check for dataset in datasets for check in _checks(database, dataset)))
+    return PendingVerification(total, (check for dataset in datasets for check in _checks(database, dataset)))
 
 
 def _checks(database: Database, dataset: tuple[str, str]) -> Iterator[Checked]:
     def read() -> list[tuple[Any, ...]]:
         with database.reading() as cursor:
             cursor.execute(_counting(database), [*dataset] * 3)
-            return [database.windows.plain(row) for row in cursor.fetchall()]
+            return [plain_row(row) for row in cursor.fetchall()]
 
     *rows, total = sorted(
         database.run_with_retries(read, "cannot be read", Np6InputError), key=lambda row: row[0] is None

@@ -8,16 +8,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from airflow_provider_np6.destinations.files.formats.base import PIECE, HashingFile, SliceFile, buffered
+from airflow_provider_np6.destinations.files.formats.base import HashingFile, SliceFile
+from airflow_provider_np6.destinations.files.formats.lines import LinesFile
 from airflow_provider_np6.np6.errors import Np6DestinationError, Np6InputError
 
 if TYPE_CHECKING:
     from airflow_provider_np6.np6.query import EventQuery
-    from airflow_provider_np6.np6.verify import Events
 
 FORMATS = ("jsonl", "jsonl.gz", "jsonl.zst", "parquet")
 
-_GZIP_LEVEL = 1  # of igzip, up to 3: as small as zlib's, five times as fast
 _BLOCK = 1024 * 1024
 _ROWS = 4_096
 
@@ -36,7 +35,7 @@ def check_format(format_: object) -> None:
             ) from None
 
 
-def slice_file(path: Path, format_: str, query: EventQuery) -> SliceFile:
+def open_slice_file(path: Path, format_: str, query: EventQuery) -> SliceFile:
     """A new file.
 
     :param path: an empty file.
@@ -46,81 +45,6 @@ def slice_file(path: Path, format_: str, query: EventQuery) -> SliceFile:
 
         return ParquetFile(HashingFile(path), query)
     return LinesFile(HashingFile(path), format_)
-
-
-class LinesFile(SliceFile):
-    """``jsonl``, ``jsonl.gz`` and ``jsonl.zst``: one raw event a line, UTF-8.
-
-    The gzip header has no name and no time. After a pause, another member or frame of the same archive
-    begins.
-    """
-
-    def __init__(self, file: HashingFile, format_: str) -> None:
-        super().__init__(file)
-        self._format = format_
-        self._packer: Any = None
-        self._forget()
-
-    def write(self, events: Events) -> None:
-        lines = b"\n".join([*events.items, b""])
-        self._lines.append(lines)
-        self._bytes += len(lines)
-        if self._bytes >= PIECE:
-            self._hand_over()
-
-    def _hand_over(self) -> None:
-        if self._lines:
-            lines = self._lines
-            self._forget()
-            self._pack(self._write, lines)
-
-    def _forget(self) -> None:
-        self._lines: list[bytes] = []
-        self._bytes = 0
-
-    def _write(self, lines: list[bytes]) -> None:
-        if self._packer is None:
-            self._packer = self._new_packer()
-        self._packer.write(b"".join(lines))
-
-    def _new_packer(self) -> Any:
-        if self._format == "jsonl.gz":
-            return _Gzip(self._file)
-        if self._format == "jsonl.zst":
-            import pyarrow
-
-            return pyarrow.CompressedOutputStream(buffered(self._file), "zstd")
-        return self._file
-
-    def pause(self) -> None:
-        self.close()
-
-    def _finish(self) -> None:
-        if self._packer is not None:
-            packer, self._packer = self._packer, None
-            packer.close()
-
-
-class _Gzip:
-    """A gzip archive without name and time, packed in pieces of one size: igzip's bytes tell where its input
-    was cut."""
-
-    def __init__(self, file: HashingFile) -> None:
-        from isal import isal_zlib
-
-        self._file = file
-        self._packer = isal_zlib.compressobj(_GZIP_LEVEL, wbits=31)
-        self._rest = b""
-
-    def write(self, lines: bytes) -> None:
-        data = memoryview(self._rest + lines)
-        while len(data) >= PIECE:
-            self._file.write(self._packer.compress(data[:PIECE]))
-            data = data[PIECE:]
-        self._rest = bytes(data)
-
-    def close(self) -> None:
-        self._file.write(self._packer.compress(self._rest) + self._packer.flush())
 
 
 @contextmanager

@@ -27,7 +27,7 @@ BYTES = 64 * 1024 * 1024
 """Bytes of payload after which a row group ends."""
 
 _COLUMNS = tuple(column for column in COLUMNS if column.name != "pulled_at")
-_TYPES = {"moment": pa.timestamp("ms", tz="UTC")}
+_TYPES = {"timestamp": pa.timestamp("ms", tz="UTC")}
 _UNIQUE = {"event_id", "occurred_at", "message_id", "recipient", "target_id", "payload"}
 
 _REPEATED = [column.name for column in _COLUMNS if column.name not in _UNIQUE]
@@ -104,8 +104,8 @@ def record_batch(items: Sequence[Item], query: EventQuery) -> pa.RecordBatch:
     arrays = [
         _texts(items)
         if column.kind == "payload"
-        else pa.array(in_calendar(values[column.name]), _TYPES["moment"])
-        if column.kind == "moment"
+        else pa.array(in_calendar(values[column.name]), _TYPES["timestamp"])
+        if column.kind == "timestamp"
         else _strings(values[column.name])
         for column in _COLUMNS
     ]

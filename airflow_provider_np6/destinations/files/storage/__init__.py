@@ -1,68 +1,20 @@
-"""The few things done with files, on a local disk or on any object store that fsspec knows."""
+"""Where the files of a destination are: a local disk, or an object store."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import BinaryIO, Protocol
 from urllib.parse import urlsplit
 
+from airflow_provider_np6.destinations.files.storage.base import Store
+from airflow_provider_np6.destinations.files.storage.errors import store_errors
 from airflow_provider_np6.destinations.files.storage.local import LocalStore
 from airflow_provider_np6.destinations.files.storage.objects import ObjectStore
 from airflow_provider_np6.np6.errors import Np6InputError
 
-
-class Store(Protocol):
-    """Files below one root; folders are named relative to it, with ``/`` between."""
-
-    def names(self, folder: str) -> list[str]:
-        """Names right below ``folder``, never from a cache; none if it is not there."""
-
-    def names_below(self, folder: str) -> dict[str, list[str]]:
-        """Names at any depth below ``folder``, by the folder that they are right below, by one listing; none
-        if it is not there."""
-
-    def temporary(self, folder: str, name: str) -> Path:
-        """A path on a local disk for a file that may become ``folder/name``; its folder exists."""
-
-    def remove_abandoned(self, folder: str) -> None:
-        """Remove temporaries for ``folder`` whose process was killed; those of living ones stay."""
-
-    def publication(self) -> AbstractContextManager[None]:
-        """While it lasts, no other publication goes on below this root, where the store can see to that:
-        local disks can, object stores cannot."""
-
-    def size(self, folder: str, name: str) -> int | None:
-        """Bytes of ``folder/name``; None if it is not there."""
-
-    def put(self, temporary: Path, folder: str, name: str) -> None:
-        """Make ``temporary`` be ``folder/name``, at once; nobody sees a part of it."""
-
-    def read(self, folder: str, name: str) -> bytes:
-        """The bytes of ``folder/name``."""
-
-    def read_each(self, files: Iterable[tuple[str, str]]) -> Iterator[tuple[tuple[str, str], bytes]]:
-        """Many small files, those that are gone left out; at once where that is faster."""
-
-    def open(self, folder: str, name: str) -> BinaryIO:
-        """``folder/name``, to be read and closed."""
-
-    def remove(self, folder: str, name: str) -> None:
-        """Remove ``folder/name``; it may be gone already."""
-
-    def unfinished(self, folder: str) -> list[tuple[str, Callable[[], object]]]:
-        """Uploads to ``folder`` that were begun and never ended, each by name, which several may share, with
-        what gives it up."""
-
-    def path(self, folder: str, name: str = "") -> str:
-        """How a user writes the path of ``folder/name``."""
-
-    def close(self) -> None:
-        """Remove the temporaries that are left, and folders that they needed and nothing else does."""
+__all__ = ["Store", "open_store", "store_errors", "to_asset_uri"]
 
 
-def store_at(path: str, conn_id: str | None) -> Store:
+def open_store(path: str, conn_id: str | None) -> Store:
     """The store that a path or URI names.
 
     :raises Np6InputError: if it is relative or holds a password.
@@ -84,7 +36,7 @@ def store_at(path: str, conn_id: str | None) -> Store:
     return ObjectStore(path, conn_id)
 
 
-def asset_uri(path: str) -> str:
+def to_asset_uri(path: str) -> str:
     """A path or URI without a connection's id, with a scheme, and without a slash at its end."""
     url = urlsplit(path)
     if url.scheme in ("", "file", "local"):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from airflow_provider_np6.destinations.sql.dialects.base import DisplacedRows, ErrorKind, TableDialect
+from airflow_provider_np6.destinations.sql.dialects.base import ErrorKind, TableDialect, TableName, plain_row
 from airflow_provider_np6.destinations.sql.dialects.mysql import MySQLDialect
 from airflow_provider_np6.destinations.sql.dialects.postgresql import PostgresDialect
 from airflow_provider_np6.destinations.sql.dialects.sqlite import SQLiteDialect
 
-__all__ = ["DisplacedRows", "ErrorKind", "TableDialect", "get_dialect"]
+__all__ = ["ErrorKind", "TableDialect", "TableName", "get_dialect", "plain_row"]
 
 _DIALECTS: dict[str, type[TableDialect]] = {
     "mysql": MySQLDialect,
@@ -18,5 +18,5 @@ _DIALECTS: dict[str, type[TableDialect]] = {
 
 
 def get_dialect(name: str) -> TableDialect:
-    """The dialect of a hook's ``dialect_name``; unknown ones speak plain SQL."""
+    """The dialect of a hook's ``dialect_name``; for unknown ones, plain SQL."""
     return _DIALECTS.get(name, TableDialect)()

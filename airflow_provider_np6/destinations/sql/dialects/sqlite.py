@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_np6.destinations.sql.dialects.base import ErrorKind, TableDialect
+from airflow_provider_np6.destinations.sql.dialects.base import ErrorKind, TableDialect, TableName
 from airflow_provider_np6.np6.window import iso
 
 if TYPE_CHECKING:
     from airflow_provider_np6.destinations.schema import Column, Kind
-    from airflow_provider_np6.destinations.sql.table import Table
 
 _TEXT = ".*(char|clob|text).*"  # what makes SQLite keep a text as it is
 _FINAL = ("SQLITE_ERROR", "SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_NOTADB", "SQLITE_PERM")
@@ -20,14 +19,14 @@ class SQLiteDialect(TableDialect):
     types: ClassVar[Mapping[Kind, str]] = {
         "key": "TEXT",
         "text": "TEXT",
-        "moment": "TEXT",
+        "timestamp": "TEXT",
         "count": "INTEGER",
         "payload": "TEXT",
     }
     fits: ClassVar[Mapping[Kind, str]] = {
         "key": _TEXT,
         "text": _TEXT,
-        "moment": _TEXT,
+        "timestamp": _TEXT,
         "count": ".*int.*",
         "payload": _TEXT,
     }
@@ -35,7 +34,7 @@ class SQLiteDialect(TableDialect):
     def moment(self, ms: int) -> str:
         return iso(ms)
 
-    def begin(self, cursor: Any, table: Table) -> None:
+    def begin(self, cursor: Any, name: TableName) -> None:
         cursor.execute("PRAGMA busy_timeout = 300000")
         cursor.execute("BEGIN IMMEDIATE")
 
@@ -44,16 +43,16 @@ class SQLiteDialect(TableDialect):
         if name in ("SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_UNIQUE"):
             return ErrorKind.DUPLICATE_KEY
         if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-            return ErrorKind.TRANSIENT
+            return ErrorKind.LOCKED
         return ErrorKind.PERMANENT if name.startswith(_FINAL) else ErrorKind.UNKNOWN
 
-    def stored_types(self, cursor: Any, table: Table) -> dict[str, str] | None:
-        cursor.execute(f"PRAGMA {self._schema(table)}table_info({self.quote(table.table)})")
+    def stored_types(self, cursor: Any, name: TableName) -> dict[str, str] | None:
+        cursor.execute(f"PRAGMA {self._schema(name)}table_info({self.quote(name.table)})")
         return {row[1]: row[2].lower() for row in cursor.fetchall()} or None
 
-    def unique_keys(self, cursor: Any, table: Table) -> list[set[str]] | None:
-        schema = self._schema(table)
-        cursor.execute(f"PRAGMA {schema}index_list({self.quote(table.table)})")
+    def unique_keys(self, cursor: Any, name: TableName) -> list[set[str]] | None:
+        schema = self._schema(name)
+        cursor.execute(f"PRAGMA {schema}index_list({self.quote(name.table)})")
         indexes = [row[1] for row in cursor.fetchall() if row[2] and not row[4]]  # unique, not partial
         keys = []
         for index in indexes:
@@ -61,9 +60,8 @@ class SQLiteDialect(TableDialect):
             keys.append({row[2] for row in cursor.fetchall()})
         return keys
 
-    def retype(self, table: Table, column: Column) -> str:
-        old = self.quote(f"{table.table}_old")
-        return ";\n".join([f"ALTER TABLE {table.quoted} RENAME TO {old}", *table.creation])
+    def retype(self, name: TableName, column: Column, *, required: bool) -> None:
+        """SQLite cannot change a column's type."""
 
-    def _schema(self, table: Table) -> str:
-        return f"{self.quote(table.schema)}." if table.schema else ""
+    def _schema(self, name: TableName) -> str:
+        return f"{self.quote(name.schema)}." if name.schema else ""

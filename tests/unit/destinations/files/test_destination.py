@@ -15,7 +15,6 @@ import pytest
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 from airflow_provider_np6.destinations import FileDestination
-from airflow_provider_np6.destinations.files import manifest
 from airflow_provider_np6.destinations.files.spool import MAX_OPEN
 from airflow_provider_np6.destinations.files.storage.objects import ObjectStore
 from airflow_provider_np6.np6.client import Np6Client
@@ -29,6 +28,8 @@ from airflow_provider_np6.np6.errors import (
 from airflow_provider_np6.np6.pull import pull
 from airflow_provider_np6.np6.window import DAY, Window
 from airflow_provider_np6.sandbox import FakeAccount, Fault, Sandbox, faults
+from tests.support.files import manifests as read_manifests
+from tests.support.files import verify
 from tests.support.postgres import free_port
 from tests.support.pulls import HOUR, MIDNIGHT, TODAY, held, land, query_of
 
@@ -492,9 +493,9 @@ def test_two_pulls_at_once_never_leave_two_claims_or_a_wrong_proof(
         assert withdrawn.retryable
     assert (withdrawn is not None) == (other != HOURS or step == "manifest")
     span = ("bounces", "000PE4", "2024-10-04", "2024-10-05")
-    found = manifest.manifests(root, *span)
+    found = read_manifests(root, *span)
     for slice_ in found:
-        manifest.verify(root, slice_)
+        verify(root, slice_)
     if withdrawn is None:
         assert [(slice_.window, slice_.events) for slice_ in found] == [
             (HOURS, len(held(sandbox, query_of(sandbox, HOURS))))
@@ -508,8 +509,8 @@ def test_two_pulls_at_once_never_leave_two_claims_or_a_wrong_proof(
             land(client, destination, query_of(sandbox, HOURS))
         return
     land(client, destination, query_of(sandbox, wanted))
-    (slice_,) = manifest.manifests(root, *span)
-    manifest.verify(root, slice_)
+    (slice_,) = read_manifests(root, *span)
+    verify(root, slice_)
     assert slice_.events == len(held(sandbox, query_of(sandbox, wanted)))
 
 
@@ -531,9 +532,9 @@ def test_all_actions_and_single_ones_at_once_never_both_stay(
         land(client, destination, query)
     assert withdrawn.value.retryable
     span = ("2024-10-04", "2024-10-05")
-    assert manifest.manifests(root, "bounces", mine, *span) == []
-    (stored,) = manifest.manifests(root, "bounces", others, *span)
-    manifest.verify(root, stored)
+    assert read_manifests(root, "bounces", mine, *span) == []
+    (stored,) = read_manifests(root, "bounces", others, *span)
+    verify(root, stored)
     with pytest.raises(Np6ConflictError, match="pulled for action="):
         land(client, destination, query)
 
@@ -566,5 +567,5 @@ def test_pulls_of_one_local_tree_publish_one_after_the_other(
         thread.join()
     assert failures == []
     assert all_lines(root) == held(sandbox, query_of(sandbox, HOURS))
-    (slice_,) = manifest.manifests(str(root), "bounces", "000PE4", "2024-10-04", "2024-10-05")
-    manifest.verify(str(root), slice_)
+    (slice_,) = read_manifests(str(root), "bounces", "000PE4", "2024-10-04", "2024-10-05")
+    verify(str(root), slice_)

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_np6.destinations import FileDestination
 from airflow_provider_np6.destinations.extract import to_columns
-from airflow_provider_np6.destinations.files.formats import FORMATS, count, parquet, slice_file
+from airflow_provider_np6.destinations.files.formats import FORMATS, count, open_slice_file, parquet
 from airflow_provider_np6.destinations.files.formats.base import PIECE, HashingFile, SliceFile
 from airflow_provider_np6.destinations.schema import COLUMNS
 from airflow_provider_np6.np6.client import Np6Client
@@ -51,7 +51,7 @@ def read(path: Path) -> list[bytes]:
 
 def written(path: Path, format_: str, batches: list[list[bytes]], *, pauses: bool = False) -> SliceFile:
     path.write_bytes(b"")
-    file = slice_file(path, format_, QUERY)
+    file = open_slice_file(path, format_, QUERY)
     for batch in batches:
         if batch:
             file.write(Events(batch, [MIDNIGHT] * len(batch)))

@@ -18,19 +18,13 @@ import pytest
 
 from airflow_provider_np6.destinations import FileDestination
 from airflow_provider_np6.destinations.files.formats import FORMATS
-from airflow_provider_np6.destinations.files.manifest import (
-    Manifest,
-    actions,
-    coverage,
-    data_files,
-    manifests,
-    verify,
-)
+from airflow_provider_np6.destinations.files.manifest import Manifest
 from airflow_provider_np6.destinations.files.storage.local import LocalStore
 from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.errors import Np6ConflictError, Np6DestinationError, Np6InputError
 from airflow_provider_np6.np6.window import DAY, Window
 from airflow_provider_np6.sandbox import FakeAccount, Fault, Sandbox, faults
+from tests.support.files import coverage, data_files, manifests, verify
 from tests.support.pulls import HOUR, MIDNIGHT, TODAY, held, land, query_of
 
 pytestmark = pytest.mark.core
@@ -59,7 +53,7 @@ def test_a_month_with_holes_and_hours(client: Np6Client, sandbox: Sandbox, tmp_p
     hole = Window(day(20).start + 7 * HOUR, day(20).start + 8 * HOUR)
     found = coverage(str(tmp_path), *MONTH)
     assert found.missing == [Window(day(5).start, day(6).end), hole]
-    assert (found.overlaps, found.invalid) == ([], [])
+    assert found.invalid == []
     # The day replaces its hours; a part of it is refused then.
     land(client, destination, query_of(sandbox, day(20)))
     assert len(manifests(str(tmp_path), *MONTH)) == 29
@@ -71,7 +65,7 @@ def test_a_month_with_holes_and_hours(client: Np6Client, sandbox: Sandbox, tmp_p
     assert found.missing == []
     assert found.events == len(held(sandbox, query_of(sandbox, Window(day(1).start, day(31).end))))
     # Other actions and types are other trees.
-    assert coverage(str(tmp_path), "cancellations", *MONTH[1:]).missing == [found.span]
+    assert coverage(str(tmp_path), "cancellations", *MONTH[1:]).missing == [Window(day(1).start, day(31).end)]
 
 
 def test_overlaps_invalid_events_and_lost_files_are_found(
@@ -91,7 +85,8 @@ def test_overlaps_invalid_events_and_lost_files_are_found(
     manifest.with_name("20241003T060000Z_20241004T000000Z.json").write_text(json.dumps(told))
     span = ("bounces", "000PE4", "2024-10-01", "2024-10-04")
     found = coverage(str(tmp_path), *span)
-    assert found.overlaps == [Window(day(3).start + 6 * HOUR, day(3).end - 12 * HOUR)]
+    problems = destination.verify().problems
+    assert any("T06:00:00.000Z, " in problem and "overlaps" in problem for problem in problems)
     assert found.invalid == [day(1)]
     assert found.missing == []
     (data,) = tmp_path.glob("type=*/*/date=2024-10-02/*")
@@ -194,12 +189,12 @@ def test_duckdb_and_pyarrow_read_the_whole_tree(
 
 
 def test_a_tree_tells_its_actions(client: Np6Client, sandbox: Sandbox, tmp_path: Path) -> None:
-    assert actions(str(tmp_path), "bounces") == []
+    assert FileDestination(str(tmp_path)).action_ids("bounces") == []
     for action in ("000PEB", "000PE4"):
         land(client, FileDestination(str(tmp_path)), query_of(sandbox, action=action))
     land(client, FileDestination(str(tmp_path)), query_of(sandbox, event_type="responses/stop", action="*"))
-    assert actions(str(tmp_path), "bounces") == ["000PE4", "000PEB"]
-    assert actions(str(tmp_path), "responses/stop") == ["*"]
+    assert FileDestination(str(tmp_path)).action_ids("bounces") == ["000PE4", "000PEB"]
+    assert FileDestination(str(tmp_path)).action_ids("responses/stop") == ["*"]
 
 
 @pytest.mark.parametrize(
@@ -234,7 +229,7 @@ def test_a_reader_misses_nothing_while_a_pull_replaces_what_it_reads(
 
     monkeypatch.setattr(LocalStore, name, meddled)
     found = while_replaced(coverage)
-    assert (found.missing, found.overlaps, found.events) == ([], [], len(held(sandbox, query_of(sandbox))))
+    assert (found.missing, found.events) == ([], len(held(sandbox, query_of(sandbox))))
     stored = while_replaced(manifests)
     assert (stored[0].window.start, stored[-1].window.end) == (TODAY.start, TODAY.end)
     assert sum(manifest.events for manifest in stored) == found.events
