@@ -12,7 +12,7 @@ from airflow_provider_np6.np6.errors import Np6Error
 
 @contextmanager
 def fail_without_retry() -> Iterator[None]:
-    """Turn errors that are not retryable into :class:`AirflowFailException`, and leave the others to Airflow's retries."""
+    """Turn errors that are not retryable into :class:`AirflowFailException`; leave the others to Airflow."""
     try:
         yield
     except Np6Error as error:

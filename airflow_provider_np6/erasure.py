@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_np6.destinations import resolve_destination
 from airflow_provider_np6.hooks.np6 import Np6Hook
 from airflow_provider_np6.np6.errors import Np6InputError
+from airflow_provider_np6.privacy.policy import get_pseudonyms
 from airflow_provider_np6.provider_info import DEFAULT_CONN_ID
 
 if TYPE_CHECKING:
@@ -35,8 +36,6 @@ def erase(
     :raises Np6ConflictError: if the destination is another account's.
     :raises Np6DestinationError: if it broke off; to be called again then.
     """
-    from airflow_provider_np6.privacy.policy import get_pseudonyms
-
     if not persons:
         raise Np6InputError("no person to erase is given", hint="Give an address, or another identity.")
     config = Np6Hook(np6_conn_id).config

@@ -36,8 +36,8 @@ def summarize_reports(
     :param action_ids: what it was mapped over; None if the task that lists them failed.
     :param event_types: likewise.
     :return: ``event_types``, number of ``actions``, ``window_start`` and ``window_end`` of all windows
-        together, the earliest ``pulled_at``, sums of what reports count, ``slices`` (outcome to number), ``destination``, and ``manifests``,
-        the folder that all manifests are below, or ``table``.
+        together, the earliest ``pulled_at``, sums of what reports count, ``slices`` (outcome to number),
+        ``destination``, and ``manifests``, the folder that all manifests are below, or ``table``.
     :raises AirflowFailException: naming the pulls that failed, such as ``bounces · 000PEB``.
     :raises AirflowSkipException: if there was nothing to pull.
     """

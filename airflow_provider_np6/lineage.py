@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from airflow.providers.common.compat.sdk import AirflowException
+
 from airflow_provider_np6.assets import SCHEME
 from airflow_provider_np6.destinations import FileDestination, SqlDestination, resolve_destination
 from airflow_provider_np6.destinations.base import optional_field
@@ -71,7 +73,6 @@ def openlineage(
     except ImportError:
         return None
     from airflow.providers.common.compat.openlineage.facet import InputDataset
-    from airflow.providers.common.compat.sdk import AirflowException
 
     try:
         query = EventQuery.checked(event_type, action_id, _ANY_TIME)

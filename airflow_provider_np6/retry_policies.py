@@ -5,9 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import RetryDecision, RetryPolicy
-
 from airflow_provider_np6.np6.errors import Np6Error, Np6TransientError
+from airflow_provider_np6.version_compat import HAS_RETRY_POLICIES, RetryDecision, RetryPolicy
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -16,7 +15,7 @@ MARGIN = 1.0
 """Seconds added to the delay, for clocks do not tick together."""
 
 
-class Np6RetryPolicy(RetryPolicy):
+class Np6RetryPolicy(RetryPolicy):  # type: ignore[misc]
     """Waits as long as NP6 asked for before the task's next try, without holding a slot.
 
     :class:`~airflow_provider_np6.operators.events.Np6EventsOperator` installs it unless it is given a
@@ -56,3 +55,8 @@ class Np6RetryPolicy(RetryPolicy):
     def deserialize(cls, data: dict[str, Any]) -> Np6RetryPolicy:  # noqa: ARG003 - Airflow's signature
         """It has no settings."""
         return cls()
+
+
+def default_retry_policy() -> Np6RetryPolicy | None:
+    """What an operator installs where the DAG gives no ``retry_policy``; None before Airflow 3.3."""
+    return Np6RetryPolicy() if HAS_RETRY_POLICIES else None

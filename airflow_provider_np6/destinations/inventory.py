@@ -129,7 +129,7 @@ class Verification:
 
 
 Outcome = Literal["created", "changed", "superseded"]
-"""What became of a slice: nothing was stored of it; it replaced stored slices; a later pull of it is stored."""
+"""What became of a slice: nothing was stored of it; it replaced stored slices; a later pull is stored."""
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_np6.np6.config import unknown_extras
 from airflow_provider_np6.np6.errors import Np6Error, Np6NotFoundError
 from airflow_provider_np6.np6.window import iso_seconds
 
@@ -35,7 +36,6 @@ def outcome_within(seconds: float, read: Read) -> tuple[bool, str]:
 def _outcome(read: Read) -> tuple[bool, str]:
     """Ask for the actions created from now on."""
     from airflow_provider_np6.np6.client import Np6Client, chunks
-    from airflow_provider_np6.np6.config import unknown_extras
 
     where = ""
     try:

@@ -7,20 +7,23 @@ from collections.abc import Collection, Iterator
 from datetime import date, datetime
 from fnmatch import fnmatchcase
 from functools import cached_property
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import BaseHook
+from airflow.providers.common.compat.sdk import BaseHook, conf
 
+from airflow_provider_np6.hooks._connection_form import widgets
+from airflow_provider_np6.hooks._connection_test import outcome_within
+from airflow_provider_np6.np6.config import Np6Config, unknown_extras
 from airflow_provider_np6.np6.errors import Np6InputError
-from airflow_provider_np6.np6.window import iso_seconds
+from airflow_provider_np6.np6.query import ALL_ACTIONS, EventQuery, check_action_id
+from airflow_provider_np6.np6.window import iso_seconds, parse_time
 from airflow_provider_np6.provider_info import CONNECTION_TYPE, DEFAULT_CONN_ID, FIELD_BEHAVIOUR
+from airflow_provider_np6.version_compat import mask_secret
 
 if TYPE_CHECKING:
     import requests
 
     from airflow_provider_np6.np6.client import Np6Client
-    from airflow_provider_np6.np6.config import Np6Config
 
 TEST_SECONDS = 15
 """Longest that :meth:`Np6Hook.test_connection` takes."""
@@ -45,8 +48,6 @@ class Np6Hook(BaseHook):
     @classmethod
     def get_connection_form_widgets(cls) -> dict[str, Any]:
         """The form's own fields for Airflow up to 3.1; later ones read the provider's metadata."""
-        from airflow_provider_np6.hooks._connection_form import widgets
-
         return widgets()
 
     @classmethod
@@ -60,8 +61,6 @@ class Np6Hook(BaseHook):
 
         :raises Np6InputError: naming the field that cannot be used.
         """
-        from airflow_provider_np6.np6.config import unknown_extras
-
         config, extra = self._read_connection()
         for sentence in unknown_extras(extra):
             self.log.warning("Connection %r: %s", self.np6_conn_id, sentence)
@@ -83,8 +82,6 @@ class Np6Hook(BaseHook):
 
         Takes :data:`TEST_SECONDS` at most.
         """
-        from airflow_provider_np6.hooks._connection_test import outcome_within
-
         return outcome_within(TEST_SECONDS, self._read_connection)
 
     def list_actions(
@@ -109,8 +106,6 @@ class Np6Hook(BaseHook):
             letters' case: ``"welcome*"``; None keeps all.
         :raises Np6Error: if NP6 cannot be asked; Np6NotFoundError if the endpoint is gone.
         """
-        from airflow_provider_np6.np6.window import parse_time
-
         parameters = {}
         if created_after is not None:
             parameters["creation_start"] = iso_seconds(parse_time("created_after", created_after))
@@ -132,8 +127,6 @@ class Np6Hook(BaseHook):
         :raises Np6InputError: if there are more than Airflow maps a task over.
         :raises Np6Error: if NP6 cannot be asked.
         """
-        from airflow.providers.common.compat.sdk import conf
-
         ids = [action["id"] for action in self.list_actions(**filters)]
         most = conf.getint("core", "max_map_length", fallback=1_024)
         if len(ids) > most:
@@ -186,7 +179,6 @@ class Np6Hook(BaseHook):
         import msgspec
 
         from airflow_provider_np6.np6.pull import iter_verified
-        from airflow_provider_np6.np6.query import EventQuery
 
         query = EventQuery.between(event_type, action_id, start, end, classification)
         for events in iter_verified(self.client, query):
@@ -213,20 +205,17 @@ class Np6Hook(BaseHook):
         :raises Np6Error: if an answer broke for good or is not what was asked for.
         """
         from airflow_provider_np6.np6.pull import count
-        from airflow_provider_np6.np6.query import EventQuery
 
         query = EventQuery.between(event_type, action_id, start, end, classification)
         return count(self.client, query).events
 
     def _read_connection(self) -> tuple[Np6Config, dict[str, Any]]:
-        from airflow_provider_np6.np6.config import Np6Config
-
         connection = self.get_connection(self.np6_conn_id)
         extra = _object(self.np6_conn_id, connection.extra)
         for secret in (connection.password, extra.get("pseudonym_key")):
             if isinstance(secret, str) and secret.strip():
-                _mask(secret)
-                _mask(secret.strip())  # as it is sent
+                mask_secret(secret)
+                mask_secret(secret.strip())  # as it is sent
         config = Np6Config.from_connection(
             self.np6_conn_id,
             host=connection.host,
@@ -237,18 +226,7 @@ class Np6Hook(BaseHook):
         return config, extra
 
 
-def _mask(secret: str) -> None:
-    """Have Airflow leave a secret out of its logs; what does that moved with Airflow 3."""
-    try:
-        masker = import_module("airflow.sdk.log")
-    except ImportError:
-        masker = import_module("airflow.utils.log.secrets_masker")
-    masker.mask_secret(secret)
-
-
 def _single(action_id: str) -> str:
-    from airflow_provider_np6.np6.query import ALL_ACTIONS, check_action_id
-
     if action_id == ALL_ACTIONS:
         raise Np6InputError("'*' is no action", hint="Give one action's id.")
     return check_action_id(action_id)

@@ -11,19 +11,21 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import pendulum
+
 from airflow_provider_np6.np6.errors import Np6InputError
 from airflow_provider_np6.np6.window import Window, from_ms, parse_time, to_ms
+from airflow_provider_np6.version_compat import get_timetable_setting
 
 if TYPE_CHECKING:
-    import pendulum
     from airflow.timetables.base import DataInterval
 
 _UNSET = (None, "", "None")
 _LONGEST_GAP = 3
 """Hours: clocks are put forward by less, and the next change is weeks away."""
 _HINT = (
-    "Schedule the DAG with CronDataIntervalTimetable, or give the operator window_length=timedelta(…) for a cron"
-    " string, or window_start and window_end (from params, for runs without a date)."
+    "Schedule the DAG with CronDataIntervalTimetable, or give the operator window_length=timedelta(…) for a"
+    " cron string, or window_start and window_end (from params, for runs without a date)."
 )
 
 
@@ -75,8 +77,6 @@ def resolve_window(
 def _length_before(dag: Any, logical_date: datetime, window_length: timedelta) -> Window:
     if not isinstance(window_length, timedelta) or window_length <= timedelta(0):
         raise Np6InputError(f"window_length is {window_length!r}", hint="Give a timedelta above zero.")
-    import pendulum
-
     # Runs started by hand carry the moment of the click, to the microsecond.
     end = logical_date.replace(microsecond=logical_date.microsecond // 1_000 * 1_000)
     if window_length % timedelta(days=1):
@@ -91,13 +91,15 @@ def _meant(dag: Any, tick: pendulum.DateTime) -> datetime:
     which then ticks later, that time: days counted from the later one would leave a gap behind the window
     before.
     """
-    import pendulum
-
     shown = tick.replace(tzinfo=None)
     skipped = tick.subtract(hours=_LONGEST_GAP).replace(tzinfo=None) + timedelta(hours=_LONGEST_GAP)
     if _moment(skipped, tick.timezone).replace(tzinfo=None) == skipped:
         return shown  # it was not skipped
-    crons = [cron for each in _ticking(dag.timetable) if (cron := _attribute(each, "expression")) is not None]
+    crons = [
+        cron
+        for each in _ticking(dag.timetable)
+        if (cron := get_timetable_setting(each, "expression")) is not None
+    ]
     moment = pendulum.instance(skipped.replace(tzinfo=UTC))
     ticked = any(_interval_from(cron, pendulum.UTC, moment).start == moment for cron in crons)
     return skipped if ticked else shown
@@ -111,9 +113,7 @@ def _moment(wall: datetime, zone: Any) -> datetime:
 
 def _partition(dag: Any, partition: datetime) -> Window:
     """From the partition's date to the next tick of the DAG's cron, in its zone."""
-    import pendulum
-
-    cron = _attribute(_inner(dag.timetable), "expression")
+    cron = get_timetable_setting(_inner(dag.timetable), "expression")
     if cron is None:
         raise Np6InputError("this run has a partition, but its DAG has no cron to end it by", hint=_HINT)
     start = pendulum.instance(partition)
@@ -136,12 +136,10 @@ def _interval_from(cron: str, zone: Any, moment: pendulum.DateTime) -> DataInter
 
 def _timezone(dag: Any) -> pendulum.Timezone | pendulum.FixedTimezone:
     """The zone that the DAG's timetable counts days in; a ``timedelta`` steps over all days alike."""
-    import pendulum
-
     timetable = _inner(dag.timetable)
-    if _attribute(timetable, "delta") is not None:
+    if get_timetable_setting(timetable, "delta") is not None:
         return pendulum.UTC
-    zone = _attribute(timetable, "timezone") or dag.timezone
+    zone = get_timetable_setting(timetable, "timezone") or dag.timezone
     if isinstance(zone, str):
         return pendulum.timezone(zone)
     return zone  # type: ignore[no-any-return]
@@ -154,21 +152,15 @@ def _inner(timetable: Any) -> Any:
 
 def _ticking(timetable: Any) -> list[Any]:
     """All of them, where one wraps several."""
-    while _attribute(timetable, "timezone") is None:
-        several = _attribute(timetable, "timetables")
+    while get_timetable_setting(timetable, "timezone") is None:
+        several = get_timetable_setting(timetable, "timetables")
         if several:
             return [inner for each in several for inner in _ticking(each)]
-        wrapped = _attribute(timetable, "timetable")
+        wrapped = get_timetable_setting(timetable, "timetable")
         if wrapped is None:
             break
         timetable = wrapped
     return [timetable]
-
-
-def _attribute(timetable: Any, name: str) -> Any:
-    """Timetables keep their settings as public attributes in the Task SDK, as private ones in the core."""
-    value = getattr(timetable, name, None)
-    return getattr(timetable, f"_{name}", None) if value is None else value
 
 
 def wait_until(window: Window, *, grace_period: timedelta, max_wait: float, now: int) -> int | None:

@@ -6,7 +6,6 @@ import copy
 import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import Asset, BaseOperator, conf
@@ -23,6 +22,8 @@ from airflow_provider_np6.operators._pull import EventPull
 from airflow_provider_np6.operators._window import describe, resolve_window, wait_until
 from airflow_provider_np6.privacy.policy import check_mode, resolve_policy
 from airflow_provider_np6.provider_info import DEFAULT_CONN_ID
+from airflow_provider_np6.retry_policies import default_retry_policy
+from airflow_provider_np6.version_compat import get_task_terminated
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -65,8 +66,8 @@ class Np6EventsOperator(BaseOperator):
         tokens; ``pseudonymize+domain``, to leave an address's domain after its token; or ``drop``. Tokens
         need the connection's extra ``pseudonym_key``.
     :param np6_conn_id: connection of type ``np6``. (templated)
-    :param deferrable: wait in the triggerer instead of on a worker: for ``grace_period``, and where NP6 answers
-        the first request with a wait longer than ``max_wait``.
+    :param deferrable: wait in the triggerer instead of on a worker: for ``grace_period``, and where NP6's
+        first response asks for a wait longer than ``max_wait``.
     :raises AirflowFailException: where another try cannot help: bad arguments, a refused key, a window
         that crosses what is stored.
     :raises Np6Error: where it can: see :mod:`airflow_provider_np6.np6.errors`.
@@ -116,7 +117,7 @@ class Np6EventsOperator(BaseOperator):
         self._pulling = False
         self._report: dict[str, Any] | None = None
         if getattr(self, "retry_policy", None) is None:
-            self._install_retry_policy()
+            self.retry_policy = default_retry_policy()
 
     def render_template(self, content: Any, *args: Any, **kwargs: Any) -> Any:
         """Render a destination as a copy: Airflow would write into the DAG file's own object, which
@@ -144,7 +145,7 @@ class Np6EventsOperator(BaseOperator):
     def on_kill(self) -> None:
         """End the pull: Airflow 3 calls this from its signal handler, and else lets the task go on."""
         if self._pulling:
-            raise _task_terminated()("the task was told to stop")
+            raise get_task_terminated()("the task was told to stop")
 
     def get_openlineage_facets_on_start(self) -> OperatorLineage[Any, Any] | None:
         """Where the task reads and writes; see :mod:`airflow_provider_np6.lineage`."""
@@ -181,7 +182,7 @@ class Np6EventsOperator(BaseOperator):
             self._wait(window, ready, "The grace period ends")
         self._pulling = True
         try:
-            report = self._work(pulling)
+            report = pulling.pull()
         except Np6TransientError as error:
             if self.deferrable and error.delay is not None and hook.client.requests <= 1:
                 self._wait(window, round((time.time() + error.delay) * 1_000), "NP6's rate limit is reset")
@@ -194,10 +195,6 @@ class Np6EventsOperator(BaseOperator):
             if isinstance(outlet, Asset):
                 context["outlet_events"][outlet].extra.update(report)
         return report
-
-    def _work(self, pulling: EventPull) -> dict[str, Any]:
-        """What is done with the window once it has closed; returns the report."""
-        return pulling.pull()
 
     def _check_modes(self) -> None:
         """Refuse what cannot be done before anything else is."""
@@ -212,13 +209,6 @@ class Np6EventsOperator(BaseOperator):
             context["np6_map_index"] = f"{query.event_type} · {query.action_id}"
             context["map_index_template"] = "{{ np6_map_index }}"
 
-    def _install_retry_policy(self) -> None:
-        try:
-            from airflow_provider_np6.retry_policies import Np6RetryPolicy
-        except ImportError:
-            return  # policies came with Airflow 3.3
-        self.retry_policy = Np6RetryPolicy()
-
     def _wait(self, window: Window, moment: int, event: str) -> None:
         from airflow_provider_np6.triggers.wait_until import WaitUntilTrigger
 
@@ -228,13 +218,3 @@ class Np6EventsOperator(BaseOperator):
             self.defer(trigger=WaitUntilTrigger(moment), method_name="execute_complete", kwargs=bounds)
         while (left := moment / 1_000 - time.time()) > 0:
             time.sleep(left)
-
-
-def _task_terminated() -> type[BaseException]:
-    """What ends a task that was told to stop; it moved with Airflow 3.2."""
-    terminated: type[BaseException]
-    try:
-        terminated = import_module("airflow.sdk.exceptions").AirflowTaskTerminated
-    except (ImportError, AttributeError):
-        terminated = import_module("airflow.exceptions").AirflowTaskTerminated
-    return terminated

@@ -159,7 +159,8 @@ def test_the_closing_tasks_event_tells_the_sum(example: ModuleType, sandbox: San
         "bytes_read": sum(report["bytes_read"] for report in reports),
         "bytes_written": sum(path.stat().st_size for path in (tmp_path / "np6").rglob("*.jsonl.gz")),
         "requests": sum(report["requests"] for report in reports),
-        "slices": 12,
+        "slices": {"created": 12},
+        "previous_events": 0,
         "destination": str(tmp_path / "np6"),
         "manifests": str(tmp_path / "np6/_manifests"),
     }

@@ -32,7 +32,13 @@ def test_payloads_keep_their_bytes(
     client: Np6Client, sandbox: Sandbox, sql: SqlDestination, event_type: str
 ) -> None:
     query = query_of(sandbox, event_type=event_type)
-    assert land(client, sql, query) == {"table": "np6_events"}
+    assert land(client, sql, query) == {
+        "table": "np6_events",
+        "outcome": "created",
+        "previous_events": 0,
+        "slices": {"created": 1},
+        "changed": [[iso(query.window.start), iso(query.window.end)]],
+    }
     assert payloads() == in_order(held(sandbox, query))
 
 
@@ -198,7 +204,8 @@ def test_other_actions_types_and_days_stay(client: Np6Client, sandbox: Sandbox, 
         land(client, sql, query, pulled_at=MIDNIGHT + 9 * DAY)
     recorded = "SELECT event_type, action_id, window_start, events FROM np6_events_windows"
     kept, windows_kept = set(payloads()), set(ask(recorded))
-    assert "superseded" not in land(client, sql, query_of(sandbox), pulled_at=MIDNIGHT + 8 * DAY)
+    report = land(client, sql, query_of(sandbox), pulled_at=MIDNIGHT + 8 * DAY)
+    assert report["outcome"] == "created"
     sandbox.plan.add(Fault(body=b"[]"))
     land(client, sql, query_of(sandbox))
     assert set(payloads()) == kept
@@ -239,7 +246,7 @@ def test_a_failure_in_the_middle_of_the_load_leaves_the_tables_as_they_were(
     def fail(_: object) -> list[object]:
         raise RuntimeError("after all events went in")
 
-    monkeypatch.setattr("airflow_provider_np6.destinations.sql._Spool.invalid", fail)
+    monkeypatch.setattr("airflow_provider_np6.destinations.sql.writer.SqlSpool.invalid", fail)
     sandbox.plan.add(Fault(change=faults.without(50)))
     with pytest.raises(Np6DestinationError, match="could not be written: RuntimeError"):
         land(client, sql, query_of(sandbox))
@@ -253,9 +260,10 @@ def test_an_older_pull_that_comes_last_gives_way(
     before = payloads()
     sandbox.plan.add(Fault(body=b"[]"), times=2)
     report = land(client, sql, query_of(sandbox), pulled_at=MIDNIGHT + 8 * DAY)
-    assert report["superseded"] == 1
+    assert (report["outcome"], report["slices"], report["changed"]) == ("superseded", {"superseded": 1}, [])
     inside = Window(MIDNIGHT + HOUR, MIDNIGHT + 2 * HOUR)
-    assert land(client, sql, query_of(sandbox, inside), pulled_at=MIDNIGHT + 8 * DAY)["superseded"] == 1
+    report = land(client, sql, query_of(sandbox, inside), pulled_at=MIDNIGHT + 8 * DAY)
+    assert report["outcome"] == "superseded"
     assert payloads() == before
 
 
@@ -372,8 +380,9 @@ def test_a_pull_older_than_the_pieces_that_cover_its_window_gives_way(
     inside = Window(MIDNIGHT + HOUR, MIDNIGHT + 2 * HOUR)
     land(client, sql, query_of(sandbox, inside), pulled_at=MIDNIGHT + 11 * DAY)
     report = land(client, sql, query_of(sandbox), pulled_at=MIDNIGHT + 9 * DAY)
-    assert report["superseded"] == 1
-    assert "superseded" not in land(client, sql, query_of(sandbox), pulled_at=MIDNIGHT + 10 * DAY + 1)
+    assert (report["outcome"], report["slices"], report["changed"]) == ("superseded", {"superseded": 1}, [])
+    report = land(client, sql, query_of(sandbox), pulled_at=MIDNIGHT + 10 * DAY + 1)
+    assert report["outcome"] == "changed"
 
 
 def test_an_id_at_two_times_is_one_row_and_counted_so(
@@ -447,7 +456,7 @@ def test_a_pull_that_comes_while_another_replaces_waits_its_turn(
     monkeypatch.setattr(WindowsTable, "is_superseded", meddled)
     with ThreadPoolExecutor(1) as pool:
         land(client, sql, query_of(sandbox))
-    assert "superseded" not in others[0].result()
+    assert others[0].result()["outcome"] == "changed"
     assert [events for _, events in windows()] == [0, 0, 0]
     assert [check.problem for check in sql.pending_verification().checks if check.problem] == []
 

@@ -13,12 +13,12 @@ from airflow_provider_np6.destinations.files.verify import verify_slice
 from airflow_provider_np6.np6.window import Window, to_ms
 
 
-def manifests(root: str, *series: Any, classification: str | None = None) -> list[Manifest]:
-    return FileDestination(root).manifests(*series, classification=classification)
+def manifests(root: str, *series: Any, **classes: Any) -> list[Manifest]:
+    return FileDestination(root).manifests(*series, **classes)
 
 
-def data_files(root: str, *series: Any, classification: str | None = None) -> list[str]:
-    return FileDestination(root).data_files(*series, classification=classification)
+def data_files(root: str, *series: Any, **classes: Any) -> list[str]:
+    return FileDestination(root).data_files(*series, **classes)
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,8 @@ def to_covered(coverage: Coverage) -> Covered:
     return Covered(coverage.events, missing, invalid)
 
 
-def coverage(root: str, *series: Any, classification: str | None = None) -> Covered:
-    return to_covered(FileDestination(root).coverage(*series, classification=classification))
+def coverage(root: str, *series: Any, **classes: Any) -> Covered:
+    return to_covered(FileDestination(root).coverage(*series, **classes))
 
 
 def verify(root: str, manifest: Manifest) -> None:

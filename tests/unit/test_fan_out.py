@@ -28,6 +28,7 @@ def report(event_type: str, action_id: str, **differing: Any) -> dict[str, Any]:
         "invalid": 2,
         "bytes_read": 100,
         "requests": 1,
+        "slices": {"created": 1},
         "destination": "s3://aws@lake/np6",
         **differing,
     }
@@ -35,11 +36,14 @@ def report(event_type: str, action_id: str, **differing: Any) -> dict[str, Any]:
 
 def test_a_sum_is_as_small_however_many_pulls_there_were() -> None:
     actions = [f"{number:06d}" for number in range(5_000)]
-    folder = "s3://aws@lake/np6/_manifests/type=bounces/action=1/date=2026-11-01/x.json"
-    reports = [report(*pair, manifest=folder, bytes_written=7, slices=2) for pair in product(TYPES, actions)]
+    folder = "s3://aws@lake/np6/_manifests/type=bounces/action=1"
+    reports = [
+        report(*pair, manifests=folder, bytes_written=7, slices={"created": 2})
+        for pair in product(TYPES, actions)
+    ]
     found = summarize_reports(reports, actions, TYPES)
     assert (found["actions"], found["events"], found["invalid"]) == (5_000, 30_000, 20_000)
-    assert (found["bytes_written"], found["slices"]) == (70_000, 20_000)
+    assert (found["bytes_written"], found["slices"]) == (70_000, {"created": 20_000})
     assert found["manifests"] == "s3://aws@lake/np6/_manifests"
     assert len(json.dumps(found)) < 4_096
 

@@ -18,6 +18,7 @@ from airflow_provider_np6.destinations.files.read import (
     read_stored_windows,
 )
 from airflow_provider_np6.destinations.files.storage import open_store, store_errors, to_asset_uri
+from airflow_provider_np6.destinations.files.verify import verification
 from airflow_provider_np6.destinations.files.writer import FileLanding
 from airflow_provider_np6.destinations.inventory import PendingVerification
 from airflow_provider_np6.np6.errors import Np6InputError
@@ -116,8 +117,6 @@ class FileDestination(Destination):
             return list(read_stored_windows(store, scope))
 
     def pending_verification(self, *, read_files: bool = True) -> PendingVerification:
-        from airflow_provider_np6.destinations.files.verify import verification
-
         with self._store() as store:
             pending = verification(store, read_files=read_files)
         return PendingVerification(pending.total, self._guarded(pending.checks))

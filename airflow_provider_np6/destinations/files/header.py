@@ -1,4 +1,4 @@
-"""What is recorded once for a whole destination root: its account, its form of personal data, its erasure list."""
+"""What is recorded once for a whole destination root: account, form of personal data, erasure list."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Header:
         if owner != self.account:
             raise Np6ConflictError(
                 f"the destination holds events of account {owner!r}, this connection's is {self.account!r}",
-                hint="Use one destination root per account, or set the same extra account in both connections.",
+                hint="Use one destination per account, or set the same extra account in both connections.",
                 context=context,
             )
 

@@ -1,4 +1,7 @@
-"""The manifest of a slice: what its data file holds. ``manifest.schema.json`` describes it to other programs."""
+"""The manifest of a slice: what its data file holds.
+
+``manifest.schema.json`` describes it to other programs.
+"""
 
 from __future__ import annotations
 

@@ -48,10 +48,10 @@ class Publication:
     def check_requirements(self) -> None:
         """Refuse what would leave two slices of one time, or replace what is not understood.
 
-        :raises Np6ConflictError: if the root is another account's or holds personal data in another form; if a
-            stored slice crosses or contains one of the window's, or belongs to a pull of all actions where this
-            is one of a single action, or the other way round; or if a manifest to be replaced is of a later
-            format.
+        :raises Np6ConflictError: if the root is another account's or holds personal data in another form;
+            if a stored slice crosses or contains one of the window's, or belongs to a pull of all actions
+            where this is one of a single action, or the other way round; or if a manifest to be replaced is
+            of a later format.
         """
         self.header.check(self.query.description)
         for window in self.query.window.days():

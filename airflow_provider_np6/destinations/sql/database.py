@@ -6,7 +6,9 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from airflow.providers.common.compat.sdk import BaseHook
 
 from airflow_provider_np6.destinations.sql.dialects import ErrorKind, TableName, get_dialect
 from airflow_provider_np6.destinations.sql.table import (
@@ -21,11 +23,12 @@ from airflow_provider_np6.np6.errors import (
     Np6InputError,
     check_version,
 )
-from airflow_provider_np6.np6.window import Window
+
+if TYPE_CHECKING:
+    from airflow_provider_np6.np6.window import Window
 
 
 def get_sql_hook(conn_id: str) -> Any:
-    from airflow.providers.common.compat.sdk import BaseHook
     from airflow.providers.common.sql.hooks.sql import DbApiHook
 
     try:
@@ -55,8 +58,6 @@ _PORTS = {"postgres": 5432, "mysql": 3306}
 
 def to_table_uri(conn_id: str, schema: str | None, table: str) -> str | None:
     """The table as an asset, by the conventions of Airflow's providers; see ``SqlDestination.asset_uri``."""
-    from airflow.providers.common.compat.sdk import BaseHook
-
     connection = BaseHook.get_connection(conn_id)
     if connection.conn_type not in _PORTS or not connection.host or not connection.schema:
         return None

@@ -20,6 +20,7 @@ from airflow_provider_np6.destinations.sql.database import (
 from airflow_provider_np6.destinations.sql.dialects import TableName
 from airflow_provider_np6.destinations.sql.loading import get_loader
 from airflow_provider_np6.destinations.sql.migrations import completing_statements
+from airflow_provider_np6.destinations.sql.verify import verification
 from airflow_provider_np6.destinations.sql.windows_table import (
     WindowsTable,
     check_table,
@@ -138,8 +139,6 @@ class SqlDestination(Destination):
         )
 
     def pending_verification(self, *, read_files: bool = True) -> PendingVerification:
-        from airflow_provider_np6.destinations.sql.verify import verification
-
         return verification(self._database())
 
     def _database(self) -> Database:

@@ -77,8 +77,8 @@ class InsertLoader:
 
 
 class BulkLoader(InsertLoader):
-    """Loads text in bulk: the spool holds rows that need no more work, and ids that are stored in other windows
-    are found with a temporary table."""
+    """Loads text in bulk: the spool holds finished rows, and ids that are stored in other windows are found
+    with a temporary table."""
 
     def encoder(self, pulled_at: int) -> Callable[[Events], bytes]:
         def encode(events: Events) -> bytes:

@@ -92,8 +92,8 @@ class SqlLanding:
     def _replace(self, pull: VerifiedPull, *, take_over: bool) -> SliceOutcome:
         """Delete, insert, record.
 
-        :param take_over: whether rows of the same ids are deleted wherever they are, which costs a look-up per
-            event and is needed only when an event moved between windows or actions.
+        :param take_over: whether rows of the same ids are deleted wherever they are; that costs a look-up
+            per event and is needed only when an event moved between windows or actions.
         """
         database, query = self._database, self._query
         loader = get_loader(database.events, query)

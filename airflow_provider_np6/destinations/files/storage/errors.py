@@ -16,7 +16,7 @@ _PERMANENT = {
 
 @contextmanager
 def store_errors(path: str, what: str, permanent: type[Np6Error] = Np6DestinationError) -> Iterator[None]:
-    """Raise a disk's or an object store's own error as one of ours, without its text: that may hold a signed URL.
+    """Raise a store's own error as one of ours, without its text: that may hold a signed URL.
 
     :param path: the destination's path or URI.
     :param what: what could not be done with it.

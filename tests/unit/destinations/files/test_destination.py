@@ -26,7 +26,7 @@ from airflow_provider_np6.np6.errors import (
     Np6TruncatedError,
 )
 from airflow_provider_np6.np6.pull import pull
-from airflow_provider_np6.np6.window import DAY, Window
+from airflow_provider_np6.np6.window import DAY, Window, iso
 from airflow_provider_np6.sandbox import FakeAccount, Fault, Sandbox, faults
 from tests.support.files import manifests as read_manifests
 from tests.support.files import verify
@@ -82,9 +82,12 @@ def test_layout_and_bytes(client: Np6Client, sandbox: Sandbox, root: Path, forma
     assert lines(root / folder / f"{name}.{format_}") == held(sandbox, query)
     size = (root / folder / f"{name}.{format_}").stat().st_size
     assert report == {
-        "manifest": f"{root}/_manifests/{folder}/{name}.json",
-        "slices": 1,
+        "manifests": f"{root}/_manifests/type=responses%2Fstop/action=000PE4",
         "bytes_written": size,
+        "outcome": "created",
+        "previous_events": 0,
+        "slices": {"created": 1},
+        "changed": [["2024-10-04T00:00:00.000Z", "2024-10-05T00:00:00.000Z"]],
     }
 
 
@@ -141,7 +144,14 @@ def test_a_window_over_several_days_is_cut_at_midnight(
     assert all_lines(root) == held(sandbox, query)
     written = sum(manifest["bytes"] for manifest in manifests(root))
     folder = f"{root}/_manifests/type=bounces/action=000PE4"
-    assert report == {"manifest": folder, "slices": 3, "bytes_written": written}
+    assert report == {
+        "manifests": folder,
+        "bytes_written": written,
+        "outcome": "created",
+        "previous_events": 0,
+        "slices": {"created": 3},
+        "changed": [[iso(query.window.start), iso(query.window.end)]],
+    }
 
 
 def test_an_unordered_answer_is_cut_at_midnight_too(client: Np6Client, sandbox: Sandbox, root: Path) -> None:
@@ -205,7 +215,7 @@ def test_a_slice_that_crosses_or_lies_inside_another_is_refused(
     with pytest.raises(Np6ConflictError) as caught:
         land(client, FileDestination(str(root)), query_of(sandbox, wanted))
     taken = stored.union(wanted)
-    assert f"Pull {taken} or more" in str(caught.value)
+    assert f"Pull {taken} or a larger window" in str(caught.value)
     assert (tree(root), len(sandbox.asked)) == (before, asked)
     land(client, FileDestination(str(root)), query_of(sandbox, taken))
     assert all_lines(root) == held(sandbox, query_of(sandbox, taken))
@@ -243,7 +253,7 @@ def test_an_older_pull_that_comes_last_gives_way(client: Np6Client, sandbox: San
     before = tree(root), manifests(root)
     sandbox.plan.add(Fault(body=b"[]"))
     report = land(client, FileDestination(str(root)), query_of(sandbox), pulled_at=MIDNIGHT + 8 * DAY)
-    assert report["superseded"] == 1
+    assert (report["outcome"], report["slices"], report["changed"]) == ("superseded", {"superseded": 1}, [])
     assert (tree(root), manifests(root)) == before
 
 
@@ -321,7 +331,7 @@ def test_an_object_store(client: Np6Client, sandbox: Sandbox, s3: str) -> None:
     assert gzip.decompress((root / folder / f"{name}.jsonl.gz").read_bytes()).splitlines() == held(
         sandbox, query_of(sandbox)
     )
-    assert report["manifest"] == f"{s3}/np6/_manifests/{folder}/{name}.json"
+    assert report["manifests"] == f"{s3}/np6/_manifests/{folder.rsplit('/', 1)[0]}"
 
 
 def test_a_bucket_that_is_not_there_is_told_before_any_request(
