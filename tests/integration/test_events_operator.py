@@ -21,10 +21,10 @@ from airflow_provider_np6.np6.errors import (
     Np6TruncatedError,
 )
 from airflow_provider_np6.operators.events import Np6EventsOperator
-from airflow_provider_np6.version_compat import get_task_terminated
 from airflow_provider_np6.sandbox import FakeAccount, Fault, Sandbox, faults
 from airflow_provider_np6.sandbox.account import Stored
 from airflow_provider_np6.triggers.wait_until import WaitUntilTrigger
+from airflow_provider_np6.version_compat import get_task_terminated
 from tests.support.airflow_runs import AIRFLOW_3, AIRFLOW_3_3, asset_events, run_source
 
 pytestmark = [pytest.mark.core, pytest.mark.usefixtures("airflow_db", "np6_connection")]
