@@ -18,7 +18,7 @@ def read(place: Place) -> Iterator[Any]:
 
     client = client_of(place)
     yield
-    with client.answer("/") as response:
+    with client.get_ok("/") as response:
         size = sum(map(len, chunks(response)))
     yield {"bytes": size}
 

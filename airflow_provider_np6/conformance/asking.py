@@ -120,7 +120,7 @@ class Asker:
         return self.ask(path, {**bounds, **(parameters or {})}, up_to=up_to)
 
     def _once(self, path: str, parameters: Mapping[str, str] | None, up_to: int) -> Seen:
-        with self._client.response(path, parameters) as response:
+        with self._client.get(path, parameters) as response:
             status, headers, date = response.status_code, response.headers, server_date(response.headers)
             skew = None if date is None else date - round(time.time() * 1_000)
             self.seen.append(Seen(status, headers, b"", whole=False, skew=skew))

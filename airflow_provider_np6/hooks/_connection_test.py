@@ -47,7 +47,7 @@ def _outcome(read: Read) -> tuple[bool, str]:
         now = iso_seconds(time.time_ns() // 1_000_000)
         with (
             closing(Np6Client(config)) as client,
-            client.answer("/actions", {"creation_start": now}, timeout=(5, 8)) as response,
+            client.get_ok("/actions", {"creation_start": now}, timeout=(5, 8)) as response,
         ):
             start = next(chunks(response), b"").lstrip()[:1]
         if start == b"[":

@@ -106,7 +106,7 @@ class Np6Client:
         self.session.close()
 
     @contextmanager
-    def response(
+    def get(
         self, path: str, parameters: Mapping[str, str] | None = None, *, timeout: Any = None
     ) -> Iterator[requests.Response]:
         """One GET, whatever its status; its body is still to be read, and the connection given up at the end.
@@ -126,14 +126,14 @@ class Np6Client:
             response.close()
 
     @contextmanager
-    def answer(
+    def get_ok(
         self, path: str, parameters: Mapping[str, str] | None = None, *, timeout: Any = None
     ) -> Iterator[requests.Response]:
         """Likewise, of status 200.
 
         :raises Np6Error: of the class that the outcome stands for.
         """
-        with self.response(path, parameters, timeout=timeout) as response:
+        with self.get(path, parameters, timeout=timeout) as response:
             if response.status_code != requests.codes.ok:
                 raise refusal(response)
             yield response
@@ -149,7 +149,7 @@ class Np6Client:
         attempts = Attempts(self.config if tries is None else replace(self.config, max_attempts=tries))
         while True:
             try:
-                with self.answer(path, parameters) as response:
+                with self.get_ok(path, parameters) as response:
                     body = b"".join(chunks(response))
                     return msgspec.json.decode(body)
             except Np6Error as error:
@@ -159,12 +159,12 @@ class Np6Client:
 
     def has_events(self, query: EventQuery) -> bool:
         """Whether there is any event of ``query``: reads the first bytes of the answer and hangs up."""
-        asked = query.parameters(query.window)
-        del asked["sort"]  # order costs NP6 time, and means nothing here
+        requested = query.parameters(query.window)
+        del requested["sort"]  # order costs NP6 time, and means nothing here
         attempts = Attempts(self.config)
         while True:
             try:
-                with self.answer(query.path, asked) as response:
+                with self.get_ok(query.path, requested) as response:
                     return _begins_with_element(response)
             except Np6Error as error:
                 attempts.wait_or_raise(error.at(query.description))

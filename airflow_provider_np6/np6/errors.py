@@ -99,7 +99,7 @@ class Np6NotFoundError(Np6RefusedError):
 class Np6TransientError(Np6Error):
     """A failure that may pass.
 
-    :param delay: seconds that the server asked to wait, if it did.
+    :param delay: seconds that the server requested to wait, if it did.
     """
 
     def __init__(self, what: str, *, delay: float | None = None, **facts: object) -> None:
@@ -133,7 +133,7 @@ class Np6WindowOpenError(Np6TransientError):
 
 
 class Np6ResponseError(Np6Error):
-    """The answer is whole, but is not a list of events of the window that was asked for."""
+    """The answer is whole, but is not a list of events of the window that was requested."""
 
 
 class Np6DestinationError(Np6Error):

@@ -1,7 +1,7 @@
 """The event types that NP6 has, and what is known of each.
 
-A row of :data:`EVENT_TYPES` says where a type is asked for, whether NP6 documents that, and which columns its
-events fill. Types that are missing here, or come later, are asked for by their path: ``"/custom/path"``.
+A row of :data:`EVENT_TYPES` says where a type is requested, whether NP6 documents that, and which columns its
+events fill. Types that are missing here, or come later, are requested by their path: ``"/custom/path"``.
 Complaints are documented as a type, but nobody tells their path.
 """
 

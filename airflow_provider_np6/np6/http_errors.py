@@ -25,7 +25,7 @@ from airflow_provider_np6.np6.errors import (
     Np6TimeoutError,
     Np6TruncatedError,
 )
-from airflow_provider_np6.np6.rate_limit import asked_delay
+from airflow_provider_np6.np6.rate_limit import requested_delay
 
 _UNPRINTABLE = re.compile(r"[^\x21-\x7e]")
 
@@ -124,5 +124,5 @@ def refusal(response: requests.Response) -> Np6Error:
     else:
         kind, what, hint = Np6ResponseError, "NP6 answered neither with events nor with an error", ""
     if status in (429, 503):
-        return kind(what, hint=hint, delay=asked_delay(response.headers), **facts(response))
+        return kind(what, hint=hint, delay=requested_delay(response.headers), **facts(response))
     return kind(what, hint=hint, **facts(response))

@@ -1,4 +1,4 @@
-"""Which events are asked for: event type, action and window, checked before any request."""
+"""Which events are requested: event type, action and window, checked before any request."""
 
 from __future__ import annotations
 
@@ -130,11 +130,11 @@ class EventQuery:
         below = "" if self.event_type == EventType.EVENTS else f"/{self.event_type.removeprefix('/')}"
         return f"/actions{action}/events{below}"
 
-    def parameters(self, asked: Window, sort: str = "asc") -> dict[str, str]:
-        """What is asked for a part of the window: ``start`` and ``end`` as ISO date-times in whole
+    def parameters(self, requested: Window, sort: str = "asc") -> dict[str, str]:
+        """What is requested a part of the window: ``start`` and ``end`` as ISO date-times in whole
         seconds, the form that NP6 documents, and the order: without ``sort`` it is undefined (documented).
         """
-        whole = asked.in_whole_seconds()
+        whole = requested.in_whole_seconds()
         found = {"start": iso_seconds(whole.start), "end": iso_seconds(whole.end), "sort": sort}
         if self.classification:
             found["classification"] = self.classification

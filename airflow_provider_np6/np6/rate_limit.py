@@ -36,7 +36,7 @@ class RateLimit:
         return max(0.0, self._free_at - time.time())
 
 
-def asked_delay(headers: Mapping[str, str]) -> float | None:
+def requested_delay(headers: Mapping[str, str]) -> float | None:
     """Seconds that an answer of status 429 or 503 asks to wait, or None if it does not say; with nothing
     remaining, not less than until the reset, before which no request is sent."""
     value = headers.get("Retry-After", "").strip()

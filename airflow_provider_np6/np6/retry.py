@@ -22,14 +22,14 @@ log = logging.getLogger(__name__)
 FIRST_WAIT = 0.5
 LONGEST_WAIT = 60.0
 LONGEST_YIELD = 4.0
-"""Most that is added to a delay that NP6 asked for, in s: others wait for the same moment."""
+"""Most that is added to a delay that NP6 requested, in s: others wait for the same moment."""
 _DOUBLED = 100
 """Times that a wait is doubled at most: a queue has room for thousands of turns, a float has not."""
 
 
 class Attempts:
     """Counts tries in a row that brought nothing new, and sleeps between them: exponential backoff with
-    full jitter, as the vendor advises for 429, or the delay that the server asked for.
+    full jitter, as the vendor advises for 429, or the delay that the server requested.
 
     A 429 that names a delay is no failed try but a queue: many clients of one account share its limit, and
     which of them the next second lets through is chance. So the time in that queue is bounded, by

@@ -138,10 +138,10 @@ class EventStream:
         :raises Np6Error: if the window could not be pulled whole.
         """
         while self._left:
-            asked, taken = self._left[0], self._verifier.taken
+            requested, taken = self._left[0], self._verifier.taken
             try:
-                yield from self._read(asked)
-                self._conclude(asked, new=self._verifier.taken > taken)
+                yield from self._read(requested)
+                self._conclude(requested, new=self._verifier.taken > taken)
             except OutOfOrderError:
                 self._begin_again(ordered=False)
             except Np6WindowOpenError as error:
@@ -151,7 +151,7 @@ class EventStream:
                 else:
                     self._attempts.wait_or_raise(error)
             except Np6Error as error:
-                self._recover(error.at(self._query.description), asked, new=self._verifier.taken > taken)
+                self._recover(error.at(self._query.description), requested, new=self._verifier.taken > taken)
         self._check_share_of_invalid()
 
     def proof(self) -> VerifiedPull:
@@ -169,7 +169,7 @@ class EventStream:
     def _begin(self, *, ordered: bool) -> None:
         self._ordered = ordered
         self._left = [self._query.window.in_whole_seconds()]
-        self._again = self._left[0].start  # parts before it have been asked for already
+        self._again = self._left[0].start  # parts before it have been requested already
         self._verifier = Verifier(self._query.window, ordered=ordered, set_aside=self._bounded)
 
     def _restart(self, error: Np6Error) -> None:
@@ -184,17 +184,17 @@ class EventStream:
         self._restart_spool()
         self._begin(ordered=ordered)
 
-    def _read(self, asked: Window) -> Iterator[Events]:
-        self._verifier.begin(asked, again=asked.start < self._again)
-        with closing(self._answer(asked)) as answer:
+    def _read(self, requested: Window) -> Iterator[Events]:
+        self._verifier.begin(requested, again=requested.start < self._again)
+        with closing(self._response(requested)) as answer:
             for batch in answer:
                 events = self._verifier.verify(batch)
                 if events.items:
                     yield events
                 self._progress.tell(self._verifier.events, self._bytes_read, self._verifier.last)
 
-    def _answer(self, asked: Window, sort: str = "asc") -> Generator[RawBatch, None, None]:
-        with self._client.answer(self._query.path, self._query.parameters(asked, sort)) as response:
+    def _response(self, requested: Window, sort: str = "asc") -> Generator[RawBatch, None, None]:
+        with self._client.get_ok(self._query.path, self._query.parameters(requested, sort)) as response:
             try:
                 self._check_window_closed(server_date(response.headers))
                 yield from batches(self._metered(chunks(response)), self._client.config.max_event_bytes)
@@ -218,11 +218,11 @@ class EventStream:
                 delay=(self._closed_at - date) / 1_000,
             )
 
-    def _conclude(self, asked: Window, *, new: bool) -> None:
+    def _conclude(self, requested: Window, *, new: bool) -> None:
         """A part ends with its closing bracket, unless a round count makes that look like a silent cap.
 
         Then one more request, from the last timestamp, must bring nothing new; without order there is no
-        last one, and the part is asked for again by halves.
+        last one, and the part is requested again by halves.
         """
         if self._verifier.missing:
             raise Np6WindowOpenError(
@@ -231,41 +231,41 @@ class EventStream:
             )
         if self._ordered and new:
             self._attempts.progressed()
-        count = self._verifier.in_answer
+        count = self._verifier.in_response
         if count and count % ROUND == 0:
             if self._ordered:
-                rest = self._rest(asked)
-                if new or rest != asked:
+                rest = self._rest(requested)
+                if new or rest != requested:
                     self._left[0] = rest
                     return
-            elif asked.end - asked.start > SECOND:
-                self._left[:1] = halves(asked)
-                self._again = max(self._again, asked.end)
+            elif requested.end - requested.start > SECOND:
+                self._left[:1] = halves(requested)
+                self._again = max(self._again, requested.end)
                 return
-            self._prove_end(asked)
+            self._prove_end(requested)
         self._left.pop(0)
-        if asked.end > self._reached:  # what is done again after a fresh start is no progress
-            self._reached = asked.end
+        if requested.end > self._reached:  # what is done again after a fresh start is no progress
+            self._reached = requested.end
             self._attempts.progressed()
 
-    def _prove_end(self, asked: Window) -> None:
+    def _prove_end(self, requested: Window) -> None:
         """Even the last second alone has a round count: look at it from the other end."""
-        with closing(self._answer(asked, "desc")) as answer:
+        with closing(self._response(requested, "desc")) as answer:
             if not all(map(self._verifier.knows, answer)):
                 raise Np6ResponseError(
-                    f"NP6 gives no more than {self._verifier.in_answer} events at a time,"
+                    f"NP6 gives no more than {self._verifier.in_response} events at a time,"
                     " and there are more within one second",
                     hint="NP6's support can tell what limits the answer.",
                 )
 
-    def _recover(self, error: Np6Error, asked: Window, *, new: bool) -> None:
-        """Make ready for the next try of ``asked``, or raise ``error``."""
-        if not self._ordered and self._verifier.in_answer:
+    def _recover(self, error: Np6Error, requested: Window, *, new: bool) -> None:
+        """Make ready for the next try of ``requested``, or raise ``error``."""
+        if not self._ordered and self._verifier.in_response:
             self._restart(error)
             return
         if new:
             self._attempts.progressed()
-        rest = self._rest(asked) if self._ordered else asked
+        rest = self._rest(requested) if self._ordered else requested
         if rest.end - rest.start > SECOND and self._may_be_too_much(error):
             self._left[:1] = halves(rest)
             log.warning("%s Asking for less at a time: %s and %s.", error, *self._left[:2])
@@ -273,14 +273,14 @@ class EventStream:
         self._attempts.wait_or_raise(error)
         self._left[0] = rest
 
-    def _rest(self, asked: Window) -> Window:
-        """What is left of ``asked``: from the last second that something came of."""
-        return Window(max(asked.start, self._verifier.last // SECOND * SECOND), asked.end)
+    def _rest(self, requested: Window) -> Window:
+        """What is left of ``requested``: from the last second that something came of."""
+        return Window(max(requested.start, self._verifier.last // SECOND * SECOND), requested.end)
 
     def _may_be_too_much(self, error: Np6Error) -> bool:
         """Whether NP6 may be able to answer for a smaller window."""
         if error.status in (413, 504) or (
-            isinstance(error, Np6TimeoutError) and not self._verifier.in_answer
+            isinstance(error, Np6TimeoutError) and not self._verifier.in_response
         ):
             return True
         broke = isinstance(error, Np6TruncatedError | Np6TimeoutError)

@@ -35,7 +35,7 @@ _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 
 
 class OutOfOrderError(Exception):
-    """An answer is not in the order that was asked for; pull afresh, holding all ids."""
+    """An answer is not in the order that was requested; pull afresh, holding all ids."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class Verifier:
     of one second are compared, and a broken answer can be gone on with from its last second. Otherwise
     (``ordered=False``) all ids are held.
 
-    :param window: events outside of it that the rounding to whole seconds asked for are dropped; what
+    :param window: events outside of it that the rounding to whole seconds requested are dropped; what
         lies beyond that rounding is invalid.
     :param set_aside: what is done with something invalid.
     """
@@ -113,7 +113,7 @@ class Verifier:
         self._known_may_come = False
         self.taken = 0
         """Ids seen for the first time."""
-        self.in_answer = 0
+        self.in_response = 0
         """Elements of the current answer."""
 
     @property
@@ -126,23 +126,23 @@ class Verifier:
         """Events that came before in what the current answer is for, and have not come again yet."""
         return len(self._seam)
 
-    def begin(self, asked: Window, *, again: bool = False) -> None:
-        """Another answer begins, for ``asked``: what came before it in its first second comes again.
+    def begin(self, requested: Window, *, again: bool = False) -> None:
+        """Another answer begins, for ``requested``: what came before it in its first second comes again.
 
-        :param again: whether all of ``asked`` came before, so that what is known is no duplicate.
+        :param again: whether all of ``requested`` came before, so that what is known is no duplicate.
         """
-        self._asked = asked
+        self._asked = requested
         self._known_may_come = again
-        self._previous = asked.start
-        self._seam = set(self._ids) if self._ordered and self.last >= asked.start else set()
-        self.in_answer = 0
+        self._previous = requested.start
+        self._seam = set(self._ids) if self._ordered and self.last >= requested.start else set()
+        self.in_response = 0
 
     def verify(self, batch: RawBatch) -> Events:
         """The events of ``batch`` that belong to the window and came for the first time.
 
         :raises OutOfOrderError: if order was expected and is not there.
         """
-        self.in_answer += len(batch.items)
+        self.in_response += len(batch.items)
         items, ids, timestamps = self._sifted(batch)
         if not ids:
             return Events([], [])
@@ -170,7 +170,7 @@ class Verifier:
             return sha256(item).hexdigest() in self._digests
 
     def _sifted(self, batch: RawBatch) -> tuple[Sequence[Item], list[str], list[int]]:
-        """Items with their ids and timestamps, each of them an event inside of what was asked for."""
+        """Items with their ids and timestamps, each of them an event inside of what was requested."""
         array, items = batch.array, batch.items
         if array is not None:
             if b"\n" in array or b"\r" in array:
@@ -224,7 +224,7 @@ class Verifier:
                 return envelope
             else:
                 moment = iso(time) if 0 <= time < 253_402_300_800_000 else f"{time} ms"
-                reason = f"has the time {moment}, outside of what was asked for"
+                reason = f"has the time {moment}, outside of what was requested"
         invalid = Invalid(item, reason, self.events + before, near, sha256(item).hexdigest())
         if invalid.digest not in self._digests:
             self._set_aside(invalid)

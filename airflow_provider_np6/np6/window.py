@@ -106,7 +106,7 @@ class Window:
         return Window(min(self.start, other.start), max(self.end, other.end))
 
     def in_whole_seconds(self) -> Window:
-        """Itself, rounded outward to whole seconds: what is asked of NP6, whose documentation shows
+        """Itself, rounded outward to whole seconds: what is requested of NP6, whose documentation shows
         no fraction of a second in ``start`` and ``end``."""
         return Window(self.start // SECOND * SECOND, -(-self.end // SECOND) * SECOND)
 

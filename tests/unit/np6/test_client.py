@@ -176,7 +176,7 @@ def test_a_packed_answer_without_its_checksum_is_broken(sandbox: Sandbox) -> Non
 
 def packed_size(sandbox: Sandbox) -> int:
     sandbox.plan.add(Fault(framing="length"))
-    with client_of(sandbox.url).answer("/actions") as response:
+    with client_of(sandbox.url).get_ok("/actions") as response:
         return int(response.headers["Content-Length"])
 
 

@@ -121,7 +121,7 @@ def test_an_event_outside_of_the_window_fails_the_pull(client: Np6Client, sandbo
     query = query_of(sandbox)
     stray = json.dumps([{"id": "a", "timestamp": query.window.end}]).encode()
     sandbox.plan.add(Fault(body=stray))
-    with pytest.raises(errors.Np6ResponseError, match="outside of what was asked for"):
+    with pytest.raises(errors.Np6ResponseError, match="outside of what was requested"):
         pull(client, query, Taken())
     assert len(sandbox.asked) == 1
 
@@ -280,7 +280,7 @@ def test_invalid_events_are_set_aside_within_bounds(client: Np6Client, sandbox: 
     assert spool.lines == held(sandbox, query)
     assert (proof.invalid, [invalid.item for invalid in spool.aside]) == (1, [bad])
     (invalid,) = spool.aside
-    assert "outside of what was asked for" in invalid.reason
+    assert "outside of what was requested" in invalid.reason
     assert (invalid.position, invalid.near) == (7, json.loads(spool.lines[6])["timestamp"])
 
 

@@ -11,7 +11,7 @@ from airflow_provider_np6.np6 import errors
 from airflow_provider_np6.np6 import retry as retrying
 from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.config import Np6Config
-from airflow_provider_np6.np6.rate_limit import asked_delay, server_date
+from airflow_provider_np6.np6.rate_limit import requested_delay, server_date
 from airflow_provider_np6.sandbox import Fault, Sandbox
 from tests.conftest import KEY
 
@@ -85,17 +85,17 @@ def test_each_style_of_header_waits_for_the_right_moment(
     ],
 )
 def test_headers_that_say_nothing_leave_it_to_backoff(headers: dict[str, str]) -> None:
-    assert asked_delay(headers) is None
+    assert requested_delay(headers) is None
 
 
 def test_a_moment_that_has_passed_is_now() -> None:
-    assert asked_delay({"X-RateLimit-Reset": "1000000000"}) == 0.0
-    assert asked_delay({"Retry-After": formatdate(NOW - 42), "Date": formatdate(NOW)}) == 0.0
+    assert requested_delay({"X-RateLimit-Reset": "1000000000"}) == 0.0
+    assert requested_delay({"Retry-After": formatdate(NOW - 42), "Date": formatdate(NOW)}) == 0.0
 
 
 def test_an_immediate_retry_wins_over_a_later_reset() -> None:
-    assert asked_delay({"Retry-After": "0", "X-RateLimit-Reset": "42"}) == 0.0
-    assert asked_delay({"Retry-After": "soon", "X-RateLimit-Reset": "42"}) == 42.0
+    assert requested_delay({"Retry-After": "0", "X-RateLimit-Reset": "42"}) == 0.0
+    assert requested_delay({"Retry-After": "soon", "X-RateLimit-Reset": "42"}) == 42.0
 
 
 def test_the_servers_date_may_be_missing_or_unreadable() -> None:
@@ -247,7 +247,7 @@ def test_a_reset_after_the_delay_counts_too(sandbox: Sandbox, clock: Clock) -> N
     with pytest.raises(errors.Np6RateLimitError):
         client.list_actions({})
     assert sum(clock.slept) <= 60
-    assert asked_delay({**headers, "X-RateLimit-Remaining": "1"}) == 1.0
+    assert requested_delay({**headers, "X-RateLimit-Remaining": "1"}) == 1.0
 
 
 def test_no_number_of_turns_is_too_many(clock: Clock) -> None:

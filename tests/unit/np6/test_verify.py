@@ -77,10 +77,10 @@ def test_the_rounding_to_seconds_is_dropped_and_what_lies_beyond_is_an_error() -
     assert kept.timestamps == [10_400, 19_599]
     assert verifier.events == 2
     for outside in (9_999, 20_000, -1, 253_402_300_800_000, -(2**70), 2**70):
-        with pytest.raises(Np6ResponseError, match="outside of what was asked for"):
+        with pytest.raises(Np6ResponseError, match="outside of what was requested"):
             Verifier(Window(10_400, 19_600)).verify(batch(event("x", outside)))
         beside = sorted([event("x", outside), event("y", 15_000)], key=lambda one: int(one["timestamp"]))
-        with pytest.raises(Np6ResponseError, match="outside of what was asked for"):
+        with pytest.raises(Np6ResponseError, match="outside of what was requested"):
             Verifier(Window(10_400, 19_600)).verify(batch(*beside))
 
 
@@ -180,7 +180,7 @@ def test_what_comes_again_at_a_seam_is_a_duplicate_the_second_time() -> None:
     verifier.verify(batch(event("a", 11_000), event("b", 11_100)))
     verifier.begin(Window(11_000, 20_000))
     assert verifier.verify(batch(event("a", 11_000), event("b", 11_100))).items == []
-    assert (verifier.duplicates, verifier.in_answer) == (0, 2)
+    assert (verifier.duplicates, verifier.in_response) == (0, 2)
     assert verifier.verify(batch(event("b", 11_100), event("c", 11_200))).timestamps == [11_200]
     assert (verifier.duplicates, verifier.taken, verifier.events) == (1, 3, 3)
 
@@ -192,7 +192,7 @@ def test_each_part_is_held_to_what_was_asked_for_it(ordered: bool) -> None:
         verifier.begin(Window(10_000, 15_000))
         extra = {"x": "\0"} if one_by_one else {}
         assert len(verifier.verify(batch({**event("a", 14_999), **extra})).items) == 1
-        with pytest.raises(Np6ResponseError, match="outside of what was asked for"):
+        with pytest.raises(Np6ResponseError, match="outside of what was requested"):
             verifier.verify(batch({**event("b", 15_000), **extra}))
 
 
