@@ -36,7 +36,7 @@ def files(format_: str, place: Place, *, mode: str = "keep", root: str = "") -> 
     from airflow_provider_np6.destinations import FileDestination
     from airflow_provider_np6.np6.pull import pull
     from airflow_provider_np6.privacy.policy import resolve_policy
-    from airflow_provider_np6.privacy.spool import RedactingSpool
+    from airflow_provider_np6.privacy.redacting_spool import RedactingSpool
 
     if format_ in ("parquet", "jsonl.zst"):
         import airflow_provider_np6.destinations.files.formats.parquet  # noqa: F401 - loaded with the worker

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     )
     from airflow_provider_np6.np6.pull import Spool
     from airflow_provider_np6.np6.stream import VerifiedPull
+    from airflow_provider_np6.privacy.erasure_filter import Erased
     from airflow_provider_np6.privacy.pseudonyms import Pseudonyms
-    from airflow_provider_np6.privacy.subjects import Erased
 
 
 class Landing(Protocol):

@@ -48,7 +48,7 @@ class EventPull:
         """Replace what the destination holds of the window; returns the report."""
         from airflow_provider_np6.np6.pull import pull
         from airflow_provider_np6.privacy.erasure_filter import ErasureFilter
-        from airflow_provider_np6.privacy.spool import RedactingSpool
+        from airflow_provider_np6.privacy.redacting_spool import RedactingSpool
 
         begun = time.monotonic()
         with self.open() as landing:

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from airflow_provider_np6.privacy.detect import MIN_DIGITS, PHONE, Span, addresses, phones
-from airflow_provider_np6.privacy.escapes import read_simple, readings
+from airflow_provider_np6.privacy.escapes import read_json, read_simple, readings
+from airflow_provider_np6.privacy.event_fields import Part
 from airflow_provider_np6.privacy.pseudonyms import folded
+from airflow_provider_np6.privacy.scanner import Walk
+
+if TYPE_CHECKING:
+    from airflow_provider_np6.privacy.policy import Policy
+    from airflow_provider_np6.privacy.scanner import Found, Text
 
 LONG = 6
 """Characters from which on a value of the event's own identity is found inside of words too."""
@@ -18,8 +25,8 @@ _A_WORD = (re.compile(r"(?<!\w)"), re.compile(r"(?!\w)"))
 
 Replacement = Callable[[str], str]
 Find = Callable[[str], Iterator[Span]]
-Part = tuple[str, bool]
-"""A text, and whether it stands for what was replaced."""
+Piece = tuple[str, bool]
+"""A piece of a string, and whether it is a replacement."""
 
 
 def redacted(
@@ -43,11 +50,11 @@ def redacted(
     if own:
         finders = [partial(_alone, own), *finders, partial(_anywhere, own)]
     depths = range(len(readings(text, json=json)) - 1, -1, -1)
-    parts: list[Part] = [(text, False)]
+    pieces: list[Piece] = [(text, False)]
     for find in finders:
         for depth in depths:
-            parts = [new for part in parts for new in _split(part, find, depth, replacement, json=json)]
-    return "".join(part for part, _ in parts)
+            pieces = [new for piece in pieces for new in _split(piece, find, depth, replacement, json=json)]
+    return "".join(piece for piece, _ in pieces)
 
 
 def is_alone(text: str, start: int, end: int) -> bool:
@@ -72,11 +79,11 @@ def _is_plain(text: str, own: Collection[str]) -> bool:
     return not any(value in text for value in own)
 
 
-def _split(part: Part, find: Find, depth: int, replacement: Replacement, *, json: bool) -> Iterator[Part]:
-    text, replaced = part
+def _split(piece: Piece, find: Find, depth: int, replacement: Replacement, *, json: bool) -> Iterator[Piece]:
+    text, replaced = piece
     found = [] if replaced else readings(text, json=json)
     if depth >= len(found):
-        yield part
+        yield piece
         return
     reading = found[depth]
     position = 0
@@ -127,3 +134,53 @@ def _apart(spans: list[Span]) -> Iterator[Span]:
         if start >= position:
             yield start, end
             position = end
+
+
+def redact(event: str, policy: Policy, found: Found | None = None) -> str:
+    """``event``, a JSON object, without personal data.
+
+    :param found: what stands in it, if that is known.
+    """
+    found = found or Walk(event, removes_own=policy.removes).found
+    values = list(found.own_spelled(event))
+    tokens = iter(policy.replacements(values))
+    own = sorted({folded(value.strip()) for value in values} - {""})
+    edits = [(*span, "") for span in found.removed]
+    for text in found.texts:
+        start, end, part, kind = text
+        if part is Part.OWN and kind != "key":
+            token = next(tokens)
+            if kind == "number":
+                edits.append((start, end, f'"{token}"'))
+            elif read_json(event[start:end]).strip():
+                edits.append((start, end, token))
+        else:
+            edits += edits_of(event, text, own, policy)
+    edits.sort()
+    pieces = []
+    position = 0
+    for start, end, new in edits:
+        if start >= position:
+            pieces += [event[position:start], new]
+        position = max(position, end)
+    return "".join([*pieces, event[position:]])
+
+
+def edits_of(event: str, text: Text, own: Sequence[str], policy: Policy) -> list[tuple[int, int, str]]:
+    """How a text or number changes that is not of the event's own identity.
+
+    :param own: the values of the own identity, folded and stripped, none empty.
+    """
+    start, end, part, kind = text
+    if part is Part.ENVELOPE or part is Part.DATA:
+        return []
+    spelled = event[start:end]
+    if kind == "number":
+        if part is Part.FREE and spelled in own:
+            return [(start, end, f'"{policy.replacement(spelled)}"')]
+        return []
+    if part is Part.ID and not ("@" in spelled or "%" in spelled or "\\" in spelled):
+        return []
+    known = own if part is Part.FREE else ()
+    new = redacted(spelled, known, policy.replacement, json=True, numbers=part is not Part.ID)
+    return [] if new == spelled else [(start, end, new)]

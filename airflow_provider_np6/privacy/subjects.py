@@ -1,28 +1,22 @@
-"""Whom events are about, many at a time, and whom a destination keeps out for good."""
+"""Whom events are about."""
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from airflow_provider_np6.np6.errors import Np6DestinationError, Np6InputError, check_version
+from airflow_provider_np6.np6.errors import Np6InputError
 from airflow_provider_np6.privacy.detect import MIN_DIGITS
 from airflow_provider_np6.privacy.escapes import NO_TEXT, Reading, readings
-from airflow_provider_np6.privacy.events import identities
-from airflow_provider_np6.privacy.policy import get_pseudonyms
-from airflow_provider_np6.privacy.pseudonyms import TOKEN, Pseudonyms, normalised
+from airflow_provider_np6.privacy.pseudonyms import TOKEN, normalised
+from airflow_provider_np6.privacy.scanner import Walk
 
 if TYPE_CHECKING:
-    from airflow_provider_np6.np6.config import Np6Config
     from airflow_provider_np6.np6.verify import Item
-
-VERSION = 1
-"""Of the list beside a tree's data."""
+    from airflow_provider_np6.privacy.pseudonyms import Pseudonyms
 
 _RUN = re.compile(r"[a-z0-9]+")
 
@@ -78,56 +72,11 @@ def persons_of(item: Item) -> frozenset[str]:
     return frozenset(found) or identities(bytes(item))
 
 
-@dataclass(frozen=True)
-class Erased:
-    """Persons whose events a destination keeps out: tokens, never names.
-
-    :param fingerprint: of the key that the tokens were made with.
-    """
-
-    fingerprint: str
-    tokens: frozenset[str]
-
-    def encode(self) -> bytes:
-        """As JSON."""
-        told = {"version": VERSION, "key": self.fingerprint, "persons": sorted(self.tokens)}
-        return json.dumps(told, indent=1).encode() + b"\n"
-
-    @classmethod
-    def decode(cls, data: bytes) -> Erased:
-        """Read one.
-
-        :raises Np6DestinationError: if it is no such list.
-        :raises Np6ConflictError: if it is of a later format.
-        """
-        try:
-            told = json.loads(data)
-            check_version("the list of erased persons", told["version"], VERSION)
-            return cls(told["key"], frozenset(told["persons"]))
-        except (ValueError, TypeError, KeyError):
-            raise Np6DestinationError("the list of erased persons cannot be read") from None
-
-    def checked(self, pseudonyms: Pseudonyms) -> Erased:
-        """Itself, if ``pseudonyms`` are of its key.
-
-        :raises Np6InputError: if they are not.
-        """
-        if pseudonyms.fingerprint != self.fingerprint:
-            raise Np6InputError(
-                "the destination keeps erased persons out by another key than the connection's extra"
-                " 'pseudonym_key'",
-                hint="Set the key that they were erased with.",
-            )
-        return self
-
-    def keeper(self, config: Np6Config, conn_id: str) -> Pseudonyms:
-        """What finds the list's persons in events.
-
-        :raises Np6InputError: if the connection has another key, or none: they would come back unseen.
-        """
-        pseudonyms = get_pseudonyms(config, conn_id, "the destination keeps erased persons out")
-        self.checked(pseudonyms)
-        return pseudonyms
+def identities(event: bytes) -> frozenset[str]:
+    """Who an event is about: the :func:`normalised` values of its own recipient and target."""
+    text = event.decode()
+    found = Walk(text, removes_own=False).found
+    return frozenset(filter(None, map(normalised, found.own_spelled(text))))
 
 
 class Person:

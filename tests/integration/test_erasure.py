@@ -22,9 +22,8 @@ from airflow_provider_np6.destinations.files.storage.local import LocalStore
 from airflow_provider_np6.erasure import erase
 from airflow_provider_np6.np6.errors import Np6ConflictError, Np6DestinationError, Np6InputError
 from airflow_provider_np6.privacy.erasure_filter import ErasureFilter
-from airflow_provider_np6.privacy.events import identities
 from airflow_provider_np6.privacy.pseudonyms import Pseudonyms, normalised
-from airflow_provider_np6.privacy.subjects import persons_of
+from airflow_provider_np6.privacy.subjects import identities, persons_of
 from airflow_provider_np6.sandbox import FakeAccount, Fault, Sandbox, faults
 from airflow_provider_np6.sandbox.account import Stored
 from tests.integration.test_personal_data import connect, pull

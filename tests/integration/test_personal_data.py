@@ -19,8 +19,8 @@ from airflow_provider_np6.destinations.files.header import Header
 from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.errors import Np6ResponseError
 from airflow_provider_np6.operators.events import Np6EventsOperator
-from airflow_provider_np6.privacy.events import identities
 from airflow_provider_np6.privacy.pseudonyms import Pseudonyms
+from airflow_provider_np6.privacy.subjects import identities
 from airflow_provider_np6.sandbox import FakeAccount, Fault, Sandbox, faults
 from airflow_provider_np6.sandbox.account import Stored
 from tests.conftest import KEY as API_KEY

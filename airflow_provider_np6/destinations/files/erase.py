@@ -17,7 +17,8 @@ from airflow_provider_np6.np6.errors import Np6InputError
 from airflow_provider_np6.np6.query import EventQuery
 from airflow_provider_np6.np6.verify import Events
 from airflow_provider_np6.np6.window import iso
-from airflow_provider_np6.privacy.subjects import Erased, Person, concerned, may_name
+from airflow_provider_np6.privacy.erasure_filter import Erased
+from airflow_provider_np6.privacy.subjects import Person, concerned, may_name
 
 if TYPE_CHECKING:
     from airflow_provider_np6.destinations.files.header import Header

@@ -13,7 +13,7 @@ from airflow_provider_np6.np6.errors import Np6ConflictError, Np6DestinationErro
 
 if TYPE_CHECKING:
     from airflow_provider_np6.destinations.files.storage import Store
-    from airflow_provider_np6.privacy.subjects import Erased
+    from airflow_provider_np6.privacy.erasure_filter import Erased
 
 
 class Header:
@@ -34,7 +34,7 @@ class Header:
         """The erasure list as it is stored now; None if nobody was erased."""
         if layout.ERASED not in self.store.names(""):
             return None
-        from airflow_provider_np6.privacy.subjects import Erased
+        from airflow_provider_np6.privacy.erasure_filter import Erased
 
         return Erased.decode(self.store.read("", layout.ERASED))
 

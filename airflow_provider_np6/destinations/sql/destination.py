@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from airflow_provider_np6.destinations.coverage import CountedWindow
     from airflow_provider_np6.destinations.inventory import PendingVerification, Scope, StoredWindow
     from airflow_provider_np6.np6.query import EventQuery
+    from airflow_provider_np6.privacy.erasure_filter import Erased
     from airflow_provider_np6.privacy.pseudonyms import Pseudonyms
-    from airflow_provider_np6.privacy.subjects import Erased
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,49}")
 

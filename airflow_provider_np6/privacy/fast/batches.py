@@ -1,7 +1,7 @@
 """Many events at a time: cut by the pattern of their layout, changed column by column, and joined again.
 
 Whatever such a pattern does not fit, or may need another look, is left to
-:mod:`~airflow_provider_np6.privacy.events`, with the same outcome.
+:mod:`~airflow_provider_np6.privacy.redaction`, with the same outcome.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from airflow_provider_np6.privacy.events import redact
 from airflow_provider_np6.privacy.fast.columns import Columns
 from airflow_provider_np6.privacy.fast.cuts import cut_of
 from airflow_provider_np6.privacy.fast.layouts import Layouts
+from airflow_provider_np6.privacy.redaction import redact
 
 if TYPE_CHECKING:
     from airflow_provider_np6.np6.verify import Item

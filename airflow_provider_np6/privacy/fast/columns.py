@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_np6.privacy.escapes import read_json, readings
 from airflow_provider_np6.privacy.event_fields import Part
-from airflow_provider_np6.privacy.events import edits_of
 from airflow_provider_np6.privacy.pseudonyms import folded
-from airflow_provider_np6.privacy.redaction import is_alone
+from airflow_provider_np6.privacy.redaction import edits_of, is_alone
 
 if TYPE_CHECKING:
     from airflow_provider_np6.np6.verify import Item

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 
 from airflow_provider_np6.np6.config import Np6Config
 from airflow_provider_np6.np6.verify import Events, Invalid
-from airflow_provider_np6.privacy.events import identities, redact
-from airflow_provider_np6.privacy.fast.batches import Batches
+from airflow_provider_np6.privacy.fast import make_redactor
 from airflow_provider_np6.privacy.policy import Policy, resolve_policy
 from airflow_provider_np6.privacy.pseudonyms import Pseudonyms
-from airflow_provider_np6.privacy.spool import RedactingSpool
+from airflow_provider_np6.privacy.redacting_spool import RedactingSpool
+from airflow_provider_np6.privacy.redaction import redact
+from airflow_provider_np6.privacy.subjects import identities
 from airflow_provider_np6.sandbox import FakeAccount
 from tests.support.people import (
     KEY,
@@ -343,7 +344,7 @@ def test_what_differs_in_more_has_tokens_of_its_own() -> None:
 @pytest.mark.parametrize("event_type", ["bounces", "cancellations", "responses/stop"])
 def test_the_sandboxs_events_go_in_batches_and_agree(event_type: str, mode: str) -> None:
     items = [event.json for event in FakeAccount().events(event_type, None, 0, 86_400_000)]
-    whole = Batches(policy(mode)).redacted(items)
+    whole = make_redactor(policy(mode))(items)
     assert whole == [redact(item.decode(), policy(mode)).encode() for item in items]
     assert all(b"@" not in item for item in whole) or mode == "pseudonymize+domain"
     assert (whole == items) == (event_type == "responses/stop")
@@ -456,11 +457,11 @@ def test_a_long_text_takes_no_long_time() -> None:
 def test_long_texts_of_which_none_is_like_another_are_not_all_remembered() -> None:
     event = next(FakeAccount().events("bounces", "000PE4", 0, 86_400_000)).json
     before, after = re.split(rb'(?<="diagnostic":")[^"]*', event)
-    batches = Batches(policy("pseudonymize"))
+    redact_batch = make_redactor(policy("pseudonymize"))
     tracemalloc.start()
     for hundred in range(0, 1_000, 100):
         texts = [f"{number:x}:" + "no such user here " * 180 for number in range(hundred, hundred + 100)]
-        batches.redacted([before + text.encode() + after for text in texts])
+        redact_batch([before + text.encode() + after for text in texts])
     remembered, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert remembered < 5_500_000

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from airflow_provider_np6.np6.verify import Events, Invalid
-from airflow_provider_np6.privacy.fast.batches import Batches
+from airflow_provider_np6.privacy.fast import make_redactor
 
 if TYPE_CHECKING:
     from airflow_provider_np6.np6.pull import Spool
@@ -19,13 +19,13 @@ class RedactingSpool:
 
     def __init__(self, spool: Spool, policy: Policy) -> None:
         self._spool = spool
-        self._batches = Batches(policy)
+        self._redact = make_redactor(policy)
 
     def begin(self, pulled_at: int) -> None:
         self._spool.begin(pulled_at)
 
     def write(self, events: Events) -> None:
-        self._spool.write(Events(self._batches.redacted(events.items), events.timestamps))
+        self._spool.write(Events(self._redact(events.items), events.timestamps))
 
     def set_aside(self, invalid: Invalid) -> None:
         self._spool.set_aside(replace(invalid, item=None))
