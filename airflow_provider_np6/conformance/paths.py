@@ -12,7 +12,7 @@ from airflow_provider_np6.conformance.verdict import Copes, Verdict, not_shown
 from airflow_provider_np6.np6.errors import Np6NotFoundError
 from airflow_provider_np6.np6.event_types import EVENT_TYPES, EventType
 from airflow_provider_np6.np6.window import iso_seconds
-from airflow_provider_np6.privacy.event_fields import EVENT, Part, Shape, below, is_documented
+from airflow_provider_np6.privacy.event_fields import EVENT, FieldRole, Fields, is_documented, resolve_member
 
 if TYPE_CHECKING:
     from airflow_provider_np6.conformance.asking import Seen
@@ -102,14 +102,14 @@ def fields_are_known(on: Examination) -> Verdict:
     return Verdict(f"also {', '.join(found[:_SHOWN])}{more}: kept in the payload")
 
 
-def _undocumented(value: Any, place: Shape | Part, path: str) -> Iterator[str]:
+def _undocumented(value: Any, place: Fields | FieldRole, path: str) -> Iterator[str]:
     """Names of fields, as paths; free data has names of its own, and is left out."""
-    if not isinstance(value, dict) or place is Part.DATA:
+    if not isinstance(value, dict) or place is FieldRole.DATA:
         return
     for key, inner in value.items():
         name = f"{path}.{key}" if path else key
         if is_documented(place, key):
-            yield from _undocumented(inner, below(place, key), name)
+            yield from _undocumented(inner, resolve_member(place, key), name)
         else:
             yield name if _NAME.fullmatch(key) else f"{path}.(a name)".lstrip(".")
 

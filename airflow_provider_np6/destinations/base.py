@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     )
     from airflow_provider_np6.np6.pull import Spool
     from airflow_provider_np6.np6.stream import VerifiedPull
-    from airflow_provider_np6.privacy.erasure_filter import Erased
+    from airflow_provider_np6.privacy.erasure_filter import ErasureList
     from airflow_provider_np6.privacy.pseudonyms import Pseudonyms
 
 
@@ -40,7 +40,7 @@ class Landing(Protocol):
         """Where the pull writes to, on the worker's disk."""
 
     @property
-    def erased(self) -> Erased | None:
+    def erased(self) -> ErasureList | None:
         """Persons whose events must not go into the spool."""
 
     def publish(self, proof: VerifiedPull) -> dict[str, Any]:

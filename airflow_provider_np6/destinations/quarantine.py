@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_np6.np6.window import iso
-from airflow_provider_np6.privacy.escapes import NO_TEXT
+from airflow_provider_np6.privacy.escapes import BASE64_PREFIX
 
 if TYPE_CHECKING:
     from airflow_provider_np6.np6.verify import Invalid
@@ -37,4 +37,4 @@ def _text(item: bytes) -> str:
         text = item.decode()
     except UnicodeDecodeError:
         text = "\0"
-    return NO_TEXT + base64.b64encode(item).decode() if "\0" in text else text
+    return BASE64_PREFIX + base64.b64encode(item).decode() if "\0" in text else text

@@ -61,11 +61,11 @@ class EventPull:
                 grace_period=self.grace_period // timedelta(milliseconds=1),
                 quarantine=self.quarantine,
             )
-            verified = replace(verified, events=verified.events - erasure.kept_out)
+            verified = replace(verified, events=verified.events - erasure.dropped)
             published = landing.publish(verified)
         hook_lineage(self.hook, self.query, landing.published)
         report = {
-            **self._counts(verified, erased=erasure.kept_out),
+            **self._counts(verified, erased=erasure.dropped),
             "seconds": round(time.monotonic() - begun, 3),
             "destination": self.destination.uri,
             "ids_compared": "all" if "table" in published else verified.ids_compared,

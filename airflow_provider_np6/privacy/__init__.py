@@ -1,1 +1,1 @@
-"""What becomes of personal data between NP6 and a destination."""
+"""What may be stored of a person: personal data and erased subjects are filtered out before a spool."""

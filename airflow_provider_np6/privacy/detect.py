@@ -1,13 +1,13 @@
-r"""What counts as an e-mail address and as a phone number in a text: rather too much than too little.
+r"""Finds e-mail addresses and phone numbers in strings; in doubt, it finds too much rather than too little.
 
-An address is a local part, ``@`` and a domain. The local part is any run of characters other than white
-space, control characters, ``" ( ) , : ; < > @ [ \ ]`` and typographic quotes, or a text in double quotes;
-the domain is labels of letters, digits, ``-``, ``_`` and characters beyond ASCII, joined by dots, a dot not
-being required, or an address in brackets. Apostrophes before it are no part of it.
+An address is a local part, ``@`` and a domain. The local part is a string in double quotes, or any run of
+characters other than white space, control characters, ``" ( ) , : ; < > @ [ \ ]`` and typographic quotes;
+leading apostrophes do not belong to it. The domain is an address in brackets, or labels of letters, digits,
+``-``, ``_`` and characters beyond ASCII, joined by dots; one label is enough.
 
-A phone number is 8 digits or more, of any script, between which up to five of white space,
-``. - / ( )`` and dashes may stand; ``+`` and an opening parenthesis before it belong to it. The digits of
-a UUID are none.
+A phone number is 8 or more digits of any script, with up to five separators between two of them: white
+space, ``. - / ( )`` and dashes. ``+`` and an opening parenthesis before it belong to it. The digits of a
+UUID do not count.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ import re
 from collections.abc import Iterator
 
 MIN_DIGITS = 8
-"""Of a phone number."""
+"""Digits of a phone number, at least."""
 
 Span = tuple[int, int]
+"""Start and end of a part of a string."""
 
 _QUOTES = "\u00ab\u00bb\u2018\u201b-\u201f\u2039\u203a"
 _LOCAL = re.compile(rf'[^\x00-\x20\x7f"(),:;<>@\[\\\]\s{_QUOTES}]*+')
@@ -29,50 +30,60 @@ PHONE = re.compile(rf"(?:\+{_SEPARATOR}{{0,3}})?\(?\+?\d(?:{_SEPARATOR}{{0,5}}\d
 _UUID = re.compile(r"(?<![0-9A-Za-z])[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}(?![0-9A-Za-z])")
 
 
-def addresses(text: str) -> Iterator[Span]:
-    """Where addresses stand in ``text``, in order."""
+def find_addresses(text: str) -> Iterator[Span]:
+    """Find e-mail addresses, in order.
+
+    :param text: the string to search.
+    """
     begin = 0
     while (at := text.find("@", begin)) >= 0:
         domain = _DOMAIN.match(text, at + 1)
-        start = _local_start(text, begin, at)
+        start = _find_local_start(text, begin, at)
         begin = at + 1
         if domain is None or start == at:
             continue
-        while (again := text[domain.end() : domain.end() + 1]) == "@":
-            further = _DOMAIN.match(text, domain.end() + len(again))
-            if further is None:
+        while text[domain.end() : domain.end() + 1] == "@":
+            next_domain = _DOMAIN.match(text, domain.end() + 1)
+            if next_domain is None:
                 break
-            domain = further
+            domain = next_domain
         begin = domain.end()
         yield start, begin
 
 
-def phones(text: str) -> Iterator[Span]:
-    """Where phone numbers stand in ``text``, in order."""
+def find_phones(text: str) -> Iterator[Span]:
+    """Find phone numbers, in order.
+
+    :param text: the string to search.
+    """
     begin = 0
     for uuid in _UUID.finditer(text):
-        yield from _phones(text, begin, uuid.start())
+        yield from _find_phones(text, begin, uuid.start())
         begin = uuid.end()
-    yield from _phones(text, begin, len(text))
+    yield from _find_phones(text, begin, len(text))
 
 
-def _phones(text: str, begin: int, end: int) -> Iterator[Span]:
-    return (found.span() for found in PHONE.finditer(text, begin, end))
+def _find_phones(text: str, begin: int, end: int) -> Iterator[Span]:
+    return (match.span() for match in PHONE.finditer(text, begin, end))
 
 
-def domain_of(text: str) -> str | None:
-    """The domain of an address, in lower case; None for another text, or if it may tell more than a domain:
-    a number, for one."""
-    local, at, domain = text.strip().rpartition("@")
+def parse_domain(address: str) -> str | None:
+    """The domain of an address, in lower case.
+
+    :param address: any string.
+    :return: None if the string is not an address, or if the domain may identify more than a domain does: an
+        IP address, or a domain with a phone number.
+    """
+    local, at, domain = address.strip().rpartition("@")
     if not (local and at and _DOMAIN.fullmatch(domain)) or domain.startswith("["):
         return None
-    if next(phones(domain), None) or domain.replace(".", "").isdigit():
+    if next(find_phones(domain), None) or domain.replace(".", "").isdigit():
         return None
     return domain.lower()
 
 
-def _local_start(text: str, begin: int, at: int) -> int:
-    """Where the local part that ends at ``at`` begins, at ``begin`` at the earliest."""
+def _find_local_start(text: str, begin: int, at: int) -> int:
+    """Where the local part that ends at ``at`` starts: at ``begin`` or later."""
     if text[at - 1 : at] == '"' and (quote := text.rfind('"', begin, at - 1)) >= 0:
         return quote
     backward = _LOCAL.match(text[begin:at][::-1])

@@ -1,4 +1,4 @@
-"""A spool that events of erased persons do not get into."""
+"""Keeps the events of erased subjects out of a destination."""
 
 from __future__ import annotations
 
@@ -9,85 +9,92 @@ from typing import TYPE_CHECKING
 from airflow_provider_np6.np6.errors import Np6DestinationError, Np6InputError, check_version
 from airflow_provider_np6.np6.verify import Events, Invalid
 from airflow_provider_np6.privacy.policy import get_pseudonyms
-from airflow_provider_np6.privacy.subjects import persons_of
+from airflow_provider_np6.privacy.subjects import identifiers
 
 if TYPE_CHECKING:
     from airflow_provider_np6.np6.config import Np6Config
     from airflow_provider_np6.np6.pull import Spool
     from airflow_provider_np6.privacy.pseudonyms import Pseudonyms
 
-
 VERSION = 1
-"""Of the list beside a tree's data."""
+"""Format of an erasure list in JSON."""
 
 
 @dataclass(frozen=True)
-class Erased:
-    """Persons whose events a destination keeps out: tokens, never names.
+class ErasureList:
+    """The subjects that were erased from a destination: tokens, never names.
 
-    :param fingerprint: of the key that the tokens were made with.
+    :param fingerprint: of the key that made the tokens.
+    :param tokens: of the subjects' identifiers.
     """
 
     fingerprint: str
     tokens: frozenset[str]
 
     def encode(self) -> bytes:
-        """As JSON."""
-        told = {"version": VERSION, "key": self.fingerprint, "persons": sorted(self.tokens)}
-        return json.dumps(told, indent=1).encode() + b"\n"
+        """To JSON."""
+        record = {"version": VERSION, "key": self.fingerprint, "persons": sorted(self.tokens)}
+        return json.dumps(record, indent=1).encode() + b"\n"
 
     @classmethod
-    def decode(cls, data: bytes) -> Erased:
-        """Read one.
+    def decode(cls, data: bytes) -> ErasureList:
+        """From JSON.
 
-        :raises Np6DestinationError: if it is no such list.
-        :raises Np6ConflictError: if it is of a later format.
+        :param data: as :meth:`encode` writes it.
+        :raises Np6DestinationError: if it is not an erasure list.
+        :raises Np6ConflictError: if a later version of the provider wrote it.
         """
         try:
-            told = json.loads(data)
-            check_version("the list of erased persons", told["version"], VERSION)
-            return cls(told["key"], frozenset(told["persons"]))
+            record = json.loads(data)
+            check_version("the erasure list", record["version"], VERSION)
+            return cls(record["key"], frozenset(record["persons"]))
         except (ValueError, TypeError, KeyError):
-            raise Np6DestinationError("the list of erased persons cannot be read") from None
+            raise Np6DestinationError("the erasure list cannot be read") from None
 
-    def checked(self, pseudonyms: Pseudonyms) -> Erased:
-        """Itself, if ``pseudonyms`` are of its key.
+    def require_key(self, pseudonyms: Pseudonyms) -> ErasureList:
+        """The list itself, if its key is the connection's.
 
-        :raises Np6InputError: if they are not.
+        :param pseudonyms: of the connection's key.
+        :raises Np6InputError: if it is not.
         """
         if pseudonyms.fingerprint != self.fingerprint:
             raise Np6InputError(
-                "the destination keeps erased persons out by another key than the connection's extra"
+                "the destination's erasure list was made with another key than the connection's extra"
                 " 'pseudonym_key'",
-                hint="Set the key that they were erased with.",
+                hint="Set the key of the first erasure.",
             )
         return self
 
-    def keeper(self, config: Np6Config, conn_id: str) -> Pseudonyms:
-        """What finds the list's persons in events.
+    def get_pseudonyms(self, config: Np6Config, conn_id: str) -> Pseudonyms:
+        """The pseudonyms that find the list's subjects in events.
 
-        :raises Np6InputError: if the connection has another key, or none: they would come back unseen.
+        :param config: of the connection.
+        :param conn_id: the connection's id, for errors.
+        :raises Np6InputError: if the connection has another key or none: erased subjects would come back
+            unnoticed.
         """
-        pseudonyms = get_pseudonyms(config, conn_id, "the destination keeps erased persons out")
-        self.checked(pseudonyms)
+        pseudonyms = get_pseudonyms(config, conn_id, "the destination has an erasure list")
+        self.require_key(pseudonyms)
         return pseudonyms
 
 
 class ErasureFilter:
-    """Drops and counts the events of erased persons; of invalid events, which may be theirs, nothing but the
-    reason, place and sha256 goes on.
+    """A spool that drops and counts the events of erased subjects.
 
-    :param spool: where the others go.
-    :param erased: who is kept out; None for nobody.
-    :param config: the connection's, whose key finds them.
-    :raises Np6InputError: if it has another key than theirs, or none.
+    Invalid events may be about them too: of these it passes on the reason, position and sha256 only.
+
+    :param spool: receives all other events.
+    :param erased: the destination's erasure list; None if nobody was erased.
+    :param config: of the connection, whose key finds the subjects.
+    :param conn_id: the connection's id, for errors.
+    :raises Np6InputError: if the connection has another key than the list, or none.
     """
 
-    def __init__(self, spool: Spool, erased: Erased | None, config: Np6Config, conn_id: str) -> None:
+    def __init__(self, spool: Spool, erased: ErasureList | None, config: Np6Config, conn_id: str) -> None:
         self._spool = spool
         self._erased = erased
-        self._pseudonyms = None if erased is None else erased.keeper(config, conn_id)
-        self.kept_out = 0
+        self._pseudonyms = None if erased is None else erased.get_pseudonyms(config, conn_id)
+        self.dropped = 0
         """Events dropped so far."""
 
     def begin(self, pulled_at: int) -> None:
@@ -98,12 +105,12 @@ class ErasureFilter:
             self._spool.write(events)
             return
         erased = self._erased.tokens
-        persons = [sorted(persons_of(item)) for item in events.items]
-        tokens = iter(self._pseudonyms.tokens([value for values in persons for value in values]))
-        theirs = [not erased.isdisjoint([next(tokens) for _ in values]) for values in persons]
-        if any(theirs):
-            kept = [at for at, hit in enumerate(theirs) if not hit]
-            self.kept_out += len(theirs) - len(kept)
+        values = [sorted(identifiers(item)) for item in events.items]
+        tokens = iter(self._pseudonyms.tokens([value for event in values for value in event]))
+        is_erased = [not erased.isdisjoint([next(tokens) for _ in event]) for event in values]
+        if any(is_erased):
+            kept = [at for at, is_dropped in enumerate(is_erased) if not is_dropped]
+            self.dropped += len(is_erased) - len(kept)
             events = Events([events.items[at] for at in kept], [events.timestamps[at] for at in kept])
         if events.items:
             self._spool.write(events)
@@ -112,5 +119,5 @@ class ErasureFilter:
         self._spool.set_aside(invalid if self._erased is None else replace(invalid, item=None))
 
     def restart(self) -> None:
-        self.kept_out = 0
+        self.dropped = 0
         self._spool.restart()

@@ -1,4 +1,4 @@
-"""A text as it is spelled and as it reads: each reading knows where its characters are spelled."""
+"""Decodes the escapes in a string, and finds where each decoded character is written."""
 
 from __future__ import annotations
 
@@ -7,101 +7,112 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-DEPTH = 3
-"""Times that escapes within escapes are looked through, JSON's own not counted."""
+MAX_DEPTH = 3
+"""Levels of escapes within escapes that are decoded, JSON's own not counted."""
 
-NO_TEXT = "base64:"
-"""What begins the record of something that was set aside and is no text."""
+BASE64_PREFIX = "base64:"
+"""What the stored form of an invalid event begins with if it is not text; Base64 follows."""
 
 _JSON = re.compile(
     r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|[^u]|u)", re.DOTALL
 )
-_ANY = re.compile(rf"(?:%[0-9a-fA-F]{{2}})+|{_JSON.pattern}", re.DOTALL)
+_JSON_OR_PERCENT = re.compile(rf"(?:%[0-9a-fA-F]{{2}})+|{_JSON.pattern}", re.DOTALL)
 _SIMPLE = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """One reading of a text: most of its characters stand for themselves, some are decoded.
+class Decoding:
+    """A string after one step of decoding. Most of its characters are written as they are.
 
-    :param of: what was decoded; None for the spelling itself.
-    :param decoded: where in ``text`` decoded characters stand, in order.
-    :param spans: where each of them is spelled in ``of``.
+    :param text: the decoded string.
+    :param source: what it was decoded from; None for the raw string itself.
+    :param positions: where in ``text`` the decoded characters are, in order.
+    :param spans: where in ``source`` each of them is written.
     """
 
     text: str
-    of: Reading | None = None
-    decoded: Sequence[int] = ()
+    source: Decoding | None = None
+    positions: Sequence[int] = ()
     spans: Sequence[tuple[int, int]] = ()
 
-    def spelled(self, start: int, end: int) -> tuple[int, int]:
-        """Where the characters ``start`` to ``end`` are spelled; there must be one at least."""
-        if self.of is None:
-            return start, end
-        return self.of.spelled(self._span(start)[0], self._span(end - 1)[1])
+    def to_raw_span(self, start: int, end: int) -> tuple[int, int]:
+        """Where in the raw string a part of ``text`` is written.
 
-    def _span(self, at: int) -> tuple[int, int]:
-        index = bisect_right(self.decoded, at) - 1
+        :param start: its first character.
+        :param end: behind its last character; after ``start``.
+        """
+        if self.source is None:
+            return start, end
+        return self.source.to_raw_span(self._to_source_span(start)[0], self._to_source_span(end - 1)[1])
+
+    def _to_source_span(self, at: int) -> tuple[int, int]:
+        index = bisect_right(self.positions, at) - 1
         if index < 0:
             return at, at + 1
-        beyond = at - self.decoded[index] - 1
+        beyond = at - self.positions[index] - 1
         if beyond < 0:
             return self.spans[index]
         plain = self.spans[index][1] + beyond
         return plain, plain + 1
 
 
-def readings(spelling: str, *, json: bool) -> list[Reading]:
-    """How ``spelling`` reads, from the plainest reading to the most decoded one.
+def decodings(raw: str, *, json: bool) -> list[Decoding]:
+    """All decodings of a string, from the raw string (decoded once, if it is JSON) to the most decoded one.
 
-    :param json: whether it is what stands between the quotes of a string in JSON; whatever it holds, this
-        never fails.
+    :param raw: the string as it is written.
+    :param json: whether it was between the quotes of a JSON string. Invalid escapes are no error.
     """
-    reading = Reading(spelling)
-    if json and "\\" in spelling:
-        reading = _decoded(reading, _JSON)
-    found = [reading]
-    while len(found) <= DEPTH and _ANY.search(reading.text):
-        reading = _decoded(reading, _ANY)
-        found.append(reading)
-    return found
+    decoding = Decoding(raw)
+    if json and "\\" in raw:
+        decoding = _decode(decoding, _JSON)
+    steps = [decoding]
+    while len(steps) <= MAX_DEPTH and _JSON_OR_PERCENT.search(decoding.text):
+        decoding = _decode(decoding, _JSON_OR_PERCENT)
+        steps.append(decoding)
+    return steps
 
 
-def read_json(spelling: str) -> str:
-    """What stands between the quotes of a string in JSON, decoded."""
-    return _decoded(Reading(spelling), _JSON).text if "\\" in spelling else spelling
+def decode_json_string(raw: str) -> str:
+    """Decode a JSON string.
+
+    :param raw: what is between its quotes.
+    """
+    return _decode(Decoding(raw), _JSON).text if "\\" in raw else raw
 
 
-def read_simple(spelling: str) -> str:
-    """The same of a string without numbered escapes and escaped backslashes, and faster."""
+def decode_simple_escapes(raw: str) -> str:
+    r"""Decode a JSON string that has neither ``\u`` nor an escaped backslash; the faster way.
+
+    :param raw: what is between its quotes.
+    """
     for escape, character in _SIMPLE.items():
-        spelling = spelling.replace(f"\\{escape}", character)
-    return spelling.replace("\\", "")
+        raw = raw.replace(f"\\{escape}", character)
+    return raw.replace("\\", "")
 
 
-def _decoded(reading: Reading, escape: re.Pattern[str]) -> Reading:
-    text = reading.text
+def _decode(source: Decoding, escape: re.Pattern[str]) -> Decoding:
+    text = source.text
     pieces: list[str] = []
-    decoded: list[int] = []
+    positions: list[int] = []
     spans: list[tuple[int, int]] = []
-    position = length = 0
-    for found in escape.finditer(text):
-        begin, end = found.span()
-        pieces.append(text[position:begin])
-        length += begin - position
-        for character, width in _characters(found[0]):
+    end = length = 0
+    for match in escape.finditer(text):
+        begin = match.start()
+        pieces.append(text[end:begin])
+        length += begin - end
+        for character, width in _decode_escape(match[0]):
             pieces.append(character)
-            decoded.append(length)
+            positions.append(length)
             spans.append((begin, begin + width))
             begin += width
             length += 1
-        position = end
-    pieces.append(text[position:])
-    return Reading("".join(pieces), reading, decoded, spans)
+        end = match.end()
+    pieces.append(text[end:])
+    return Decoding("".join(pieces), source, positions, spans)
 
 
-def _characters(escape: str) -> Iterator[tuple[str, int]]:
-    """The characters of an escape, each with the length of its spelling."""
+def _decode_escape(escape: str) -> Iterator[tuple[str, int]]:
+    """The characters of an escape, each with the length of its raw form."""
     if escape.startswith("%"):
         for character in bytes.fromhex(escape.replace("%", "")).decode("utf-8", "surrogateescape"):
             yield character, 3 * len(character.encode("utf-8", "surrogateescape"))

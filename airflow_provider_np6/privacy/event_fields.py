@@ -1,4 +1,4 @@
-"""What stands where in an event, as far as it is documented, and so where personal data may stand."""
+"""The documented fields of an event, and what each may hold of a person."""
 
 from __future__ import annotations
 
@@ -6,81 +6,102 @@ from enum import Enum, auto
 from typing import Final
 
 
-class Part(Enum):
-    """What a place in an event holds."""
+class FieldRole(Enum):
+    """What a field holds, and so what redaction looks for in it."""
 
     ENVELOPE = auto()
-    """The event's id or time: never touched."""
+    """The event's id or timestamp: never changed."""
     ID = auto()
-    """Another id or time, in which digits are no phone number and the event's own values do not stand: only
-    addresses are looked for."""
+    """Another id or time. Its digits are not a phone number, and it does not repeat the subject's
+    identifiers: only addresses are searched for."""
     CODE = auto()
-    """A word of NP6's own, or a status code: addresses and phone numbers are looked for."""
-    FREE = auto()
-    """A text for people, or anything that is not documented: all of it is looked through."""
-    OWN = auto()
-    """Who the event is about: replaced as a whole."""
+    """A keyword of NP6, or a status code: addresses and phone numbers are searched for."""
+    TEXT = auto()
+    """Free text, or anything undocumented: searched for addresses, phone numbers and the subject's
+    identifiers."""
+    SUBJECT = auto()
+    """Identifies the event's subject: replaced as a whole."""
     DATA = auto()
-    """Free data of whoever asked for the send: goes altogether."""
+    """Free data of the caller who requested the send: removed as a whole."""
 
 
-Shape = dict[str, "Shape | Part"]
+Fields = dict[str, "Fields | FieldRole"]
+"""The documented members of an object."""
 
-_STAMP: Final[Shape] = {"time": Part.ID, "id": Part.ID, "thread": Part.ID, "set": Part.ID}
-_SEND: Final[Shape] = {
-    "id": Part.ID,
-    "kind": Part.CODE,
-    "receiver": Part.OWN,
-    "recipient": Part.OWN,
+_STAMP: Final[Fields] = {
+    "time": FieldRole.ID,
+    "id": FieldRole.ID,
+    "thread": FieldRole.ID,
+    "set": FieldRole.ID,
+}
+_SEND: Final[Fields] = {
+    "id": FieldRole.ID,
+    "kind": FieldRole.CODE,
+    "receiver": FieldRole.SUBJECT,
+    "recipient": FieldRole.SUBJECT,
     "stamp": _STAMP,
 }
-_TYPED: Final[Shape] = {"type": Part.CODE}
+_TYPED: Final[Fields] = {"type": FieldRole.CODE}
 
-EVENT: Final[Shape] = {
-    "id": Part.ENVELOPE,
-    "timestamp": Part.ENVELOPE,
-    "type": Part.CODE,
-    "identity": {"type": Part.ID, "agency": Part.ID, "customer": Part.ID},
+EVENT: Final[Fields] = {
+    "id": FieldRole.ENVELOPE,
+    "timestamp": FieldRole.ENVELOPE,
+    "type": FieldRole.CODE,
+    "identity": {"type": FieldRole.ID, "agency": FieldRole.ID, "customer": FieldRole.ID},
     "source": {
-        "type": Part.CODE,
+        "type": FieldRole.CODE,
         "detail": {
             "activation": _SEND,
-            "execution": {**_SEND, "data": Part.DATA},
+            "execution": {**_SEND, "data": FieldRole.DATA},
             "bounce": {
                 "status": {
-                    "type": Part.CODE,
-                    "code": {"enhanced": Part.CODE},
-                    "diagnostic": Part.FREE,
-                    "mta": Part.FREE,
+                    "type": FieldRole.CODE,
+                    "code": {"enhanced": FieldRole.CODE},
+                    "diagnostic": FieldRole.TEXT,
+                    "mta": FieldRole.TEXT,
                 },
-                "analysis": {"verdict": Part.CODE, "subject": {"type": Part.CODE, "detail": _TYPED}},
+                "analysis": {
+                    "verdict": FieldRole.CODE,
+                    "subject": {"type": FieldRole.CODE, "detail": _TYPED},
+                },
             },
-            "cancellation": {"type": Part.CODE, "value": {"type": Part.CODE, "message": Part.FREE}},
+            "cancellation": {
+                "type": FieldRole.CODE,
+                "value": {"type": FieldRole.CODE, "message": FieldRole.TEXT},
+            },
             "link": _TYPED,
         },
     },
 }
-"""The documented fields; ``link.type`` is told by another client."""
+"""The documented fields; ``link.type`` is known from another client."""
 
-_IDENTITY = frozenset({"receiver", "recipient", "unicity"})
-"""Members that tell who an event is about, where they are not documented too."""
-
-
-def below(place: Shape | Part, key: str) -> Shape | Part:
-    """What stands in the member ``key`` of what stands at ``place``."""
-    if isinstance(place, dict):
-        found = place.get(key)
-        if found is not None:
-            return found
-    elif place is Part.OWN:
-        return Part.CODE if key == "type" else Part.OWN
-    elif place is Part.DATA:
-        return place
-    return Part.OWN if key in _IDENTITY else Part.FREE
+_SUBJECT_KEYS = frozenset({"receiver", "recipient", "unicity"})
+"""Members that identify the subject, also where they are not documented."""
 
 
-def is_documented(place: Shape | Part, key: str) -> bool:
-    """Whether an object at ``place`` has a member ``key`` that is documented, so that its name is no text."""
-    if isinstance(place, dict):
-        return key in place
-    return place is Part.OWN and key in ("type", "id", "value", "unicity", "hash")
+def resolve_member(field: Fields | FieldRole, key: str) -> Fields | FieldRole:
+    """What a member holds.
+
+    :param field: the object that has the member.
+    :param key: the member's key.
+    """
+    if isinstance(field, dict):
+        member = field.get(key)
+        if member is not None:
+            return member
+    elif field is FieldRole.SUBJECT:
+        return FieldRole.CODE if key == "type" else FieldRole.SUBJECT
+    elif field is FieldRole.DATA:
+        return field
+    return FieldRole.SUBJECT if key in _SUBJECT_KEYS else FieldRole.TEXT
+
+
+def is_documented(field: Fields | FieldRole, key: str) -> bool:
+    """Whether a member is documented; the key of an undocumented one may itself be personal data.
+
+    :param field: the object that has the member.
+    :param key: the member's key.
+    """
+    if isinstance(field, dict):
+        return key in field
+    return field is FieldRole.SUBJECT and key in ("type", "id", "value", "unicity", "hash")

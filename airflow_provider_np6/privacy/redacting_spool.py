@@ -1,4 +1,4 @@
-"""A spool that no personal data gets into."""
+"""Keeps personal data out of a destination."""
 
 from __future__ import annotations
 
@@ -14,8 +14,13 @@ if TYPE_CHECKING:
 
 
 class RedactingSpool:
-    """Takes personal data out of what goes into another spool; of invalid events nothing but their reason,
-    place and sha256 goes in."""
+    """A spool that replaces personal data.
+
+    Of invalid events it passes on the reason, position and sha256 only.
+
+    :param spool: receives the redacted events.
+    :param policy: how personal data is replaced.
+    """
 
     def __init__(self, spool: Spool, policy: Policy) -> None:
         self._spool = spool

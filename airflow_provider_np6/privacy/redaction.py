@@ -1,120 +1,191 @@
-"""Personal data in one text, replaced."""
+"""Replaces the personal data of one event where it is written; all other bytes stay as they are."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
-from airflow_provider_np6.privacy.detect import MIN_DIGITS, PHONE, Span, addresses, phones
-from airflow_provider_np6.privacy.escapes import read_json, read_simple, readings
-from airflow_provider_np6.privacy.event_fields import Part
-from airflow_provider_np6.privacy.pseudonyms import folded
-from airflow_provider_np6.privacy.scanner import Walk
+from airflow_provider_np6.privacy.detect import MIN_DIGITS, PHONE, Span, find_addresses, find_phones
+from airflow_provider_np6.privacy.escapes import decode_json_string, decode_simple_escapes, decodings
+from airflow_provider_np6.privacy.event_fields import FieldRole
+from airflow_provider_np6.privacy.pseudonyms import fold_case
+from airflow_provider_np6.privacy.scanner import scan_event
 
 if TYPE_CHECKING:
     from airflow_provider_np6.privacy.policy import Policy
-    from airflow_provider_np6.privacy.scanner import Found, Text
+    from airflow_provider_np6.privacy.scanner import Scalar, Scan
 
-LONG = 6
-"""Characters from which on a value of the event's own identity is found inside of words too."""
+MIN_INNER_LENGTH = 6
+"""Characters of an identifier that is found inside words too, at least."""
 
-_ALONE = (re.compile(r"(?<![\w.+'@-])"), re.compile(r"(?![\w@+'-]|\.[\w@+'.-])"))
-_A_WORD = (re.compile(r"(?<!\w)"), re.compile(r"(?!\w)"))
+_ISOLATED = (re.compile(r"(?<![\w.+'@-])"), re.compile(r"(?![\w@+'-]|\.[\w@+'.-])"))
+_WORD = (re.compile(r"(?<!\w)"), re.compile(r"(?!\w)"))
 
-Replacement = Callable[[str], str]
-Find = Callable[[str], Iterator[Span]]
-Piece = tuple[str, bool]
+Edit = tuple[int, int, str]
+"""Start and end of a part of an event, and what replaces it."""
+
+_Find = Callable[[str], Iterator[Span]]
+_Piece = tuple[str, bool]
 """A piece of a string, and whether it is a replacement."""
 
 
-def redacted(
-    text: str, own: Collection[str], replacement: Replacement, *, json: bool, numbers: bool = True
-) -> str:
-    """``text`` without personal data.
+def redact_event(event: str, policy: Policy, scan: Scan | None = None) -> str:
+    """Replace the personal data of an event of any shape.
 
-    First go the event's own values where they stand by themselves, then addresses, then phone numbers, then
-    the own values wherever they stand. Of a text with escapes, the most decoded reading counts first.
-
-    :param own: the values of the event's own identity, folded and stripped, none empty.
-    :param replacement: gives what stands for a text that is personal data.
-    :param json: whether ``text`` is what stands between the quotes of a string in JSON; so is the outcome.
-    :param numbers: whether to look for phone numbers.
+    :param event: a JSON object.
+    :param policy: how personal data is replaced.
+    :param scan: what the event contains, if it was scanned before.
     """
-    if _is_plain(text, own):
-        return text
-    finders: list[Find] = [addresses]
-    if numbers:
-        finders.append(phones)
-    if own:
-        finders = [partial(_alone, own), *finders, partial(_anywhere, own)]
-    depths = range(len(readings(text, json=json)) - 1, -1, -1)
-    pieces: list[Piece] = [(text, False)]
+    scan = scan or scan_event(event, removes_subject=policy.removes_subject)
+    values = list(scan.identifiers(event))
+    replacements = iter(policy.replacements(values))
+    identifiers = sorted({fold_case(value.strip()) for value in values} - {""})
+    edits = [(*span, "") for span in scan.removed]
+    for scalar in scan.scalars:
+        start, end, role, type_ = scalar
+        if role is FieldRole.SUBJECT and type_ != "key":
+            replacement = next(replacements)
+            if type_ == "number":
+                edits.append((start, end, f'"{replacement}"'))
+            elif decode_json_string(event[start:end]).strip():
+                edits.append((start, end, replacement))
+        else:
+            edits += scalar_edits(event, scalar, identifiers, policy)
+    return _apply(sorted(edits), event)
+
+
+def scalar_edits(event: str, scalar: Scalar, identifiers: Collection[str], policy: Policy) -> list[Edit]:
+    """The edits of a string, key or number that does not itself identify the subject: one or none.
+
+    :param event: the whole event.
+    :param scalar: where it is, and what it holds.
+    :param identifiers: of the event's subject, case-folded and stripped, none of them empty.
+    :param policy: how personal data is replaced.
+    """
+    start, end, role, type_ = scalar
+    if role is FieldRole.ENVELOPE or role is FieldRole.DATA:
+        return []
+    raw = event[start:end]
+    if type_ == "number":
+        if role is FieldRole.TEXT and raw in identifiers:
+            return [(start, end, f'"{policy.replacement(raw)}"')]
+        return []
+    if role is FieldRole.ID and not ("@" in raw or "%" in raw or "\\" in raw):
+        return []
+    searched = identifiers if role is FieldRole.TEXT else ()
+    redacted = redact_string(raw, searched, policy.replacement, json=True, phones=role is not FieldRole.ID)
+    return [] if redacted == raw else [(start, end, redacted)]
+
+
+def redact_string(
+    raw: str,
+    identifiers: Collection[str],
+    replacement: Callable[[str], str],
+    *,
+    json: bool,
+    phones: bool = True,
+) -> str:
+    """Replace the personal data in a string.
+
+    Isolated identifiers come first, then addresses, then phone numbers, then identifiers inside words. In a
+    string with escapes, the most decoded form is searched first.
+
+    :param raw: the string as it is written.
+    :param identifiers: of the event's subject, case-folded and stripped, none of them empty.
+    :param replacement: returns the replacement of a value.
+    :param json: whether the string is between the quotes of a JSON string; the result is, too.
+    :param phones: whether to search for phone numbers.
+    """
+    if _is_clean(raw, identifiers):
+        return raw
+    finders: list[_Find] = [find_addresses]
+    if phones:
+        finders.append(find_phones)
+    if identifiers:
+        finders = [partial(_find_isolated, identifiers), *finders, partial(_find_anywhere, identifiers)]
+    depths = range(len(decodings(raw, json=json)) - 1, -1, -1)
+    pieces: list[_Piece] = [(raw, False)]
     for find in finders:
         for depth in depths:
             pieces = [new for piece in pieces for new in _split(piece, find, depth, replacement, json=json)]
     return "".join(piece for piece, _ in pieces)
 
 
-def is_alone(text: str, start: int, end: int) -> bool:
-    """Whether a value of the event's own identity would be found there by itself."""
-    before, after = _ALONE
+def is_isolated(text: str, start: int, end: int) -> bool:
+    """Whether an identifier at this place is neither part of a word nor of an address.
+
+    :param text: the string that contains it.
+    :param start: its first character.
+    :param end: behind its last character.
+    """
+    before, after = _ISOLATED
     return bool(before.match(text, start) and after.match(text, end))
 
 
-def _is_plain(text: str, own: Collection[str]) -> bool:
-    """Whether there is nothing at all to look for."""
-    if "@" in text or "%" in text:
+def _apply(edits: list[Edit], event: str) -> str:
+    """Make the edits; one that starts inside an earlier one is left out."""
+    pieces = []
+    position = 0
+    for start, end, replacement in edits:
+        if start >= position:
+            pieces += [event[position:start], replacement]
+        position = max(position, end)
+    return "".join([*pieces, event[position:]])
+
+
+def _is_clean(raw: str, identifiers: Collection[str]) -> bool:
+    """Whether a quick look shows that there is nothing to replace."""
+    if "@" in raw or "%" in raw:
         return False
-    if "\\" in text:
-        if "\\u" in text or "\\\\" in text:
+    if "\\" in raw:
+        if "\\u" in raw or "\\\\" in raw:
             return False
-        text = read_simple(text)
-    if len(text) >= MIN_DIGITS and PHONE.search(text):
+        raw = decode_simple_escapes(raw)
+    if len(raw) >= MIN_DIGITS and PHONE.search(raw):
         return False
-    if not own:
+    if not identifiers:
         return True
-    text = folded(text)
-    return not any(value in text for value in own)
+    folded = fold_case(raw)
+    return not any(identifier in folded for identifier in identifiers)
 
 
-def _split(piece: Piece, find: Find, depth: int, replacement: Replacement, *, json: bool) -> Iterator[Piece]:
-    text, replaced = piece
-    found = [] if replaced else readings(text, json=json)
-    if depth >= len(found):
+def _split(
+    piece: _Piece, find: _Find, depth: int, replacement: Callable[[str], str], *, json: bool
+) -> Iterator[_Piece]:
+    raw, is_replacement = piece
+    steps = [] if is_replacement else decodings(raw, json=json)
+    if depth >= len(steps):
         yield piece
         return
-    reading = found[depth]
+    decoding = steps[depth]
     position = 0
-    for span in find(reading.text):
-        start, end = reading.spelled(*span)
-        yield text[position:start], False
-        yield replacement(reading.text[slice(*span)]), True
+    for span in find(decoding.text):
+        start, end = decoding.to_raw_span(*span)
+        yield raw[position:start], False
+        yield replacement(decoding.text[slice(*span)]), True
         position = end
-    if position < len(text):
-        yield text[position:], False
+    if position < len(raw):
+        yield raw[position:], False
 
 
-def _alone(own: Collection[str], text: str) -> Iterator[Span]:
-    return _values(text, own, *_ALONE)
+def _find_isolated(identifiers: Collection[str], text: str) -> Iterator[Span]:
+    return _find_between(text, identifiers, *_ISOLATED)
 
 
-def _anywhere(own: Collection[str], text: str) -> Iterator[Span]:
-    yield from _apart(
-        [
-            *_occurrences(folded(text), [value for value in own if len(value) >= LONG]),
-            *_values(text, [value for value in own if len(value) < LONG], *_A_WORD),
-        ]
-    )
+def _find_anywhere(identifiers: Collection[str], text: str) -> Iterator[Span]:
+    long = [identifier for identifier in identifiers if len(identifier) >= MIN_INNER_LENGTH]
+    short = [identifier for identifier in identifiers if len(identifier) < MIN_INNER_LENGTH]
+    yield from _without_overlaps([*_occurrences(fold_case(text), long), *_find_between(text, short, *_WORD)])
 
 
-def _values(
-    text: str, own: Collection[str], before: re.Pattern[str], after: re.Pattern[str]
+def _find_between(
+    text: str, values: Collection[str], before: re.Pattern[str], after: re.Pattern[str]
 ) -> Iterator[Span]:
-    """Where values stand between what ``before`` and ``after`` want."""
-    spans = _occurrences(folded(text), own)
-    yield from _apart([(a, b) for a, b in spans if before.match(text, a) and after.match(text, b)])
+    """Find values with ``before`` on their left and ``after`` on their right."""
+    spans = _occurrences(fold_case(text), values)
+    yield from _without_overlaps([(a, b) for a, b in spans if before.match(text, a) and after.match(text, b)])
 
 
 def _occurrences(text: str, values: Collection[str]) -> list[Span]:
@@ -127,60 +198,10 @@ def _occurrences(text: str, values: Collection[str]) -> list[Span]:
     return spans
 
 
-def _apart(spans: list[Span]) -> Iterator[Span]:
-    """In order, of those that overlap the first, and of those that begin together the longest."""
+def _without_overlaps(spans: list[Span]) -> Iterator[Span]:
+    """In order; of spans that overlap the first, and of spans that start together the longest."""
     position = 0
     for start, end in sorted(spans, key=lambda span: (span[0], -span[1])):
         if start >= position:
             yield start, end
             position = end
-
-
-def redact(event: str, policy: Policy, found: Found | None = None) -> str:
-    """``event``, a JSON object, without personal data.
-
-    :param found: what stands in it, if that is known.
-    """
-    found = found or Walk(event, removes_own=policy.removes).found
-    values = list(found.own_spelled(event))
-    tokens = iter(policy.replacements(values))
-    own = sorted({folded(value.strip()) for value in values} - {""})
-    edits = [(*span, "") for span in found.removed]
-    for text in found.texts:
-        start, end, part, kind = text
-        if part is Part.OWN and kind != "key":
-            token = next(tokens)
-            if kind == "number":
-                edits.append((start, end, f'"{token}"'))
-            elif read_json(event[start:end]).strip():
-                edits.append((start, end, token))
-        else:
-            edits += edits_of(event, text, own, policy)
-    edits.sort()
-    pieces = []
-    position = 0
-    for start, end, new in edits:
-        if start >= position:
-            pieces += [event[position:start], new]
-        position = max(position, end)
-    return "".join([*pieces, event[position:]])
-
-
-def edits_of(event: str, text: Text, own: Sequence[str], policy: Policy) -> list[tuple[int, int, str]]:
-    """How a text or number changes that is not of the event's own identity.
-
-    :param own: the values of the own identity, folded and stripped, none empty.
-    """
-    start, end, part, kind = text
-    if part is Part.ENVELOPE or part is Part.DATA:
-        return []
-    spelled = event[start:end]
-    if kind == "number":
-        if part is Part.FREE and spelled in own:
-            return [(start, end, f'"{policy.replacement(spelled)}"')]
-        return []
-    if part is Part.ID and not ("@" in spelled or "%" in spelled or "\\" in spelled):
-        return []
-    known = own if part is Part.FREE else ()
-    new = redacted(spelled, known, policy.replacement, json=True, numbers=part is not Part.ID)
-    return [] if new == spelled else [(start, end, new)]

@@ -1,14 +1,20 @@
-"""What stands where in one event: all its texts and numbers, and what goes without being replaced."""
+"""Locates every string and number in an event, and the members to remove."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from airflow_provider_np6.privacy.escapes import read_json
-from airflow_provider_np6.privacy.event_fields import EVENT, Part, Shape, below, is_documented
+from airflow_provider_np6.privacy.escapes import decode_json_string
+from airflow_provider_np6.privacy.event_fields import (
+    EVENT,
+    FieldRole,
+    Fields,
+    is_documented,
+    resolve_member,
+)
 
 if TYPE_CHECKING:
     from airflow_provider_np6.privacy.detect import Span
@@ -16,115 +22,130 @@ if TYPE_CHECKING:
 _TOKEN = re.compile(r'"((?:[^"\\]++|\\.)*+)"(\s*+:)?|[{}\[\]]|[^\s{}\[\],:"]++', re.DOTALL)
 _NUMBER = re.compile(r"-?[0-9]")
 
-Text = tuple[int, int, Part, str]
-"""Begin and end of a text without its quotes or of a number, what it holds, and which of these it is:
-``string``, ``key`` or ``number``."""
+Scalar = tuple[int, int, FieldRole, str]
+"""Start and end of a string or key (without its quotes) or of a number, its role, and its type: ``string``,
+``key`` or ``number``."""
 
 
-class Found(NamedTuple):
-    """What stands in an event.
+class Scan(NamedTuple):
+    """What an event contains.
 
-    :param removed: what goes without being replaced, in order of its end.
+    :param scalars: its strings, numbers and undocumented keys, in order.
+    :param removed: the parts to remove without a replacement, ordered by their end.
+    :param data: its members of free data, from the start of their keys; empty if a layout located the
+        scalars.
     """
 
-    texts: list[Text]
+    scalars: list[Scalar]
     removed: list[Span]
+    data: Sequence[Span] = ()
 
-    def own_spelled(self, event: str) -> Iterator[str]:
-        """The values of the event's own identity."""
-        for start, end, part, kind in self.texts:
-            if part is Part.OWN and kind != "key":
-                spelled = event[start:end]
-                yield read_json(spelled) if kind == "string" else spelled
+    def identifiers(self, event: str) -> Iterator[str]:
+        """The values that identify the event's subject, decoded.
+
+        :param event: the event that was scanned.
+        """
+        for start, end, role, type_ in self.scalars:
+            if role is FieldRole.SUBJECT and type_ != "key":
+                raw = event[start:end]
+                yield decode_json_string(raw) if type_ == "string" else raw
+
+
+def scan_event(event: str, *, removes_subject: bool) -> Scan:
+    """Scan an event, token by token.
+
+    :param event: a JSON object.
+    :param removes_subject: whether the members that identify the event's subject are removed.
+    """
+    scanner = _Scanner(removes_subject=removes_subject)
+    for token in _TOKEN.finditer(event):
+        scanner.take(token)
+    return Scan(scanner.scalars, scanner.removed, scanner.data)
 
 
 @dataclass(slots=True)
 class _Frame:
-    """An object or array that is open.
+    """An open object or array.
 
-    :param place: what stands in it.
-    :param key: where its current member's key begins.
-    :param value: what stands in the current member.
+    :param field: what it holds.
+    :param key_start: where the key of its current member starts.
+    :param member: what its current member holds.
     :param end: where its last member ends.
-    :param kept: whether one of its members stays.
-    :param gone: where members that go begin, while none before them stays.
+    :param has_kept: whether one of its members is kept.
+    :param removal_start: where the members to remove start, while no member before them is kept.
     """
 
     is_object: bool
-    place: Shape | Part
-    key: int = 0
-    value: Shape | Part = Part.FREE
+    field: Fields | FieldRole
+    key_start: int = 0
+    member: Fields | FieldRole = FieldRole.TEXT
     end: int = 0
-    kept: bool = False
-    gone: int | None = None
+    has_kept: bool = False
+    removal_start: int | None = None
 
 
-class Walk:
-    """One look at an event, token by token.
+class _Scanner:
+    """The state of a scan."""
 
-    :param event: a JSON object.
-    :param removes_own: whether the event's own identity goes altogether.
-    """
-
-    def __init__(self, event: str, *, removes_own: bool) -> None:
-        self.found = Found([], [])
+    def __init__(self, *, removes_subject: bool) -> None:
+        self.scalars: list[Scalar] = []
+        self.removed: list[Span] = []
         self.data: list[Span] = []
-        """Members of free data, from the begin of their keys."""
-        self._removes_own = removes_own
-        self._frames: list[_Frame] = [_Frame(is_object=False, place=EVENT)]
-        for token in _TOKEN.finditer(event):
-            self._take(token)
+        self._removes_subject = removes_subject
+        self._frames: list[_Frame] = [_Frame(is_object=False, field=EVENT)]
 
-    def _take(self, token: re.Match[str]) -> None:
+    def take(self, token: re.Match[str]) -> None:
         frame = self._frames[-1]
         mark = token[0][0]
         if token[2] is not None and frame.is_object:
-            self._key(frame, token)
+            self._take_key(frame, token)
         elif mark in "{[":
-            place = frame.value if frame.is_object else frame.place
-            self._frames.append(_Frame(is_object=mark == "{", place=place))
+            field = frame.member if frame.is_object else frame.field
+            self._frames.append(_Frame(is_object=mark == "{", field=field))
         elif mark in "}]":
             self._frames.pop()
-            if frame.gone is not None:
-                self.found.removed.append((frame.gone, frame.end))
-            self._member(self._frames[-1], token.end(), is_object=mark == "}")
+            if frame.removal_start is not None:
+                self.removed.append((frame.removal_start, frame.end))
+            self._end_member(self._frames[-1], token.end(), is_object=mark == "}")
         else:
-            self._scalar(frame, token)
+            self._take_scalar(frame, token)
 
-    def _key(self, frame: _Frame, token: re.Match[str]) -> None:
-        key = read_json(token[1])
-        frame.key = token.start()
-        frame.value = below(frame.place, key)
-        if not is_documented(frame.place, key):
-            self.found.texts.append((*token.span(1), Part.FREE, "key"))
+    def _take_key(self, frame: _Frame, token: re.Match[str]) -> None:
+        key = decode_json_string(token[1])
+        frame.key_start = token.start()
+        frame.member = resolve_member(frame.field, key)
+        if not is_documented(frame.field, key):
+            self.scalars.append((*token.span(1), FieldRole.TEXT, "key"))
 
-    def _scalar(self, frame: _Frame, token: re.Match[str]) -> None:
-        place = frame.value if frame.is_object else frame.place
-        part = Part.FREE if isinstance(place, dict) else place
+    def _take_scalar(self, frame: _Frame, token: re.Match[str]) -> None:
+        field = frame.member if frame.is_object else frame.field
+        role = FieldRole.TEXT if isinstance(field, dict) else field
         if token[1] is not None:
-            self.found.texts.append((*token.span(1), part, "string"))
+            self.scalars.append((*token.span(1), role, "string"))
         elif _NUMBER.match(token[0]):
-            self.found.texts.append((*token.span(), part, "number"))
-        self._member(frame, token.end(), is_object=False)
+            self.scalars.append((*token.span(), role, "number"))
+        self._end_member(frame, token.end(), is_object=False)
 
-    def _member(self, frame: _Frame, end: int, *, is_object: bool) -> None:
-        """A member of an object ends."""
+    def _end_member(self, frame: _Frame, end: int, *, is_object: bool) -> None:
+        """End the current member, if ``frame`` is an object; an array has none."""
         if not frame.is_object:
             return
-        is_data = frame.value is Part.DATA
-        if is_data and frame.place is not Part.DATA:
-            self.data.append((frame.key, end))
-        goes = is_data or (
-            self._removes_own and frame.value is Part.OWN and (not is_object or frame.place is Part.OWN)
+        is_data = frame.member is FieldRole.DATA
+        if is_data and frame.field is not FieldRole.DATA:
+            self.data.append((frame.key_start, end))
+        is_removed = is_data or (
+            self._removes_subject
+            and frame.member is FieldRole.SUBJECT
+            and (not is_object or frame.field is FieldRole.SUBJECT)
         )
-        removed = self.found.removed
-        if goes and frame.kept:
-            removed.append((frame.end, end))
-        elif goes:
-            frame.gone = frame.key if frame.gone is None else frame.gone
+        if is_removed and frame.has_kept:
+            self.removed.append((frame.end, end))
+        elif is_removed:
+            if frame.removal_start is None:
+                frame.removal_start = frame.key_start
         else:
-            if frame.gone is not None:
-                removed.append((frame.gone, frame.key))
-                frame.gone = None
-            frame.kept = True
+            if frame.removal_start is not None:
+                self.removed.append((frame.removal_start, frame.key_start))
+                frame.removal_start = None
+            frame.has_kept = True
         frame.end = end

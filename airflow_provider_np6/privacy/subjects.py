@@ -1,4 +1,4 @@
-"""Whom events are about."""
+"""The subjects of events: the persons that events are about, and the identifiers that name them."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import msgspec
 
 from airflow_provider_np6.np6.errors import Np6InputError
 from airflow_provider_np6.privacy.detect import MIN_DIGITS
-from airflow_provider_np6.privacy.escapes import NO_TEXT, Reading, readings
-from airflow_provider_np6.privacy.pseudonyms import TOKEN, normalised
-from airflow_provider_np6.privacy.scanner import Walk
+from airflow_provider_np6.privacy.escapes import BASE64_PREFIX, Decoding, decodings
+from airflow_provider_np6.privacy.pseudonyms import TOKEN, normalize
+from airflow_provider_np6.privacy.scanner import scan_event
 
 if TYPE_CHECKING:
     from airflow_provider_np6.np6.verify import Item
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 _RUN = re.compile(r"[a-z0-9]+")
 
-Text = str | int | None
+_Value = str | int | None
 
 
 class _Target(msgspec.Struct, gc=False):
-    id: Text = None
-    value: Text = None
-    unicity: Text = None
-    hash: Text = None
+    id: _Value = None
+    value: _Value = None
+    unicity: _Value = None
+    hash: _Value = None
 
 
 class _Send(msgspec.Struct, gc=False):
@@ -51,94 +51,124 @@ class _Event(msgspec.Struct, gc=False):
 _decode = msgspec.json.Decoder(_Event).decode
 
 
-def persons_of(item: Item) -> frozenset[str]:
-    """The :func:`normalised` values by which an event tells whom it is about: its recipient, and the id,
-    value, unicity and hash of its target.
+def identifiers(item: Item) -> frozenset[str]:
+    """The values that identify an event's subject, each in the form of :func:`normalize`.
 
-    They are read where the documented samples have them; where nothing stands there, or the event has
-    another shape, every place is looked at that may hold them.
+    They are the event's recipient, and the id, value, unicity and hash of its target. If none is where the
+    documented samples have it, all other places are scanned: see :func:`scan_identifiers`.
+
+    :param item: an event.
     """
     try:
         event = _decode(item)
     except (msgspec.DecodeError, RecursionError):
-        return identities(bytes(item))
+        return scan_identifiers(item)
     detail = event.source and event.source.detail
-    found: set[str] = set()
+    values: set[str] = set()
     for send in (detail.activation, detail.execution) if detail else ():
-        for part in (send.receiver, send.recipient) if send else ():
-            values = (part.id, part.value, part.unicity, part.hash) if isinstance(part, _Target) else (part,)
-            found.update(normalised(str(value)) for value in values if value is not None)
-    found.discard("")
-    return frozenset(found) or identities(bytes(item))
+        for target in (send.receiver, send.recipient) if send else ():
+            if isinstance(target, _Target):
+                values.update(_normalize_members(target))
+            elif target is not None:
+                values.add(normalize(target))
+    values.discard("")
+    return frozenset(values) or scan_identifiers(item)
 
 
-def identities(event: bytes) -> frozenset[str]:
-    """Who an event is about: the :func:`normalised` values of its own recipient and target."""
-    text = event.decode()
-    found = Walk(text, removes_own=False).found
-    return frozenset(filter(None, map(normalised, found.own_spelled(text))))
+def _normalize_members(target: _Target) -> list[str]:
+    members = (target.id, target.value, target.unicity, target.hash)
+    return [normalize(str(member)) for member in members if member is not None]
 
 
-class Person:
-    """One person, to be found in events that are stored.
+def scan_identifiers(item: Item) -> frozenset[str]:
+    """The same for an event of any shape; slower.
 
-    :param given: an address, unicity, id or hash, or under pseudonymize its token; whatever its case.
-    :param recorded: in which form the destination holds personal data, see :class:`Policy`.
-    :raises Np6InputError: if it says nothing, or nobody can be found in that form.
+    :param item: an event.
+    """
+    event = bytes(item).decode()
+    values = scan_event(event, removes_subject=False).identifiers(event)
+    return frozenset(filter(None, map(normalize, values)))
+
+
+class Subject:
+    """A person to find in stored events.
+
+    :param identifier: an address, unicity, id or hash, in any letter case; where personal data is
+        pseudonymized also a token.
+    :param personal_data: the form in which the destination holds personal data, see
+        :attr:`Policy.recorded`.
+    :param pseudonyms: of the connection's key.
+    :raises Np6InputError: if the identifier is empty, or nobody can be found in that form.
     """
 
-    def __init__(self, given: str, recorded: str, pseudonyms: Pseudonyms) -> None:
-        plain = normalised(given)
-        if not plain:
-            raise Np6InputError("a person to erase is empty", hint="Give an address, or another identity.")
-        if recorded == "drop":
+    def __init__(self, identifier: str, personal_data: str, pseudonyms: Pseudonyms) -> None:
+        value = normalize(identifier)
+        if not value:
             raise Np6InputError(
-                "the destination holds no identities: personal_data is 'drop', so nobody can be found in it",
-                hint="There is nothing to erase; what stands in free texts was dropped too.",
+                "the identifier of a person to erase is empty", hint="Give an address, or another identifier."
             )
-        key = recorded.partition(":")[2]
-        if key and key != pseudonyms.fingerprint:
+        if personal_data == "drop":
+            raise Np6InputError(
+                "the destination holds no identifiers: personal_data is 'drop', so nobody can be found in it",
+                hint="There is nothing to erase: addresses in free text were dropped too.",
+            )
+        fingerprint = personal_data.partition(":")[2]
+        if fingerprint and fingerprint != pseudonyms.fingerprint:
             raise Np6InputError(
                 "the destination holds tokens of another pseudonym_key than the connection's",
-                hint="Give the connection the key that it was begun with.",
+                hint="Give the connection the key of the first pull.",
             )
-        token = pseudonyms.token(plain)
-        self._pseudonymous = recorded != "keep"
-        is_token = self._pseudonymous and TOKEN.fullmatch(plain)
-        self.tokens = frozenset({token, plain} if is_token else {token})
-        """What keeps the person out."""
-        self.spelled = self.tokens if self._pseudonymous else frozenset({plain})
-        """How the person is named in the destination."""
+        token = pseudonyms.token(value)
+        self._is_pseudonymized = personal_data != "keep"
+        is_token = self._is_pseudonymized and TOKEN.fullmatch(value)
+        self.tokens = frozenset({token, value} if is_token else {token})
+        """The subject's entries on an erasure list."""
+        self._stored = self.tokens if self._is_pseudonymized else frozenset({value})
 
-    def parts(self, spelled: str) -> list[str]:
-        """What stands in a text in this order, however one of ``spelled`` is written in it: its runs of ASCII
-        letters and digits; of what may be a phone number, each digit."""
-        digits = spelled.removeprefix("+")
-        if len(digits) >= MIN_DIGITS and digits.isdecimal():
-            return list(digits)
-        return _RUN.findall(spelled.lower())
+    def is_among(self, values: Iterable[str]) -> bool:
+        """Whether an event with these identifiers is about the subject.
 
-    def is_in(self, persons: Iterable[str]) -> bool:
-        """Whether these values, normalised, name the person."""
-        if self._pseudonymous:
-            return any(value.split("@", 1)[0] in self.spelled for value in persons)
-        return not self.spelled.isdisjoint(persons)
+        :param values: as :func:`identifiers` returns them.
+        """
+        if self._is_pseudonymized:
+            return any(value.split("@", 1)[0] in self._stored for value in values)
+        return not self._stored.isdisjoint(values)
+
+    def is_maybe_in(self, stored: str) -> bool:
+        """Whether an invalid event may name the subject, in whatever form.
+
+        :param stored: the event as it was set aside. If it is not text, it may name anybody: its encoding is
+            unknown.
+        """
+        if stored.startswith(BASE64_PREFIX):
+            return True
+        patterns = [".{0,12}?".join(parts) for parts in self.search_parts()]
+        return any(
+            re.search(pattern, decoding.text.lower(), re.DOTALL)
+            for decoding in (Decoding(stored), *decodings(stored, json=True))
+            for pattern in patterns
+        )
+
+    def search_parts(self) -> list[list[str]]:
+        """For each stored form of the subject's identifier: strings that occur in this order wherever it is
+        written, however it is escaped.
+
+        They are its runs of ASCII letters and digits, in lower case; of a possible phone number, each digit.
+        """
+        return [_search_parts(value) for value in sorted(self._stored)]
 
 
-def may_name(text: str, person: Person) -> bool:
-    """Whether what was set aside may name a person, however it is spelled. What is no text may name anybody:
-    nobody knows its encoding."""
-    if text.startswith(NO_TEXT):
-        return True
-    patterns = [".{0,12}?".join(person.parts(spelled)) for spelled in person.spelled]
-    return any(
-        re.search(pattern, reading.text.lower(), re.DOTALL)
-        for reading in (Reading(text), *readings(text, json=True))
-        for pattern in patterns
-    )
+def _search_parts(value: str) -> list[str]:
+    digits = value.removeprefix("+")
+    if len(digits) >= MIN_DIGITS and digits.isdecimal():
+        return list(digits)
+    return _RUN.findall(value.lower())
 
 
-def concerned(items: Sequence[Item], persons: Collection[Person]) -> list[bool]:
-    """Which of the stored events are about one of ``persons``."""
-    found = map(persons_of, items)
-    return [any(person.is_in(values) for person in persons) for values in found]
+def match_subjects(items: Sequence[Item], subjects: Collection[Subject]) -> list[bool]:
+    """For each stored event, whether it is about one of the subjects.
+
+    :param items: the events.
+    :param subjects: who is searched for.
+    """
+    return [any(subject.is_among(values) for subject in subjects) for values in map(identifiers, items)]

@@ -22,8 +22,8 @@ from airflow_provider_np6.destinations.files.storage.local import LocalStore
 from airflow_provider_np6.erasure import erase
 from airflow_provider_np6.np6.errors import Np6ConflictError, Np6DestinationError, Np6InputError
 from airflow_provider_np6.privacy.erasure_filter import ErasureFilter
-from airflow_provider_np6.privacy.pseudonyms import Pseudonyms, normalised
-from airflow_provider_np6.privacy.subjects import identities, persons_of
+from airflow_provider_np6.privacy.pseudonyms import Pseudonyms, normalize
+from airflow_provider_np6.privacy.subjects import identifiers, scan_identifiers
 from airflow_provider_np6.sandbox import FakeAccount, Fault, Sandbox, faults
 from airflow_provider_np6.sandbox.account import Stored
 from tests.integration.test_personal_data import connect, pull
@@ -115,7 +115,7 @@ def place(
 
 
 def about(line: bytes, *names: str) -> bool:
-    return not {normalised(name) for name in names}.isdisjoint(identities(line))
+    return not {normalize(name) for name in names}.isdisjoint(scan_identifiers(line))
 
 
 @pytest.mark.parametrize("mode", ["keep", "pseudonymize", "pseudonymize+domain"])
@@ -167,7 +167,7 @@ def test_persons_are_not_named_anywhere(tmp_path: Path, caplog: pytest.LogCaptur
 def test_an_id_is_a_person_too(tmp_path: Path, sandbox: Sandbox) -> None:
     root = str(tmp_path)
     pull_all(FileDestination(root, "jsonl"))
-    receiver = next(min(found) for found in map(identities, in_files(root)()) if found)
+    receiver = next(min(found) for found in map(scan_identifiers, in_files(root)()) if found)
     assert erase(root, receiver)["events"] >= 1
     assert not any(about(line, receiver) for line in in_files(root)())
 
@@ -180,7 +180,7 @@ def test_without_the_key_nothing_is_pulled_into_what_keeps_persons_out(
         pull(destination, "keep")
         erase(destination, PERSON)
         asked = len(sandbox.asked)
-        for key, match in ((None, "is not set"), ("x" * 40, "by another key")):
+        for key, match in ((None, "is not set"), ("x" * 40, "with another key")):
             connect(monkeypatch, sandbox, key)
             with pytest.raises(AirflowFailException, match=match):
                 pull(destination, "keep")
@@ -366,7 +366,7 @@ def test_an_erasure_that_broke_off_before_it_removed_a_file_is_ended_by_the_next
 ) -> None:
     root = tmp_path / "lake"
     pull(str(root), "keep", **SPAN)
-    everybody = {value for line in in_files(str(root))() for value in persons_of(line)}
+    everybody = {value for line in in_files(str(root))() for value in identifiers(line)}
 
     def power_goes(*_: object) -> None:
         raise OSError(5, "Input/output error")
@@ -427,9 +427,9 @@ def test_persons_are_read_alike_fast_and_slow(sandbox: Sandbox) -> None:
 
     for event_type in ALL_EVENT_TYPES:
         for event in sandbox.world.events(event_type, "000PE4", 20_000 * 86_400_000, 20_001 * 86_400_000):
-            assert persons_of(event.json) == identities(event.json), event_type
+            assert identifiers(event.json) == scan_identifiers(event.json), event_type
     odd = (
         b'{"id":"1","timestamp":5,"source":{"detail":{"activation":{"receiver":{"value":42},"recipient":7}}}}'
     )
-    assert persons_of(odd) == identities(odd)
-    assert persons_of(b'{"id":"1","receiver":"A@b.c"}') == {"a@b.c"}
+    assert identifiers(odd) == scan_identifiers(odd)
+    assert identifiers(b'{"id":"1","receiver":"A@b.c"}') == {"a@b.c"}

@@ -20,7 +20,7 @@ from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.errors import Np6ResponseError
 from airflow_provider_np6.operators.events import Np6EventsOperator
 from airflow_provider_np6.privacy.pseudonyms import Pseudonyms
-from airflow_provider_np6.privacy.subjects import identities
+from airflow_provider_np6.privacy.subjects import scan_identifiers
 from airflow_provider_np6.sandbox import FakeAccount, Fault, Sandbox, faults
 from airflow_provider_np6.sandbox.account import Stored
 from tests.conftest import KEY as API_KEY
@@ -115,7 +115,7 @@ def shown(root: Path) -> str:
 
 
 def assert_nobody(sandbox: Sandbox, *texts: str) -> None:
-    people = set().union(*map(identities, raw(sandbox)))
+    people = set().union(*map(scan_identifiers, raw(sandbox)))
     assert len(people) > 400
     for text in texts:
         folded = text.casefold()

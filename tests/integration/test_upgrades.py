@@ -269,7 +269,7 @@ def lake(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("name", "what"), [("_account.json", "the destination"), ("_erased.json", "the list of erased persons")]
+    ("name", "what"), [("_account.json", "the destination"), ("_erased.json", "the erasure list")]
 )
 def test_a_tree_of_a_later_version_is_refused_likewise(
     lake: Path, sandbox: Sandbox, name: str, what: str

@@ -17,8 +17,8 @@ from airflow_provider_np6.np6.errors import Np6InputError
 from airflow_provider_np6.np6.query import EventQuery
 from airflow_provider_np6.np6.verify import Events
 from airflow_provider_np6.np6.window import iso
-from airflow_provider_np6.privacy.erasure_filter import Erased
-from airflow_provider_np6.privacy.subjects import Person, concerned, may_name
+from airflow_provider_np6.privacy.erasure_filter import ErasureList
+from airflow_provider_np6.privacy.subjects import Subject, match_subjects
 
 if TYPE_CHECKING:
     from airflow_provider_np6.destinations.files.header import Header
@@ -57,7 +57,7 @@ class FileErasure:
                 "there is no tree of events", hint="Check the path: nothing was ever pulled into it."
             )
         self._header.check_owner(recorded["account"])
-        self._persons = [Person(given, recorded["personal_data"], self._pseudonyms) for given in self._given]
+        self._persons = [Subject(given, recorded["personal_data"], self._pseudonyms) for given in self._given]
         try:
             with self._store.publication():
                 for folder, name in self._manifests():
@@ -78,10 +78,10 @@ class FileErasure:
         """Put the persons on the list; True if all of them were on it."""
         tokens = frozenset().union(*(person.tokens for person in self._persons))
         erased = self._header.read_erasure_list()
-        known = frozenset() if erased is None else erased.checked(self._pseudonyms).tokens
+        known = frozenset() if erased is None else erased.require_key(self._pseudonyms).tokens
         if tokens <= known:
             return True
-        data = Erased(self._pseudonyms.fingerprint, known | tokens).encode()
+        data = ErasureList(self._pseudonyms.fingerprint, known | tokens).encode()
         self._store.put(self._header.spooled("", layout.ERASED, data), "", layout.ERASED)
         return False
 
@@ -174,13 +174,13 @@ class FileErasure:
     def _without(self, line: bytes) -> bytes:
         record = json.loads(line)
         text = record.get("event")
-        if text is None or not any(may_name(text, person) for person in self._persons):
+        if text is None or not any(subject.is_maybe_in(text) for subject in self._persons):
             return line
         del record["event"]
         return json.dumps(record).encode()
 
     def _hits(self, items: Sequence[bytes]) -> list[bool]:
-        return concerned(items, self._persons)
+        return match_subjects(items, self._persons)
 
     def _batches(self, folder: str, data: str, manifest: Manifest) -> Iterator[list[bytes]]:
         with self._store.open(folder, data) as file:

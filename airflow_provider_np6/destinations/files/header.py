@@ -13,7 +13,7 @@ from airflow_provider_np6.np6.errors import Np6ConflictError, Np6DestinationErro
 
 if TYPE_CHECKING:
     from airflow_provider_np6.destinations.files.storage import Store
-    from airflow_provider_np6.privacy.erasure_filter import Erased
+    from airflow_provider_np6.privacy.erasure_filter import ErasureList
 
 
 class Header:
@@ -30,13 +30,13 @@ class Header:
         self.personal_data = personal_data
         self.erased = self.read_erasure_list()
 
-    def read_erasure_list(self) -> Erased | None:
+    def read_erasure_list(self) -> ErasureList | None:
         """The erasure list as it is stored now; None if nobody was erased."""
         if layout.ERASED not in self.store.names(""):
             return None
-        from airflow_provider_np6.privacy.erasure_filter import Erased
+        from airflow_provider_np6.privacy.erasure_filter import ErasureList
 
-        return Erased.decode(self.store.read("", layout.ERASED))
+        return ErasureList.decode(self.store.read("", layout.ERASED))
 
     def check_erasure_list(self, context: str) -> None:
         """:raises Np6DestinationError: if somebody was erased since the pull began."""

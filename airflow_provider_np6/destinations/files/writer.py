@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from airflow_provider_np6.np6.query import EventQuery
     from airflow_provider_np6.np6.stream import VerifiedPull
     from airflow_provider_np6.np6.verify import Events, Invalid
-    from airflow_provider_np6.privacy.erasure_filter import Erased
+    from airflow_provider_np6.privacy.erasure_filter import ErasureList
 
 
 class FileLanding:
@@ -40,7 +40,7 @@ class FileLanding:
         return self
 
     @property
-    def erased(self) -> Erased | None:
+    def erased(self) -> ErasureList | None:
         return self._header.erased
 
     @property

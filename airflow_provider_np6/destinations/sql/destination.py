@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from airflow_provider_np6.destinations.coverage import CountedWindow
     from airflow_provider_np6.destinations.inventory import PendingVerification, Scope, StoredWindow
     from airflow_provider_np6.np6.query import EventQuery
-    from airflow_provider_np6.privacy.erasure_filter import Erased
+    from airflow_provider_np6.privacy.erasure_filter import ErasureList
     from airflow_provider_np6.privacy.pseudonyms import Pseudonyms
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,49}")
@@ -79,7 +79,7 @@ class SqlDestination(Destination):
     def open(self, query: EventQuery, account: str, personal_data: str = "keep") -> Iterator[Landing]:
         database = self._database()
 
-        def check() -> Erased | None:
+        def check() -> ErasureList | None:
             with database.transaction() as cursor:
                 has_tables(database, cursor)
                 for statement in completing_statements(

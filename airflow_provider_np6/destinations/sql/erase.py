@@ -10,7 +10,7 @@ from airflow_provider_np6.destinations.sql.database import overlapping
 from airflow_provider_np6.destinations.sql.windows_table import WindowsTable, check_account, read_erasure_list
 from airflow_provider_np6.np6.query import EventQuery
 from airflow_provider_np6.np6.window import Window
-from airflow_provider_np6.privacy.subjects import Person, concerned, may_name
+from airflow_provider_np6.privacy.subjects import Subject, match_subjects
 
 if TYPE_CHECKING:
     from airflow_provider_np6.destinations.sql.database import Database
@@ -29,7 +29,7 @@ def erase_from_table(
     """
     check_account(database, cursor, account)
     forms = {row[0] for row in database.windows.select(cursor, ["DISTINCT personal_data"], {})}
-    persons = [Person(one, next(iter(forms), None) or "keep", pseudonyms) for one in given]
+    persons = [Subject(one, next(iter(forms), None) or "keep", pseudonyms) for one in given]
     _list_persons(database, cursor, persons, pseudonyms)
     columns = ["event_type", "classification", "action_id", "window_start", "window_end"]
     deleted = [
@@ -39,9 +39,9 @@ def erase_from_table(
     return {"events": sum(deleted), "windows": sum(map(bool, deleted))}
 
 
-def _list_persons(database: Database, cursor: Any, persons: list[Person], pseudonyms: Pseudonyms) -> None:
+def _list_persons(database: Database, cursor: Any, persons: list[Subject], pseudonyms: Pseudonyms) -> None:
     erased = read_erasure_list(database, cursor)
-    known = frozenset() if erased is None else erased.checked(pseudonyms).tokens
+    known = frozenset() if erased is None else erased.require_key(pseudonyms).tokens
     tokens = frozenset().union(*(person.tokens for person in persons)) - known
     now = time.time_ns() // 1_000_000
     database.erased.insert_rows(
@@ -53,7 +53,7 @@ def _list_persons(database: Database, cursor: Any, persons: list[Person], pseudo
     )
 
 
-def _erase_window(database: Database, cursor: Any, row: tuple[Any, ...], persons: list[Person]) -> int:
+def _erase_window(database: Database, cursor: Any, row: tuple[Any, ...], persons: list[Subject]) -> int:
     event_type, classification, action_id, *bounds = row
     window = Window(*map(database.ms, bounds))
     query = EventQuery(event_type, action_id, window, classification)
@@ -66,7 +66,7 @@ def _erase_window(database: Database, cursor: Any, row: tuple[Any, ...], persons
         held,
         matching=(("recipient", "target_unicity", "target_id", "target_hash", payload), _patterns(persons)),
     )
-    hits = concerned([text.encode() for _, text in found], persons)
+    hits = match_subjects([text.encode() for _, text in found], persons)
     ids = [event_id for (event_id, _), hit in zip(found, hits, strict=True) if hit]
     for begin in range(0, len(ids), _KEYS):
         same = {**database.events.series(query), "event_id IN": ids[begin : begin + _KEYS]}
@@ -77,21 +77,17 @@ def _erase_window(database: Database, cursor: Any, row: tuple[Any, ...], persons
     return len(ids)
 
 
-def _erase_quarantine(database: Database, cursor: Any, persons: list[Person]) -> None:
+def _erase_quarantine(database: Database, cursor: Any, persons: list[Subject]) -> None:
     """Leave of what may name the persons nothing but its reason, place and sha256."""
     key = ["event_type", "classification", "action_id", "near", "sha256"]
     for row in database.quarantine.select(cursor, [*key, "event"], {}, matching=(("event",), ["%"])):
-        if any(may_name(row[-1], person) for person in persons):
+        if any(subject.is_maybe_in(row[-1]) for subject in persons):
             where = {f"{name} =": value for name, value in zip(key, row, strict=False)}
             where["near ="] = database.ms(where["near ="])
             database.quarantine.update(cursor, "event", None, where)
 
 
-def _patterns(persons: list[Person]) -> list[str]:
+def _patterns(persons: list[Subject]) -> list[str]:
     """What a text that names one of the persons is like, in lower case: letters and digits of ASCII are
     there in their order, whatever stands between them and however it is spelled."""
-    return [
-        f"%{'%'.join(part for part in person.parts(spelled))}%"
-        for person in persons
-        for spelled in sorted(person.spelled)
-    ]
+    return [f"%{'%'.join(parts)}%" for person in persons for parts in person.search_parts()]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from airflow_provider_np6.destinations.sql.database import Database
     from airflow_provider_np6.destinations.sql.loading import DisplacedRows
     from airflow_provider_np6.destinations.sql.table import Condition
-    from airflow_provider_np6.privacy.erasure_filter import Erased
+    from airflow_provider_np6.privacy.erasure_filter import ErasureList
 
 _BOUNDS = ["window_start", "window_end"]
 
@@ -50,12 +50,12 @@ def read_action_ids(database: Database, event_type: str) -> list[str]:
     return sorted(row[0] for row in rows)
 
 
-def read_erasure_list(database: Database, cursor: Any) -> Erased | None:
+def read_erasure_list(database: Database, cursor: Any) -> ErasureList | None:
     """The persons that the table keeps out."""
-    from airflow_provider_np6.privacy.erasure_filter import Erased
+    from airflow_provider_np6.privacy.erasure_filter import ErasureList
 
     rows = database.erased.select(cursor, ["person", "fingerprint"], {})
-    return Erased(rows[0][1], frozenset(row[0] for row in rows)) if rows else None
+    return ErasureList(rows[0][1], frozenset(row[0] for row in rows)) if rows else None
 
 
 def check_account(database: Database, cursor: Any, account: str, where: str = "") -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from airflow_provider_np6.np6.query import EventQuery
     from airflow_provider_np6.np6.stream import VerifiedPull
     from airflow_provider_np6.np6.verify import Events, Invalid
-    from airflow_provider_np6.privacy.erasure_filter import Erased
+    from airflow_provider_np6.privacy.erasure_filter import ErasureList
 
 
 class SqlSpool:
@@ -73,7 +73,7 @@ class SqlLanding:
     _personal_data: str
     _uri: str | None
     spool: SqlSpool
-    erased: Erased | None
+    erased: ErasureList | None
     published: list[str] = field(default_factory=list)
 
     def publish(self, pull: VerifiedPull) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A pattern that cuts all events of a layout, one a line, into columns."""
+"""Makes a pattern that cuts all events of a layout, one event per line, into columns."""
 
 from __future__ import annotations
 
@@ -7,50 +7,53 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from airflow_provider_np6.privacy.detect import PHONE
-from airflow_provider_np6.privacy.event_fields import Part
+from airflow_provider_np6.privacy.event_fields import FieldRole
 
 if TYPE_CHECKING:
     from airflow_provider_np6.privacy.fast.layouts import Layout, Mark
 
 _STRING: Final = '[^"]*+'
-"""A string whose last character, if it has any, is no backslash, which is looked at later."""
+"""A string; if it ends in a backslash, its end may be further on, which is checked later."""
 
 _NUMBER: Final = "-?[0-9]++"
 
 
 @dataclass(slots=True)
 class Cut:
-    """How lines are cut: by a pattern, each of whose groups is a column.
+    """How lines are cut into columns.
 
-    Between the columns stands what goes. The last column, the rest, begins where ids, times and the event's
-    own identity end; in those before it are no texts but codes.
+    What is removed is between the columns. The last column, the rest, starts behind the ids, times and
+    identifiers of the subject; the columns before it have no free text but codes.
 
-    :param own: the groups with values of the own identity, and whether a token takes a value's place.
+    :param pattern: has one group per column.
+    :param subject: the groups with identifiers, and whether a token replaces them.
     :param kept: the other groups before the rest.
     """
 
     pattern: bytes = b""
-    own: dict[int, bool] = field(default_factory=dict)
+    subject: dict[int, bool] = field(default_factory=dict)
     kept: list[int] = field(default_factory=list)
 
 
-def cut_of(layout: Layout) -> Cut | None:
-    """How to cut events of ``layout`` with the same codes.
+def make_cut(layout: Layout) -> Cut | None:
+    """Make the cut for events with the same layout and codes.
 
-    None if texts are before the rest, or numbers of the own identity, or a phone number in a code.
+    :param layout: of these events.
+    :return: None if there is free text before the rest, or a number that identifies the subject, or a phone
+        number in a code.
     """
     event = layout.event
-    ends = [mark.end for mark in layout.marks if mark.part not in (Part.FREE, Part.CODE)]
+    ends = [mark.end for mark in layout.marks if mark.role not in (FieldRole.TEXT, FieldRole.CODE)]
     marks = [mark for mark in layout.marks if ends and mark.end <= ends[-1]]
-    if any(not _fits(mark, event) for mark in marks):
+    if any(not _is_cuttable(mark, event) for mark in marks):
         return None
     cut = Cut()
-    run, position, removing = "", 0, False
+    run, position, is_removed = "", 0, False
     groups = 0
 
     def end_run() -> None:
         nonlocal run, groups
-        if run and not removing:
+        if run and not is_removed:
             groups += 1
             cut.kept.append(groups)
             run = f"({run})"
@@ -60,28 +63,28 @@ def cut_of(layout: Layout) -> Cut | None:
     for mark in marks:
         run += re.escape(event[position : mark.start])
         position = mark.end
-        if mark.part is None:
+        if mark.role is None:
             end_run()
-            removing = mark.kind == "begin"
-        elif mark.part is Part.OWN:
+            is_removed = mark.type == "begin"
+        elif mark.role is FieldRole.SUBJECT:
             end_run()
             groups += 1
-            cut.own[groups] = not removing
+            cut.subject[groups] = not is_removed
             cut.pattern += f"({_STRING})".encode()
-        elif mark.part is Part.CODE:
+        elif mark.role is FieldRole.CODE:
             run += re.escape(event[mark.start : mark.end])
-        elif mark.kind == "string" and not removing:
+        elif mark.type == "string" and not is_removed:
             run += _STRING
         else:
-            run += _NUMBER if mark.kind == "number" else mark.pattern
+            run += _NUMBER if mark.type == "number" else mark.pattern
     end_run()
     cut.pattern += rb"([^\n]++)\n"
     return cut
 
 
-def _fits(mark: Mark, event: str) -> bool:
-    if mark.part is Part.OWN:
-        return mark.kind == "string"
-    if mark.part is Part.CODE:
+def _is_cuttable(mark: Mark, event: str) -> bool:
+    if mark.role is FieldRole.SUBJECT:
+        return mark.type == "string"
+    if mark.role is FieldRole.CODE:
         return not PHONE.search(event, mark.start, mark.end)
-    return mark.part is not Part.FREE
+    return mark.role is not FieldRole.TEXT

@@ -16,8 +16,8 @@ from airflow_provider_np6.privacy.fast import make_redactor
 from airflow_provider_np6.privacy.policy import Policy, resolve_policy
 from airflow_provider_np6.privacy.pseudonyms import Pseudonyms
 from airflow_provider_np6.privacy.redacting_spool import RedactingSpool
-from airflow_provider_np6.privacy.redaction import redact
-from airflow_provider_np6.privacy.subjects import identities
+from airflow_provider_np6.privacy.redaction import redact_event
+from airflow_provider_np6.privacy.subjects import scan_identifiers
 from airflow_provider_np6.sandbox import FakeAccount
 from tests.support.people import (
     KEY,
@@ -85,7 +85,7 @@ def strange_events(draw: st.DrawFn) -> tuple[str, list[str], list[str]]:
 def test_no_address_id_or_number_survives(case: tuple[str, list[str], list[str]], mode: str) -> None:
     event, named, numbers = case
     json.loads(event)
-    found = redact(event, policy(mode))
+    found = redact_event(event, policy(mode))
     json.loads(found)
     assert "\n" not in found
     assert ENVELOPE in found
@@ -134,7 +134,7 @@ def test_all_other_bytes_are_kept(
 
     whole = event([way(value) for way, value in zip(ways, (a, a, b, a, b), strict=True)])
     wanted = event([PSEUDONYMS.token(value) for value in (a, a, b, a, b)])
-    assert redact(whole, policy("pseudonymize")) == wanted
+    assert redact_event(whole, policy("pseudonymize")) == wanted
 
 
 @settings(max_examples=100, deadline=None, derandomize=True)
@@ -144,7 +144,7 @@ def test_an_event_without_personal_data_stays_as_it_is(texts: list[str], space: 
     one, two, three, four = spelled_texts
     event = f'{{{space}{ENVELOPE},{space}{one}:[{two},{{"x":{three}}},12345678901, 1E400],"source":{four}}}'
     for mode in REPLACING:
-        assert redact(event, policy(mode)) == event
+        assert redact_event(event, policy(mode)) == event
 
 
 def targets(value: Any) -> list[dict[str, Any]]:
@@ -252,7 +252,7 @@ def spooled(items: list[bytes], mode: str) -> list[bytes]:
 @settings(max_examples=300, deadline=None, derandomize=True)
 @given(events=st.lists(documented_events(), min_size=1, max_size=4), mode=st.sampled_from(REPLACING))
 def test_batches_and_single_events_agree(events: list[bytes], mode: str) -> None:
-    alone = [redact(event.decode(), policy(mode)).encode() for event in events]
+    alone = [redact_event(event.decode(), policy(mode)).encode() for event in events]
     assert spooled(events, mode) == alone
 
 
@@ -266,7 +266,7 @@ BOUNCE = (
 @pytest.mark.parametrize("text", ["{0}{0}", "{0}.{0}", "{0} {0}", "x{0}", "{0}.", "<{0}>{0}", "0{1}0", "{1}"])
 def test_a_batch_and_single_events_agree_on_neighbours(text: str) -> None:
     event = BOUNCE.replace("TEXT", text.format("anna@np6.com", "0013kdc0"))
-    found = redact(event, policy("pseudonymize"))
+    found = redact_event(event, policy("pseudonymize"))
     assert "anna" not in found
     assert "0013" not in found
     assert spooled([event.encode()], "pseudonymize") == [found.encode()]
@@ -294,7 +294,7 @@ def test_a_batch_and_single_events_agree_on_what_an_address_is_part_of(
     mode: str, target: str, recipient: str, text: str
 ) -> None:
     event = BOUNCE.replace("0013KDC0", target).replace("anna@np6.com", recipient).replace("TEXT", text)
-    found = redact(event, policy(mode))
+    found = redact_event(event, policy(mode))
     json.loads(found)
     assert spooled([event.encode()] * 2, mode) == [found.encode()] * 2
 
@@ -302,10 +302,10 @@ def test_a_batch_and_single_events_agree_on_what_an_address_is_part_of(
 def test_members_named_as_an_identity_are_one_where_they_are_not_documented_too() -> None:
     receiver = '"receiver":{"type":"id","value":"jo"}'
     event = f'{{"source":{{"detail":{{"reply":{{{receiver},"unicity":"An na"}}}}}},"x":"is An NA"}}'
-    found = redact(event, policy("pseudonymize"))
+    found = redact_event(event, policy("pseudonymize"))
     for text, times in (("jo", 1), ("An na", 2)):
         assert found.count(PSEUDONYMS.token(text)) == times
-    assert redact(event, policy("drop")) == (
+    assert redact_event(event, policy("drop")) == (
         '{"source":{"detail":{"reply":{"receiver":{"type":"id"}}}},"x":"is [dropped]"}'
     )
 
@@ -345,7 +345,7 @@ def test_what_differs_in_more_has_tokens_of_its_own() -> None:
 def test_the_sandboxs_events_go_in_batches_and_agree(event_type: str, mode: str) -> None:
     items = [event.json for event in FakeAccount().events(event_type, None, 0, 86_400_000)]
     whole = make_redactor(policy(mode))(items)
-    assert whole == [redact(item.decode(), policy(mode)).encode() for item in items]
+    assert whole == [redact_event(item.decode(), policy(mode)).encode() for item in items]
     assert all(b"@" not in item for item in whole) or mode == "pseudonymize+domain"
     assert (whole == items) == (event_type == "responses/stop")
 
@@ -396,7 +396,7 @@ def test_odd_events_among_others_are_as_if_alone(mode: str, odd: list[str]) -> N
     """Whichever event comes first and is learned from, and whatever it is between."""
     for first in (LIKE_IT, *odd):
         items = [first, LIKE_IT, *odd, LIKE_IT, *reversed(odd)]
-        alone = [redact(item, policy(mode)) for item in items]
+        alone = [redact_event(item, policy(mode)) for item in items]
         assert [item.decode() for item in spooled([item.encode() for item in items], mode)] == alone
 
 
@@ -409,14 +409,14 @@ def test_odd_events_among_others_are_as_if_alone(mode: str, odd: list[str]) -> N
 def test_events_of_all_kinds_agree(cases: list[bytes], order: Random, mode: str) -> None:
     items = [*cases, *cases]
     order.shuffle(items)
-    assert spooled(items, mode) == [redact(item.decode(), policy(mode)).encode() for item in items]
+    assert spooled(items, mode) == [redact_event(item.decode(), policy(mode)).encode() for item in items]
 
 
 def test_numbers_that_are_a_targets_id_go() -> None:
     event = '{"source":{"detail":{"activation":{"receiver":{"value":13579135}}}},"x":{"n":13579135,"m":7}}'
     token = PSEUDONYMS.token("13579135")
-    assert redact(event, policy("pseudonymize")) == event.replace("13579135", f'"{token}"')
-    assert redact(event, policy("drop")) == (
+    assert redact_event(event, policy("pseudonymize")) == event.replace("13579135", f'"{token}"')
+    assert redact_event(event, policy("drop")) == (
         '{"source":{"detail":{"activation":{"receiver":{}}}},"x":{"n":"[dropped]","m":7}}'
     )
 
@@ -436,22 +436,22 @@ def test_numbers_that_are_a_targets_id_go() -> None:
 )
 def test_members_go_with_their_commas(members: str, left: str) -> None:
     event = '{{"source":{{"detail":{{"execution":{{{}}}}}}}}}'
-    assert redact(event.format(members), policy("drop")) == event.format(left)
+    assert redact_event(event.format(members), policy("drop")) == event.format(left)
 
 
 def test_damaged_escapes_and_lone_surrogates_are_no_failure() -> None:
     odd = '"\\ud83d \\u12 a\\ud83d@b.c \\q@b.c"'
     event = f'{{"source":{{"detail":{{"activation":{{"recipient":"a\\ud83d@b.c"}}}}}},"x":{odd}}}'
     token = PSEUDONYMS.token("a\ud83d@b.c")
-    found = redact(event, policy("pseudonymize"))
+    found = redact_event(event, policy("pseudonymize"))
     assert found.count(token) == 2
     assert "b.c" not in found
-    assert redact(event, policy("pseudonymize+domain")).count(f"{token}@b.c") == 2
+    assert redact_event(event, policy("pseudonymize+domain")).count(f"{token}@b.c") == 2
 
 
 def test_a_long_text_takes_no_long_time() -> None:
     for text in ("a" * 300_000 + "@", "a@" * 100_000, "1-" * 100_000, "%41" * 50_000, '\\"' * 100_000):
-        redact(f'{{"x":"{text}"}}', policy("pseudonymize"))
+        redact_event(f'{{"x":"{text}"}}', policy("pseudonymize"))
 
 
 def test_long_texts_of_which_none_is_like_another_are_not_all_remembered() -> None:
@@ -472,7 +472,7 @@ def test_an_events_identities_are_told_normalised() -> None:
         b'{"source":{"detail":{"activation":{"receiver":{"type":"id","value":7,"hash":""},'
         b'"recipient":" Anna\\u0040NP6.com"}}}}'
     )
-    assert identities(event) == {"7", "anna@np6.com"}
+    assert scan_identifiers(event) == {"7", "anna@np6.com"}
 
 
 def test_of_what_is_set_aside_no_event_is_kept() -> None:
