@@ -1,4 +1,4 @@
-"""The table of unknowns.md, made from the questions: ``python docs/unknowns.py`` writes it anew."""
+"""The table of unknowns.md, made from the questions: ``python docs/unknowns.py`` writes it again."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _HEAD = ("what", "known", "assumed here", "and if it is otherwise")
 def with_table(page: str) -> str:
     """``page`` with its table as the questions have it now."""
     rows = [_HEAD, ("---",) * len(_HEAD)]
-    rows += [(each.asks, each.mark, each.assumed, each.otherwise) for each in QUESTIONS]
+    rows += [(question.name, question.mark, question.assumed, question.otherwise) for question in QUESTIONS]
     return _TABLE.sub(lambda _: "".join(f"| {' | '.join(row)} |\n" for row in rows), page)
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from airflow_provider_np6.conformance import Finding
     from airflow_provider_np6.np6.config import Np6Config
 
-_COLOURS = {"yes": "green", "with care": "yellow", "no": "red", "not shown": "dim"}
+_COLOURS = {"ok": "green", "with care": "yellow", "mismatch": "red", "not shown": "dim"}
 
 
 def examined(config: Np6Config, action_id: str) -> list[Finding]:
@@ -30,15 +30,15 @@ def examined(config: Np6Config, action_id: str) -> list[Finding]:
 
 def tell(findings: Sequence[Finding], action_id: str, *, as_json: bool) -> int:
     """Print the findings; the exit code."""
-    from airflow_provider_np6.conformance import Copes
+    from airflow_provider_np6.conformance import Verdict
 
-    well = all(found.copes != Copes.NO for found in findings)
+    well = all(found.verdict != Verdict.MISMATCH for found in findings)
     if as_json:
         print_json({"ok": well, "action_id": action_id, "findings": [asdict(found) for found in findings]})
     else:
-        shown = table("what", "known", "assumed", "seen", "copes")
+        shown = table("what", "known", "assumed", "seen", "verdict")
         for found in findings:
-            copes = f"[{_COLOURS[found.copes]}]{found.copes}[/]"
-            shown.add_row(found.question, found.mark, found.assumed, found.seen, copes)
+            verdict = f"[{_COLOURS[found.verdict]}]{found.verdict}[/]"
+            shown.add_row(found.question, found.mark, found.assumed, found.seen, verdict)
         console().print(shown)
     return EXIT_OK if well else EXIT_MISMATCH

@@ -2,141 +2,205 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from airflow_provider_np6.conformance.asking import SORTED
-from airflow_provider_np6.conformance.verdict import Copes, Verdict, not_shown
+from airflow_provider_np6.conformance.account import SORTED
+from airflow_provider_np6.conformance.question import Observation, Verdict, not_shown, question
 from airflow_provider_np6.np6.window import SECOND, Window, iso
 
 if TYPE_CHECKING:
-    from airflow_provider_np6.conformance.examination import Examination, Sample
+    from airflow_provider_np6.conformance.account import Account, Response, Sample
 
-_MANY = 500
-_STEPS = 4
-_NO_EVENTS = "no events were found"
-
-
-def start_is_inside(on: Examination) -> Verdict:
-    """Whether an event at ``start`` comes."""
-    time = _whole_second(on.sample)
-    if on.sample is None or time is None:
-        return not_shown("no event stands on a whole second")
-    seen = on.asker.events(on.sample.path, Window(time, time + SECOND), SORTED)
-    if any(event.get("timestamp") == time for event in seen.events):
-        return Verdict("an event at `start` comes")
-    return Verdict("an event at `start` is left out: it is lost between two windows", Copes.NO)
+_MANY_EVENTS = 500
+_MAX_WIDENINGS = 4
+_NO_EVENTS = not_shown("no events were found")
+_NO_WHOLE_SECOND = not_shown("no event has a timestamp on a whole second")
 
 
-def end_is_outside(on: Examination) -> Verdict:
-    """Whether an event at ``end`` stays away."""
-    time = _whole_second(on.sample)
-    if on.sample is None or time is None:
-        return not_shown("no event stands on a whole second")
-    seen = on.asker.events(on.sample.path, Window(time - SECOND, time), SORTED)
-    if any(event.get("timestamp") == time for event in seen.events):
-        return Verdict("an event at `end` comes: the pulls of windows that end on one fail", Copes.NO)
-    return Verdict("an event at `end` does not come")
+@question(
+    "`start`",
+    "documented",
+    assumed="an event at `start` is inside the window",
+    otherwise="Events on the edge of two windows would be lost; nothing else could show it.",
+)
+def start_is_inclusive(account: Account) -> Observation:
+    time = _whole_second(account.sample)
+    if account.sample is None or time is None:
+        return _NO_WHOLE_SECOND
+    response = account.get_events(account.sample.path, Window(time, time + SECOND), SORTED)
+    if time in _times(response):
+        return Observation("an event at `start` is returned")
+    return Observation("an event at `start` is left out: it is lost between two windows", Verdict.MISMATCH)
 
 
-def sort_is_honoured(on: Examination) -> Verdict:
-    """Whether ``sort=asc`` sorts."""
-    if on.sample is None or len(set(on.sample.times)) < 2:
+@question(
+    "`end`",
+    "documented",
+    assumed="an event at `end` is outside the window",
+    otherwise="The pull treats the event as invalid: it fails, or sets the event aside.",
+)
+def end_is_exclusive(account: Account) -> Observation:
+    time = _whole_second(account.sample)
+    if account.sample is None or time is None:
+        return _NO_WHOLE_SECOND
+    response = account.get_events(account.sample.path, Window(time - SECOND, time), SORTED)
+    if time in _times(response):
+        return Observation(
+            "an event at `end` is returned: the pulls of windows that end on one fail", Verdict.MISMATCH
+        )
+    return Observation("an event at `end` is not returned")
+
+
+@question(
+    "`sort=asc`",
+    "documented",
+    assumed="events are sorted by time",
+    otherwise="Order is verified; without it the pull starts again and holds all ids, up to 2 million.",
+)
+def events_are_sorted(account: Account) -> Observation:
+    if account.sample is None or len(set(account.sample.times)) < 2:
         return not_shown("no two events of different times were found")
-    times = on.sample.times
+    times = account.sample.times
     if times == sorted(times):
-        return Verdict(f"{len(times)} events came in order")
-    return Verdict("events came without order: pulls hold all ids, up to 2 million", Copes.WITH_CARE)
+        return Observation(f"{len(times)} events came in order")
+    return Observation("events came without order: pulls hold all ids, up to 2 million", Verdict.WITH_CARE)
 
 
-def ties_are_stable(on: Examination) -> Verdict:
-    """Whether events of one time keep their order."""
-    if on.sample is None or len(set(on.sample.times)) == len(on.sample.times):
+@question(
+    "order among equal times",
+    "unknown",
+    assumed="none",
+    otherwise="Ids are compared within equal times; where a response is resumed, within the second.",
+)
+def ties_are_stable(account: Account) -> Observation:
+    if account.sample is None or len(set(account.sample.times)) == len(account.sample.times):
         return not_shown("no two events of one time were found")
-    again = on.asker.events(on.sample.path, on.sample.window, SORTED).events
-    same = [event.get("id") for event in again] == on.sample.ids
-    return Verdict("two answers had the same order" if same else "two answers differed among equal times")
-
-
-def unsorted_is_stable(on: Examination) -> Verdict:
-    """Whether an order comes unasked."""
-    if on.sample is None or len(on.sample.events) < 2:
-        return not_shown(_NO_EVENTS)
-    first, second = (
-        [event.get("id") for event in on.asker.events(on.sample.path, on.sample.window).events]
-        for _ in range(2)
+    again = account.get_events(account.sample.path, account.sample.window, SORTED)
+    same = _ids(again) == account.sample.ids
+    return Observation(
+        "two responses had the same order" if same else "two responses differed among equal times"
     )
+
+
+@question("order without `sort`", "documented", assumed="none", otherwise="Pulls always sort.")
+def unsorted_is_stable(account: Account) -> Observation:
+    if account.sample is None or len(account.sample.events) < 2:
+        return _NO_EVENTS
+    first, second = (_ids(account.get_events(account.sample.path, account.sample.window)) for _ in range(2))
     if first != second:
-        return Verdict("two answers differed in order")
-    return Verdict("two answers were alike, " + ("in order" if first == on.sample.ids else "not in order"))
+        return Observation("two responses differed in order")
+    order = "sorted" if first == account.sample.ids else "not sorted"
+    return Observation(f"two responses had the same order, {order}")
 
 
-def fractions_are_honoured(on: Examination) -> Verdict:
-    """Whether a bound may have milliseconds."""
-    times = on.sample.times if on.sample else []
+@question(
+    "fractions of a second in bounds",
+    "unknown",
+    assumed="they may be refused",
+    otherwise="Pulls send bounds in whole seconds, rounded outward, and drop what lies in that margin.",
+)
+def fractions_are_honored(account: Account) -> Observation:
+    times = account.sample.times if account.sample else []
     time = next((time for time in times if (time + 1) % SECOND), None)
-    if on.sample is None or time is None:
-        return not_shown(_NO_EVENTS)
-    asked = {"start": iso(time + 1), "end": iso(time // SECOND * SECOND + SECOND), "sort": "asc"}
-    seen = on.asker.ask(on.sample.path, asked)
-    if seen.status != 200:
-        return Verdict(f"refused with {seen.status}")
-    ignored = any(event.get("timestamp") == time for event in seen.events)
-    return Verdict("taken, and ignored" if ignored else "honoured")
+    if account.sample is None or time is None:
+        return _NO_EVENTS
+    end = time // SECOND * SECOND + SECOND
+    response = account.get(account.sample.path, {"start": iso(time + 1), "end": iso(end), **SORTED})
+    if response.status != 200:
+        return Observation(f"refused with {response.status}")
+    return Observation("accepted, but ignored" if time in _times(response) else "honored")
 
 
-def epochs_are_honoured(on: Examination) -> Verdict:
-    """Whether a bound may be milliseconds since the epoch."""
-    if on.sample is None:
-        return not_shown(_NO_EVENTS)
-    window = on.sample.window
-    asked = {"start": str(window.start), "end": str(window.end), "sort": "asc"}
-    seen = on.asker.ask(on.sample.path, asked)
-    if seen.status != 200:
-        return Verdict(f"refused with {seen.status}")
-    same = {event.get("id") for event in seen.events} >= set(on.sample.ids[: len(seen.events)])
-    return Verdict("honoured" if same and seen.events else "taken, for other bounds")
+@question(
+    "bounds in ms since the epoch",
+    "inferred",
+    assumed="they may be refused",
+    otherwise="Pulls send bounds as ISO date-times, the documented form.",
+)
+def epochs_are_honored(account: Account) -> Observation:
+    if account.sample is None:
+        return _NO_EVENTS
+    window = account.sample.window
+    response = account.get(
+        account.sample.path, {"start": str(window.start), "end": str(window.end), **SORTED}
+    )
+    if response.status != 200:
+        return Observation(f"refused with {response.status}")
+    same = {*_ids(response)} >= set(account.sample.ids[: len(response.events)])
+    return Observation("honored" if same and response.events else "accepted, but for other bounds")
 
 
-def nothing_is_capped(on: Examination) -> Verdict:
-    """Whether an answer ends at a number of events."""
-    if on.sample is None:
-        return not_shown(_NO_EVENTS)
-    path, window, events = on.sample.path, on.sample.window, len(on.sample.events)
-    for _ in range(_STEPS):
-        if events >= _MANY:
-            break
-        wider = Window(window.start - 4 * (window.end - window.start), window.end)
-        seen = on.asker.events(path, wider, SORTED)
-        if not seen.whole or len(seen.events) <= events:
-            break
-        window, events = wider, len(seen.events)
+@question(
+    "a cap on events",
+    "unknown",
+    assumed="none, or a multiple of 100",
+    otherwise="After a round number of events one more request looks for others, and the pull resumes there."
+    " A cap that is not round would be missed.",
+)
+def nothing_is_capped(account: Account) -> Observation:
+    if account.sample is None:
+        return _NO_EVENTS
+    window, total = _widen(account, account.sample)
     middle = (window.start + window.end) // 2 // SECOND * SECOND
     if not window.start < middle < window.end:
-        return not_shown("all events found stand in one second")
-    halves = [
-        on.asker.events(path, half, SORTED)
+        return not_shown("all events that were found lie in one second")
+    halves = sum(
+        len(account.get_events(account.sample.path, half, SORTED).events)
         for half in (Window(window.start, middle), Window(middle, window.end))
-    ]
-    both = sum(len(half.events) for half in halves)
-    if both == events:
-        return Verdict(f"none up to {events} events: two halves hold as many as the whole")
-    if both < events:
-        return Verdict(f"the whole has {events} events, its halves together {both}", Copes.NO)
-    if events % 100:
-        return Verdict(f"the whole has {events} events, its halves together {both}: a cap", Copes.NO)
-    return Verdict(f"answers end at {events} events: pulls go on from there")
+    )
+    if halves == total:
+        return Observation(f"none up to {total} events: two halves have as many as the whole")
+    if halves > total and total % 100 == 0:
+        return Observation(f"responses end at {total} events: pulls resume there")
+    cap = ": a cap" if halves > total else ""
+    return Observation(f"the whole has {total} events, its halves together {halves}{cap}", Verdict.MISMATCH)
 
 
-def bounds_may_be_missing(on: Examination) -> Verdict:
-    """What comes when no bound is given."""
-    if on.sample is None:
-        return not_shown(_NO_EVENTS)
-    seen = on.asker.ask(on.sample.path)
-    if seen.status != 200:
-        return Verdict(f"refused with {seen.status}")
-    return Verdict("taken: events come" if seen.events else "taken: no event comes")
+def _widen(account: Account, sample: Sample) -> tuple[Window, int]:
+    """A window around the sample that has many events, and their number."""
+    window, total = sample.window, len(sample.events)
+    for _ in range(_MAX_WIDENINGS):
+        if total >= _MANY_EVENTS:
+            break
+        wider = Window(window.start - 4 * (window.end - window.start), window.end)
+        response = account.get_events(sample.path, wider, SORTED)
+        if not response.is_complete or len(response.events) <= total:
+            break
+        window, total = wider, len(response.events)
+    return window, total
+
+
+@question("no bounds at all", "unknown", assumed="nothing", otherwise="Pulls always send both bounds.")
+def bounds_are_optional(account: Account) -> Observation:
+    if account.sample is None:
+        return _NO_EVENTS
+    response = account.get(account.sample.path)
+    if response.status != 200:
+        return Observation(f"refused with {response.status}")
+    return Observation("accepted, with events" if response.events else "accepted, without events")
+
+
+QUESTIONS = (
+    start_is_inclusive,
+    end_is_exclusive,
+    events_are_sorted,
+    ties_are_stable,
+    unsorted_is_stable,
+    fractions_are_honored,
+    epochs_are_honored,
+    nothing_is_capped,
+    bounds_are_optional,
+)
 
 
 def _whole_second(sample: Sample | None) -> int | None:
     times = sample.times if sample else []
     return next((time for time in times if time % SECOND == 0), None)
+
+
+def _times(response: Response) -> list[Any]:
+    return [event.get("timestamp") for event in response.events]
+
+
+def _ids(response: Response) -> list[Any]:
+    return [event.get("id") for event in response.events]

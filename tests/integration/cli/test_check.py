@@ -161,13 +161,13 @@ def test_what_an_account_does_where_nothing_is_documented(np6: Run, sandbox: San
     assert ended.code == 0
     rows = [line for line in ended.out.splitlines() if line.strip()]
     assert len(rows) == len(QUESTIONS) + 2
-    assert "an event at `start` comes" in ended.out
+    assert "an event at `start` is returned" in ended.out
     sandbox.behavior = ServerBehavior(end_inside=True)
     ended = np6("check", "--live", "000PE4", "--json")
     assert ended.code == 1
     assert (ended.json["ok"], ended.json["action_id"]) == (False, "000PE4")
-    copes = {found["question"]: found["copes"] for found in ended.json["findings"]}
-    assert copes["`end`"] == "no"
-    assert list(copes) == [question.asks for question in QUESTIONS]
+    verdicts = {found["question"]: found["verdict"] for found in ended.json["findings"]}
+    assert verdicts["`end`"] == "mismatch"
+    assert list(verdicts) == [question.name for question in QUESTIONS]
     ended = np6("check", "--live", "*")
     assert (ended.code, "one action" in ended.err) == (2, True)
