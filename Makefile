@@ -138,7 +138,7 @@ clean: ## remove all that the other targets made
 	rm -rf .venv .venv-* .airflow .cluster .demo .hypothesis .*_cache dist
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
-REQUIREMENTS := pyproject.toml --extra postgres --extra sqlite --extra parquet --extra plot --extra s3 --group test
+REQUIREMENTS := pyproject.toml --extra postgres --extra sqlite --extra parquet --extra s3 --group test
 INSTALL := $(UV) pip install --quiet --editable . --requirement $(REQUIREMENTS)
 RESOLVE := $(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --no-header --no-annotate
 COMPILE := $(RESOLVE) $(REQUIREMENTS) --extra mysql -

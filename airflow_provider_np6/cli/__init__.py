@@ -1,4 +1,4 @@
-"""The command line; nothing here needs a running Airflow, only its connections."""
+"""The command line; it needs no running Airflow, only its connections."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["main"]
 @click.group()
 @click.version_option(__version__, message="%(version)s")
 def main() -> None:
-    """Look at NP6, and at what was pulled from it. Nothing is ever changed."""
+    """Check NP6 connections, and what was pulled. No command changes anything."""
 
 
 for _command in (check, coverage, verify):

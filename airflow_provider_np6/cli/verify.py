@@ -1,4 +1,4 @@
-"""``verify``: is what a destination holds what it says that it holds?"""
+"""``verify``: does a destination contain what it records?"""
 
 from __future__ import annotations
 
@@ -6,43 +6,58 @@ from typing import Any
 
 import click
 
-from airflow_provider_np6.cli.options import as_json, destination, destination_options
-from airflow_provider_np6.cli.printing import console, print_json, tracked
-from airflow_provider_np6.cli.running import EXIT_MISMATCH, EXIT_OK, Command, beside_airflow
+from airflow_provider_np6.cli.options import destination_options, json_option, named_destination
+from airflow_provider_np6.cli.output import (
+    EXIT_MISMATCH,
+    EXIT_OK,
+    Command,
+    beside_airflow,
+    console,
+    print_json,
+    track,
+)
 
 
 @click.command(cls=Command)
 @destination_options
-@as_json
-def verify(*, as_json: bool, **where: Any) -> None:
-    """Compare what is stored with what is recorded of it.
+@json_option
+def verify(*, as_json: bool, **options: Any) -> None:
+    """Compare what is stored with its record.
 
-    PATH is the root of a tree of files: each is read, and its size, sha256 and number of events are
-    compared with its manifest. In SQL, the rows of each window are counted. Nothing is changed. Exits
-    with 1 if something does not hold, and lists it.
+    PATH is the root of a file destination: each data file is read, and its size, sha256 and number of
+    events are compared with its manifest. In SQL, the rows of each window are counted. Nothing is changed.
+    Exits with 1 if something differs, and lists it.
     """
     with beside_airflow():
-        looked_at = destination(**where)
-        verification = looked_at.pending_verification()
-        checks = list(tracked(verification.checks, verification.total, "Verifying"))
-    windows = sum(one.window for one in checks)
-    events, size = sum(one.events for one in checks), sum(one.bytes for one in checks)
-    problems = [one for one in checks if one.problem]
+        destination = named_destination(**options)
+        verification = destination.pending_verification()
+        checks = list(track(verification.checks, verification.total, "Verifying"))
+    windows = sum(check.window for check in checks)
+    events, size = sum(check.events for check in checks), sum(check.bytes for check in checks)
+    problems = [{"name": check.name, "problem": check.problem} for check in checks if check.problem]
     if as_json:
         print_json(
             {
                 "ok": not problems,
-                "destination": looked_at.uri,
+                "destination": destination.uri,
                 "windows": windows,
                 "events": events,
                 "bytes": size,
-                "problems": [{"name": one.name, "problem": one.problem} for one in problems],
+                "problems": problems,
             }
         )
     else:
         out = console()
-        for one in problems:
-            out.print(f"{one.name}: {one.problem}", markup=False)
-        read = f" in {size:,} bytes" if size else ""
-        out.print(f"{windows:,} windows with {events:,} events{read}, {len(problems)} problems")
+        for problem in problems:
+            out.print(f"{problem['name']}: {problem['problem']}", markup=False)
+        out.print(_summary(windows, events, size, len(problems)))
     raise SystemExit(EXIT_MISMATCH if problems else EXIT_OK)
+
+
+def _summary(windows: int, events: int, size: int, problems: int) -> str:
+    read = f", {size:,} bytes" if size else ""
+    return f"{_count(windows, 'window')} with {_count(events, 'event')}{read}: {_count(problems, 'problem')}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"1 {noun}" if number == 1 else f"{number:,} {noun}s" if number else f"no {noun}s"

@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from airflow_provider_np6.destinations.coverage import to_coverage
 from airflow_provider_np6.np6.errors import Np6ConflictError, Np6InputError
 from airflow_provider_np6.np6.query import EventQuery
 from airflow_provider_np6.np6.window import Window, iso
@@ -116,8 +117,6 @@ class Destination:
         :raises Np6InputError: for arguments that cannot be used.
         :raises Np6DestinationError: if the destination cannot be read.
         """
-        from airflow_provider_np6.destinations.coverage import to_coverage
-
         query = EventQuery.between(event_type, action_id, start, end, classification)
         return to_coverage(query, self.counted_windows(query))
 

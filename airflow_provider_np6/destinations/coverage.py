@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
-from airflow_provider_np6.destinations.inventory import Scope, Series, StoredWindow
 from airflow_provider_np6.np6.window import DAY, Window, from_ms, iso, to_ms
 
 if TYPE_CHECKING:
-    from airflow_provider_np6.destinations.base import Destination
+    from airflow_provider_np6.destinations.inventory import Series, StoredWindow
     from airflow_provider_np6.np6.query import EventQuery
 
 
@@ -121,56 +120,55 @@ def to_coverage(query: EventQuery, stored: Iterable[CountedWindow]) -> Coverage:
     )
 
 
-State = Literal["complete", "empty", "missing", "invalid"]
-"""``complete``: all of the day was pulled, and there are events; ``empty``: all of it, and there are none;
-``missing``: a part of it was never pulled, or its data is gone; ``invalid``: all of it, and events were set
-aside."""
+State = Literal["complete", "empty", "partial", "missing", "invalid"]
+"""``complete``: the whole day is stored, with events; ``empty``: the whole day, without events;
+``partial``: a part of the day; ``missing``: nothing of the day, for it was never pulled or its data is gone;
+``invalid``: the whole day, and events were set aside."""
 
 
-def states_by_day(destination: Destination, scope: Scope) -> dict[Series, list[State]]:
-    """The state of each UTC day of the span, for all that is recorded and all that is asked for.
+def states_by_day(span: Window, stored: Iterable[StoredWindow]) -> dict[Series, list[State]]:
+    """The state of each UTC day of ``span``, for each series that has a stored window.
 
-    What is asked for by event type and action, and was never pulled, is missing on every day. An action and
-    ``"*"`` are told apart, as they are when they are pulled.
-
-    :raises Np6InputError: if nothing was ever pulled into the destination, or it cannot be used.
-    :raises Np6DestinationError: if it cannot be read.
+    :param span: the days to look at; the first and the last may be parts of days.
+    :param stored: windows of any series, in any order.
     """
-    found: dict[Series, list[StoredWindow]] = {}
-    for record in destination.stored_windows(scope):
-        found.setdefault(record.series, []).append(record)
-    known = {(series.event_type, series.action_id) for series in found}
-    for event_type in scope.event_types:
-        for action_id in scope.action_ids:
-            if (event_type, action_id) not in known:
-                found[Series(event_type, "", action_id)] = []
-    return {series: day_states(scope.span, found[series]) for series in sorted(found)}
+    by_series: dict[Series, list[StoredWindow]] = {}
+    for window in stored:
+        by_series.setdefault(window.series, []).append(window)
+    return {series: day_states(span, by_series[series]) for series in sorted(by_series)}
 
 
-def day_states(span: Window, records: Iterable[StoredWindow]) -> list[State]:
-    """The state of each UTC day of ``span``, whose first and last may be parts of days.
+def day_states(span: Window, stored: Iterable[StoredWindow]) -> list[State]:
+    """The state of each UTC day of ``span``.
 
-    :param records: of one series, in any order. A window of several days that holds any event makes each
-        of them complete, for it does not tell on which they are.
+    :param span: the days to look at; the first and the last may be parts of days.
+    :param stored: windows of one series, in any order. A window of several days that has any event makes each
+        of them complete, because it does not say on which days its events are.
     """
     days = list(span.days())
     first = span.start // DAY
-    touching: list[list[StoredWindow]] = [[] for _ in days]
-    for record in sorted(records):
-        begin, stop = max(record.window.start, span.start), min(record.window.end, span.end)
-        for day in range(begin // DAY, (stop - 1) // DAY + 1 if begin < stop else 0):
-            touching[day - first].append(record)
-    return [_state(day, of_day) for day, of_day in zip(days, touching, strict=True)]
+    by_day: list[list[StoredWindow]] = [[] for _ in days]
+    for pulled in sorted(stored):
+        begin, end = max(pulled.window.start, span.start), min(pulled.window.end, span.end)
+        for day in range(begin // DAY, (end - 1) // DAY + 1 if begin < end else 0):
+            by_day[day - first].append(pulled)
+    return [_state(day, windows) for day, windows in zip(days, by_day, strict=True)]
 
 
-def _state(day: Window, records: Sequence[StoredWindow]) -> State:
-    covered = day.start
-    for record in records:
-        if record.window.start > covered:
-            return "missing"
-        covered = max(covered, record.window.end)
-    if covered < day.end:
+def _state(day: Window, stored: Sequence[StoredWindow]) -> State:
+    """The state of one day.
+
+    :param stored: the windows that touch it, in order of time.
+    """
+    if not stored:
         return "missing"
-    if any(record.invalid for record in records):
+    covered = day.start
+    for pulled in stored:
+        if pulled.window.start > covered:
+            return "partial"
+        covered = max(covered, pulled.window.end)
+    if covered < day.end:
+        return "partial"
+    if any(pulled.invalid for pulled in stored):
         return "invalid"
-    return "empty" if all(record.empty for record in records) else "complete"
+    return "empty" if all(pulled.empty for pulled in stored) else "complete"

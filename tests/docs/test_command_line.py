@@ -33,7 +33,7 @@ def pull(client: Np6Client, destination: Destination, event_type: str, action: s
 
 @pytest.fixture
 def tree(client: Np6Client, sandbox: Sandbox, tmp_path: Path, sqlite_connection: Path) -> Path:
-    """What stands at ``/data/np6`` on the page, and, at the connection ``np6_sql``, a table."""
+    """The page's ``/data/np6``, and a table at its connection ``np6_sql``."""
     root = tmp_path / "np6"
     files = FileDestination(str(root))
     pull(client, files, "bounces", "000PE4", 0, 1, 3)
@@ -65,11 +65,12 @@ def test_each_block_is_what_its_command_prints(
         assert even(text) == even(out), " ".join(arguments)
 
 
-def test_its_pictures_and_fields(np6: Run, tree: Path) -> None:
+def test_its_states_and_fields(np6: Run, tree: Path) -> None:
     span = ("--start", "2024-10-04", "--end", "2024-10-06")
-    told = np6("coverage", tree, *span, "--json").json
-    assert set(told) == {"ok", "destination", "start", "end", "counts", "rows"}
+    page = tree.parent / "coverage.html"
+    report = np6("coverage", tree, *span, "--json", "--html", page).json
+    assert set(report) == {"ok", "destination", "start", "end", "counts", "rows"}
+    assert re.findall(r"^\| (\w+) \| `.` \|", PAGE, re.MULTILINE) == list(report["counts"])
     for field in ("ok", "connection", "action_id", "types"):
         assert f"| `{field}` |" in PAGE
-    assert np6("coverage", tree, *span, "--png", tree.parent / "held.png").code == 1
-    assert (tree.parent / "held.png").read_bytes().startswith(b"\x89PNG")
+    assert page.read_text().startswith("<!doctype html>")

@@ -33,7 +33,7 @@ Run = Callable[..., Ended]
 def np6(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs a command line."""
     for name in ("_AIRFLOW_PROCESS_CONTEXT", "AIRFLOW__LOGGING__LOGGING_LEVEL"):
-        monkeypatch.setenv(name, "")  # to be put back at the end, whatever becomes of it
+        monkeypatch.setenv(name, "")  # restored at the end
         del os.environ[name]
 
     def run(*arguments: object) -> Ended:

@@ -28,24 +28,24 @@ def connect(monkeypatch: pytest.MonkeyPatch, **fields: Any) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_NP6_DEFAULT", json.dumps(connection))
 
 
-def outcomes(told: Any) -> dict[str, tuple[str, int | None]]:
-    return {one["event_type"]: (one["outcome"], one["status"]) for one in told["types"]}
+def outcomes(report: Any) -> dict[str, tuple[str, int | None]]:
+    return {row["event_type"]: (row["outcome"], row["status"]) for row in report["types"]}
 
 
 @pytest.mark.usefixtures("np6_connection")
-def test_each_type_is_asked_for_once(np6: Run, sandbox: Sandbox) -> None:
+def test_each_type_is_requested_once(np6: Run, sandbox: Sandbox) -> None:
     ended = np6("check", "--json")
-    assert (ended.code, "Asking" in ended.err) == (0, False)
-    told = ended.json
-    assert told["connection"] == {
+    assert (ended.code, "Checking" in ended.err) == (0, False)
+    report = ended.json
+    assert report["connection"] == {
         "conn_id": "np6_default",
-        "works": True,
-        "says": f"{sandbox.url} accepts the API key.",
+        "ok": True,
+        "message": f"{sandbox.url} accepts the API key.",
     }
-    assert (told["ok"], told["action_id"]) == (True, "*")
-    assert outcomes(told) == dict.fromkeys(TYPES, ("readable", None))
-    marks = {one["event_type"]: one["mark"] for one in told["types"]}
-    assert marks == {row.event_type: row.all_actions for row in EVENT_TYPES.values()}
+    assert (report["ok"], report["action_id"]) == (True, "*")
+    assert outcomes(report) == dict.fromkeys(TYPES, ("readable", None))
+    marks = {row["event_type"]: row["mark"] for row in report["types"]}
+    assert marks == {info.event_type: info.all_actions for info in EVENT_TYPES.values()}
     paths = [f"/actions/events{'' if name == 'events' else f'/{name}'}" for name in TYPES]
     assert [asked.path for asked in sandbox.asked] == ["/actions", *paths]
 
@@ -69,13 +69,13 @@ def test_one_action_and_what_is_promised_of_it(np6: Run, sandbox: Sandbox) -> No
 
 
 @pytest.mark.usefixtures("np6_connection")
-def test_a_type_without_an_answer(np6: Run, sandbox: Sandbox) -> None:
+def test_a_type_without_a_response(np6: Run, sandbox: Sandbox) -> None:
     sandbox.plan.add(Fault(path="/hits/form", status=503), times=2)
     ended = np6("check", "--json")
     assert ended.code == 1
     assert outcomes(ended.json) == {
         **dict.fromkeys(TYPES, ("readable", None)),
-        "hits/form": ("no answer", 503),
+        "hits/form": ("no response", 503),
     }
 
 
@@ -86,8 +86,8 @@ def test_the_rate_limit_is_kept(np6: Run, sandbox: Sandbox) -> None:
     ended = np6("check", "--json")
     assert ended.code == 1
     assert [outcome for outcome, _ in outcomes(ended.json).values()] == [
-        *("readable", "readable", "no answer"),
-        *["not asked"] * (len(TYPES) - 3),
+        *("readable", "readable", "no response"),
+        *["not requested"] * (len(TYPES) - 3),
     ]
     assert len(sandbox.asked) == 3
 
@@ -95,9 +95,12 @@ def test_the_rate_limit_is_kept(np6: Run, sandbox: Sandbox) -> None:
 def test_a_wrong_key(np6: Run, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     connect(monkeypatch, host=sandbox.url, password="wrong-key-0123")
     ended = np6("check", "--json")
-    assert (ended.code, ended.json["connection"]["works"]) == (1, False)
-    assert "HTTP status 401" in ended.json["connection"]["says"]
-    assert [*outcomes(ended.json).values()] == [("refused", 401), *[("not asked", None)] * (len(TYPES) - 1)]
+    assert (ended.code, ended.json["connection"]["ok"]) == (1, False)
+    assert "HTTP status 401" in ended.json["connection"]["message"]
+    assert [*outcomes(ended.json).values()] == [
+        ("refused", 401),
+        *[("not requested", None)] * (len(TYPES) - 1),
+    ]
     assert len(sandbox.asked) == 2
     assert "wrong-key-0123" not in ended.out + ended.err
 
@@ -115,23 +118,23 @@ def test_settings_that_cannot_be_used(np6: Run, sandbox: Sandbox, monkeypatch: p
     connect(monkeypatch, host=sandbox.url, extra={"max_wait": "long"})
     ended = np6("check", "--json")
     assert (ended.code, ended.json["types"], sandbox.asked) == (1, [], [])
-    assert "max_wait" in ended.json["connection"]["says"]
+    assert "max_wait" in ended.json["connection"]["message"]
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "message"),
     [
-        (("--conn-id", "nowhere"), "Error: connection 'nowhere' cannot be looked up"),
+        (("--conn-id", "nowhere"), "Error: connection 'nowhere' cannot be read"),
         (("--conn-id", "np6_sql"), "Error: connection 'np6_sql' is of type 'sqlite'"),
         (("--action", "a b"), "Error: action_id 'a b' is not an action's id"),
         (("--help-me",), "No such option"),
     ],
 )
 @pytest.mark.usefixtures("np6_connection", "sqlite_connection")
-def test_wrong_use(np6: Run, sandbox: Sandbox, arguments: tuple[str, ...], says: str) -> None:
+def test_wrong_use(np6: Run, sandbox: Sandbox, arguments: tuple[str, ...], message: str) -> None:
     ended = np6("check", *arguments)
     assert (ended.code, ended.out, sandbox.asked) == (2, "", [])
-    assert says in ended.err
+    assert message in ended.err
     assert "Traceback" not in ended.err
 
 
@@ -166,7 +169,7 @@ def test_what_an_account_does_where_nothing_is_documented(np6: Run, sandbox: San
     ended = np6("check", "--live", "000PE4", "--json")
     assert ended.code == 1
     assert (ended.json["ok"], ended.json["action_id"]) == (False, "000PE4")
-    verdicts = {found["question"]: found["verdict"] for found in ended.json["findings"]}
+    verdicts = {finding["question"]: finding["verdict"] for finding in ended.json["findings"]}
     assert verdicts["`end`"] == "mismatch"
     assert list(verdicts) == [question.name for question in QUESTIONS]
     ended = np6("check", "--live", "*")

@@ -1,9 +1,9 @@
-"""``coverage``, of real trees and tables."""
+"""``coverage``, of real files and tables."""
 
 from __future__ import annotations
 
 import logging
-import sys
+import re
 from pathlib import Path
 from typing import Any
 
@@ -59,18 +59,18 @@ def fill(client: Np6Client, sandbox: Sandbox, destination: Destination) -> None:
 
 EXPECTED = {
     ("bounces", "", "000PE4"): ["complete", "empty", "invalid"],
-    ("bounces", "", "000PEB"): ["missing", "missing", "complete"],
+    ("bounces", "", "000PEB"): ["partial", "missing", "complete"],
     ("cancellations", "", "*"): ["complete", "missing", "missing"],
     ("hits/open", "gsr,mpp", "000PE4"): ["complete", "missing", "missing"],
 }
 
 
-def rows(told: Any) -> dict[tuple[str, str, str], list[str]]:
-    for row in told["rows"]:
+def rows(report: Any) -> dict[tuple[str | None, str, str | None], list[str]]:
+    for row in report["rows"]:
         assert tuple(row["days"]) == DAYS
     return {
         (row["event_type"], row["classification"], row["action_id"]): [*row["days"].values()]
-        for row in told["rows"]
+        for row in report["rows"]
     }
 
 
@@ -94,16 +94,24 @@ def test_a_day_of_each_kind(np6: Run, filled: tuple[str, ...]) -> None:
     ended = np6("coverage", *filled, *SPAN, "--json")
     assert ended.code == 1
     assert rows(ended.json) == EXPECTED
-    assert ended.json["counts"] == {"complete": 4, "empty": 1, "missing": 6, "invalid": 1}
+    assert ended.json["counts"] == {
+        "complete": 4,
+        "empty": 1,
+        "partial": 1,
+        "missing": 5,
+        "invalid": 1,
+    }
     assert (ended.json["ok"], ended.json["start"]) == (False, "2024-10-04T00:00:00.000Z")
 
     table = np6("coverage", *filled, *SPAN).out.splitlines()
     assert [line.split() for line in table if line.startswith((" bounces", " hits"))] == [
         ["bounces", "000PE4", "#.!", "1"],
-        ["bounces", "000PEB", "--#", "2"],
+        ["bounces", "000PEB", "/-#", "1", "1"],
         ["hits/open", "by", "gsr,mpp", "000PE4", "#--", "2"],
     ]
-    assert "bounces of action 000PEB: 2024-10-04 to 2024-10-05 missing" in table
+    assert "bounces of action 000PEB: 2024-10-04 partial" in table
+    assert "bounces of action 000PEB: 2024-10-05 missing" in table
+    assert "hits/open by gsr,mpp of action 000PE4: 2024-10-05 to 2024-10-06 missing" in table
     assert "bounces of action 000PE4: 2024-10-06 invalid" in table
 
 
@@ -125,8 +133,67 @@ def test_what_is_asked_for(np6: Run, filled: tuple[str, ...]) -> None:
         ("bounces", "", "000PE4"): EXPECTED["bounces", "", "000PE4"],
         ("bounces", "", "other"): ["missing"] * 3,
     }
-    nothing = np6("coverage", *filled, "--type", "executions", *SPAN)
-    assert (nothing.code, nothing.out) == (1, "Nothing of this was ever pulled.\n")
+
+
+NEVER = ["missing"] * 3
+
+
+@pytest.mark.parametrize(
+    ("names", "absent", "line"),
+    [
+        (("--action", "000PE4", "--action", "NEVER"), (None, "", "NEVER"), "any type of action NEVER"),
+        (("--action", "NEVER"), (None, "", "NEVER"), "any type of action NEVER"),
+        (("--action", "000PE4", "--action", "*"), None, ""),
+        (("--type", "bounces", "--type", "executions"), ("executions", "", None), "executions of any action"),
+        (("--type", "executions"), ("executions", "", None), "executions of any action"),
+        (("--type", "bounces", "--action", "NEVER"), ("bounces", "", "NEVER"), "bounces of action NEVER"),
+        (("--type", "hits/open", "--action", "*"), ("hits/open", "", "*"), "hits/open of all actions"),
+        (
+            ("--type", "bounces", "--type", "executions", "--action", "000PE4"),
+            ("executions", "", "000PE4"),
+            "executions of action 000PE4",
+        ),
+    ],
+)
+def test_whatever_is_named_has_a_row(
+    np6: Run,
+    filled: tuple[str, ...],
+    names: tuple[str, ...],
+    absent: tuple[str | None, str, str | None] | None,
+    line: str,
+) -> None:
+    ended = np6("coverage", *filled, *SPAN, *names, "--json")
+    assert (ended.code, ended.json["ok"]) == (1, False)
+    found = rows(ended.json)
+    assert {name: states for name, states in found.items() if name not in EXPECTED} == (
+        {absent: NEVER} if absent else {}
+    )
+    table = np6("coverage", *filled, *SPAN, *names)
+    assert table.code == 1
+    if absent:
+        assert f"{line}: 2024-10-04 to 2024-10-06 missing" in table.out.splitlines()
+        cells = [row.split() for row in table.out.splitlines()]
+        assert [absent[0] or "any", absent[2] or "any", "---", "3"] in [row[:4] for row in cells]
+
+
+def test_what_is_named_is_missing_on_days_that_were_never_pulled(np6: Run, filled: tuple[str, ...]) -> None:
+    later = ("--start", "2024-11-04", "--end", "2024-11-05")
+    ended = np6("coverage", *filled, *later)
+    assert (ended.code, ended.out) == (1, "Nothing is stored in this range.\n")
+    ended = np6("coverage", *filled, *later, "--json")
+    assert (ended.code, ended.json["ok"], ended.json["rows"]) == (1, False, [])
+    ended = np6("coverage", *filled, *later, "--action", "000PE4", "--json")
+    assert (ended.code, [row["days"] for row in ended.json["rows"]]) == (1, [{"2024-11-04": "missing"}])
+
+
+def test_an_hour_of_a_day_is_a_part(np6: Run, client: Np6Client, tmp_path: Path) -> None:
+    query = EventQuery.checked("bounces", "000PE4", day(0, (5, 6)))
+    land(client, FileDestination(str(tmp_path)), query)
+    ended = np6("coverage", tmp_path, *SPAN, "--json")
+    assert (ended.code, rows(ended.json)) == (1, {("bounces", "", "000PE4"): ["partial", *NEVER[1:]]})
+    # That hour alone is complete.
+    hour = ("--start", "2024-10-04T05:00:00Z", "--end", "2024-10-04T06:00:00Z")
+    assert np6("coverage", tmp_path, *hour).code == 0
 
 
 def test_data_that_is_gone_and_what_was_replaced(
@@ -140,10 +207,10 @@ def test_data_that_is_gone_and_what_was_replaced(
     larger.write_bytes(hour.read_bytes())
     found = rows(np6("coverage", tmp_path, *SPAN, "--json").json)
     assert found["bounces", "", "000PE4"] == ["missing", "empty", "invalid"]
-    assert found["bounces", "", "000PEB"] == ["missing"] * 3
+    assert found["bounces", "", "000PEB"] == ["partial", "missing", "missing"]
 
 
-def test_a_year_is_told_by_weeks(np6: Run, client: Np6Client, sandbox: Sandbox, tmp_path: Path) -> None:
+def test_a_year_is_shown_by_weeks(np6: Run, client: Np6Client, sandbox: Sandbox, tmp_path: Path) -> None:
     destination = FileDestination(str(tmp_path))
     fill(client, sandbox, destination)
     land(client, destination, EventQuery.checked("bounces", "000PE4", Window(day(3).start, day(6).end)))
@@ -155,10 +222,11 @@ def test_a_year_is_told_by_weeks(np6: Run, client: Np6Client, sandbox: Sandbox, 
 @pytest.mark.usefixtures("airflow_db")
 def test_each_database(client: Np6Client, sandbox: Sandbox, sql: SqlDestination) -> None:
     fill(client, sandbox, sql)
-    found = states_by_day(sql, Scope(Window(day(0).start, day(2).end)))
+    span = Window(day(0).start, day(2).end)
+    found = states_by_day(span, sql.stored_windows(Scope(span)))
     assert found == {Series(*series): states for series, states in EXPECTED.items()}
     some = Scope(day(0), frozenset({"bounces", "hits/open"}), frozenset({"000PE4"}))
-    assert [str(series) for series in states_by_day(sql, some)] == [
+    assert [str(series) for series in states_by_day(day(0), sql.stored_windows(some))] == [
         "bounces of action 000PE4",
         "hits/open by gsr,mpp of action 000PE4",
     ]
@@ -169,14 +237,14 @@ def test_an_object_store_is_listed_once_for_all_actions(
     client: Np6Client, sandbox: Sandbox, s3: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     destination = FileDestination(f"{s3}/coverage")
-    listings = []
+    listings, span = [], Window(day(0).start, day(2).end)
     for action in sandbox.world.action_ids[:3]:
         for n in range(2):
             query = EventQuery.checked("bounces", action, day(n))
             land(client, destination, query)
         caplog.clear()
         with caplog.at_level(logging.DEBUG, "botocore.endpoint"):
-            found = states_by_day(destination, Scope(Window(day(0).start, day(2).end)))
+            found = states_by_day(span, destination.stored_windows(Scope(span)))
         listings.append(
             [record.getMessage() for record in caplog.records if "ListObjectsV2" in record.getMessage()]
         )
@@ -185,30 +253,31 @@ def test_an_object_store_is_listed_once_for_all_actions(
     assert len(listings[0]) == len(listings[2]) > 0
 
 
-def test_a_picture(np6: Run, filled: tuple[str, ...], tmp_path: Path) -> None:
-    from matplotlib.image import imread
-
-    png = tmp_path / "held.png"
-    assert np6("coverage", *filled, *SPAN, "--png", png).code == 1
-    seen = {tuple(round(float(part) * 255) for part in pixel[:3]) for row in imread(png) for pixel in row}
-    red, yellow = (0xD1, 0x35, 0x2B), (0xF2, 0xB1, 0x34)
-    assert {red, yellow} <= seen
-    ended = np6("coverage", *filled, *SPAN, "--png", tmp_path / "no" / "such.png")
+def test_a_page(np6: Run, filled: tuple[str, ...], tmp_path: Path) -> None:
+    page = tmp_path / "coverage.html"
+    ended = np6("coverage", *filled, *SPAN, "--html", page, "--action", "NEVER", "--action", "000PEB")
+    assert ended.code == 1
+    assert "bounces of action 000PEB: 2024-10-04 partial" in ended.out
+    html = page.read_text()
+    titles = re.findall(r"<title>([^<\n]*)\n([^<]*)</title>", html)
+    assert titles == [
+        ("any · NEVER", "2024-10-04 to 2024-10-06: missing"),
+        ("bounces · 000PEB", "2024-10-04: partial"),
+        ("bounces · 000PEB", "2024-10-05: missing"),
+        ("bounces · 000PEB", "2024-10-06: complete"),
+    ]
+    later = ("--start", "2024-11-04", "--end", "2024-11-05")
+    assert np6("coverage", *filled, *later, "--html", page).code == 1
+    assert "Nothing is stored in this range." in page.read_text()
+    ended = np6("coverage", *filled, *SPAN, "--html", tmp_path / "no" / "such.html")
     assert (ended.code, "cannot be written" in ended.err) == (2, True)
 
 
-def test_a_picture_without_matplotlib(np6: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    ended = np6("coverage", tmp_path, *SPAN, "--png", tmp_path / "held.png")
-    assert ended.code == 2
-    assert "airflow-provider-np6[plot]" in ended.err
-
-
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "message"),
     [
-        ((), "Give the PATH of a tree of files, or --sql CONN_ID."),
-        (("/a", "--sql", "np6_sql"), "Give the PATH of a tree of files, or --sql CONN_ID."),
+        ((), "Give the PATH of a file destination, or --sql CONN_ID."),
+        (("/a", "--sql", "np6_sql"), "Give the PATH of a file destination, or --sql CONN_ID."),
         (("/nowhere/at/all",), "nothing was ever pulled into it"),
         (("--sql", "np6_sql"), "there is no table np6_events_windows"),
         (("--sql", "np6_sql", "--table", "no;table"), "'no;table' is not a table's"),
@@ -219,10 +288,10 @@ def test_a_picture_without_matplotlib(np6: Run, tmp_path: Path, monkeypatch: pyt
     ],
 )
 @pytest.mark.usefixtures("airflow_db", "sqlite_connection")
-def test_wrong_use(np6: Run, arguments: tuple[str, ...], says: str) -> None:
+def test_wrong_use(np6: Run, arguments: tuple[str, ...], message: str) -> None:
     ended = np6("coverage", *SPAN, *arguments)
     assert (ended.code, ended.out) == (2, "")
-    assert says in ended.err
+    assert message in ended.err
     assert "Traceback" not in ended.err
 
 

@@ -13,7 +13,7 @@ HELP = """
 import sys
 from airflow_provider_np6.cli import main
 main.main(["coverage", "--help"], standalone_mode=False)
-heavy = {"airflow", "matplotlib", "msgspec", "pyarrow", "requests", "rich", "sqlalchemy"}
+heavy = {"airflow", "msgspec", "pyarrow", "requests", "rich", "sqlalchemy"}
 sys.exit(", ".join(heavy & set(sys.modules)) or 0)
 """
 

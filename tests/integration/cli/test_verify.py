@@ -81,7 +81,7 @@ def test_a_tree_that_holds(
         },
     )
     assert snapshot(tmp_path) == before
-    assert np6("verify", tmp_path).out == f"4 windows with {events:,} events in {size:,} bytes, 0 problems\n"
+    assert np6("verify", tmp_path).out == f"4 windows with {events:,} events, {size:,} bytes: no problems\n"
 
 
 def test_progress_is_for_a_terminal(
