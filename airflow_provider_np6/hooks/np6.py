@@ -138,16 +138,6 @@ class Np6Hook(BaseHook):
             )
         return ids
 
-    def get_statistics(self, action_id: str) -> dict[str, Any] | None:
-        """The counters of one action over its whole life, as ``GET /actions/{id}/statistics`` gives them.
-
-        Known from older vendor material only, such as ``feedback.bounce.hard``; None where this account has
-        no such thing any more.
-
-        :raises Np6Error: if NP6 cannot be asked.
-        """
-        return self.client.get_statistics(_single(action_id))
-
     def get_action(self, action_id: str) -> dict[str, Any]:
         """One action with its settings and content, as ``GET /actions/{id}`` gives it (documented).
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -138,15 +137,12 @@ class Np6Client:
                 raise refusal(response)
             yield response
 
-    def get_json(
-        self, path: str, parameters: Mapping[str, str] | None = None, *, tries: int | None = None
-    ) -> Any:
+    def get_json(self, path: str, parameters: Mapping[str, str] | None = None) -> Any:
         """The whole, decoded answer to one GET, tried again while failures may pass.
 
-        :param tries: how often at most; None leaves it to the settings.
         :raises Np6Error: of the class that the outcome stands for.
         """
-        attempts = Attempts(self.config if tries is None else replace(self.config, max_attempts=tries))
+        attempts = Attempts(self.config)
         while True:
             try:
                 with self.get_ok(path, parameters) as response:
@@ -193,17 +189,6 @@ class Np6Client:
         if not isinstance(action, dict):
             raise Np6ResponseError("the answer is not an action", context=path)
         return action
-
-    def get_statistics(self, action_id: str, *, tries: int | None = None) -> dict[str, Any] | None:
-        """``GET /actions/{id}/statistics`` (older vendor material): counters, or None where it is gone."""
-        path = f"/actions/{action_id}/statistics"
-        try:
-            counters = self.get_json(path, tries=tries)
-        except Np6NotFoundError:
-            return None
-        if not isinstance(counters, dict):
-            raise Np6ResponseError("the answer is no set of counters", context=path)
-        return counters
 
 
 def _begins_with_element(response: requests.Response) -> bool:

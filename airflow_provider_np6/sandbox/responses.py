@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 import re
-import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,14 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_np6.sandbox.account import ALL_EVENT_TYPES, HOUR, ROBOTS, UNIONS, FakeAccount, Stored
 from airflow_provider_np6.sandbox.behavior import RefusedError
-from airflow_provider_np6.sandbox.counters import statistics
 
 if TYPE_CHECKING:
     from airflow_provider_np6.sandbox.behavior import ServerBehavior
     from airflow_provider_np6.sandbox.faults import Change
 
 _EVENTS = re.compile(r"/actions(?:/(?P<action>[^/]+))?/events(?:/(?P<type>(?!events$).+))?")
-_ACTION = re.compile(r"/actions/(?P<action>[^/]+)(?P<statistics>/statistics)?")
+_ACTION = re.compile(r"/actions/(?P<action>[^/]+)")
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,7 @@ class Answers:
             if self.behavior.unknown_actions:
                 return iter([b"[]"])
         elif (match := _ACTION.fullmatch(path)) and self.world.has(match["action"]):
-            return self._statistics(match["action"]) if match["statistics"] else self._action(match["action"])
+            return self._action(match["action"])
         raise RefusedError(404)
 
     def _actions(self, parameters: dict[str, str]) -> Iterator[bytes]:
@@ -59,9 +57,6 @@ class Answers:
 
     def _action(self, id_: str) -> Iterator[bytes]:
         return _encoded({**self.world.action(id_), "description": "", "content": {"subject": "Bonjour"}})
-
-    def _statistics(self, id_: str) -> Iterator[bytes]:
-        return _encoded(statistics(self.world, id_, round(time.time() * 1_000)))
 
     def _events(
         self, event_type: str, action: str | None, parameters: dict[str, str], change: Change | None

@@ -13,7 +13,6 @@ from airflow_provider_np6.hooks.np6 import Np6Hook
 from airflow_provider_np6.np6.errors import (
     Np6InputError,
     Np6NotFoundError,
-    Np6PermissionError,
     Np6ResponseError,
 )
 from airflow_provider_np6.np6.query import EventQuery
@@ -276,23 +275,3 @@ def test_a_count_is_proven_complete(connect: Connect, sandbox: Sandbox) -> None:
     sandbox.plan.add(Fault(body=b'[{"id": "a"}]'))
     with pytest.raises(Np6ResponseError, match="lacks its documented envelope"):
         connect().count_events("bounces", "000PE4", **days)
-
-
-def test_statistics_are_there_or_not(connect: Connect, sandbox: Sandbox) -> None:
-    found = connect().get_statistics("000PE4")
-    assert found is not None
-    assert found["feedback"]["bounce"].keys() == {"soft", "hard", "spam"}
-    for status in (404, 410):
-        sandbox.plan.add(Fault(path="/statistics", status=status, framing="length"))
-        assert connect().get_statistics("000PE4") is None
-    sandbox.plan.add(Fault(path="/statistics", body=b"[]"))
-    with pytest.raises(Np6ResponseError, match="no set of counters"):
-        connect().get_statistics("000PE4")
-    sandbox.plan.add(Fault(path="/statistics", status=403, framing="length"))
-    with pytest.raises(Np6PermissionError):
-        connect().get_statistics("000PE4")
-    asked = len(sandbox.asked)
-    for bad in ("*", "", "a/b"):
-        with pytest.raises(Np6InputError):
-            connect().get_statistics(bad)
-    assert len(sandbox.asked) == asked

@@ -1,17 +1,15 @@
 from __future__ import annotations
 
-import json
 import re
 import subprocess
 import sys
 from datetime import UTC, datetime
-from typing import Any
 
 import msgspec
 import pytest
 import requests
 
-from airflow_provider_np6.sandbox import Fault, Sandbox
+from airflow_provider_np6.sandbox import Sandbox
 from airflow_provider_np6.sandbox.account import ALL_EVENT_TYPES, HOUR, UNIONS
 from airflow_provider_np6.sandbox.limit import Limit
 from tests.conftest import KEY
@@ -20,7 +18,6 @@ from tests.support.postgres import free_port
 START = int(datetime(2026, 11, 22, tzinfo=UTC).timestamp() * 1_000)
 DAY_END = START + 24 * HOUR
 ACTION = "000PE4"
-POLICY = "user defined policy"
 
 
 @pytest.fixture
@@ -50,7 +47,7 @@ def session() -> requests.Session:
         (f"/actions/{ACTION}/events/hits/?start={START}&end={START + 1}", 404),
         (f"/actions/nobody/events?start={START}&end={START + 1}", 404),
         (f"/actions/{ACTION}/events", 400),
-        ("/actions/nobody/statistics", 404),
+        (f"/actions/{ACTION}/statistics", 404),
         (f"/actions/{ACTION}", 200),
         ("/actions/nobody", 404),
         ("/else", 404),
@@ -119,45 +116,6 @@ def test_robots_are_asked_for_by_their_classes(sandbox: Sandbox, session: reques
     mixed = set(answers(sandbox, session, "/actions/events", classification="mpp"))
     assert not mixed & mpp
     assert mixed > ids("hits")
-
-
-def this_hour() -> int:
-    return int(datetime.now(UTC).timestamp()) // 3_600
-
-
-def test_statistics_count_the_last_three_days(sandbox: Sandbox, session: requests.Session) -> None:
-    def counted(hour: int) -> dict[str, Any]:
-        def details(event_type: str) -> list[dict[str, Any]]:
-            events = sandbox.world.events(event_type, ACTION, (hour - 72) * HOUR, hour * HOUR)
-            return [json.loads(event.json)["source"]["detail"] for event in events]
-
-        def verdict(name: str) -> int:
-            return sum(one["bounce"]["analysis"]["verdict"] == name for one in details("bounces"))
-
-        redlisted = [one for one in details("cancellations") if one["cancellation"]["type"] != POLICY]
-        zeroes = {"bounces": 0, "blacklist": 0, "marketingPressure": 0, "emptyAddress": 0, "exclusions": 0}
-        rejected = {"total": len(details("cancellations")), "redlist": len(redlisted), **zeroes}
-        unsubscribed = {"total": len(details("hits/unsubscribe"))}
-        return {
-            "type": "mail",
-            "dispatch": {"sent": len(details("activations")), "rejected": rejected},
-            "feedback": {
-                "opening": {"total": len(details("hits/open"))},
-                "click": {"total": len(details("hits/redirection"))},
-                "bounce": {"soft": verdict("soft"), "hard": verdict("hard"), "spam": 0},
-                "redlist": {"unsubscribe": unsubscribed, "complaint": {"total": 0}},
-            },
-        }
-
-    url = f"{sandbox.url}/actions/{ACTION}/statistics"
-    before = this_hour()
-    statistics = session.get(url, timeout=5).json()
-    assert statistics in [counted(hour) for hour in range(before, this_hour() + 1)]
-    assert 0 < statistics["feedback"]["opening"]["total"] < statistics["dispatch"]["sent"]
-    sandbox.plan.add(Fault(status=404, path="/statistics"))
-    assert session.get(f"{sandbox.url}/actions/{ACTION}", timeout=5).status_code == 200
-    assert session.get(url, timeout=5).status_code == 404
-    assert session.get(url, timeout=5).status_code == 200
 
 
 def test_the_command_line() -> None:
