@@ -94,19 +94,21 @@ def _mapped_once(folder: Path) -> dict[str, float]:
     from tests.support.airflow_runs import load, migrate, run_dag
 
     migrate()
-    world = FakeAccount(actions=INSTANCES, events_per_day=250)
+    account = FakeAccount(actions=INSTANCES, events_per_day=250)
     file = folder / "mapped.py"
     file.write_text(
-        MAPPED.replace("ACTIONS", repr(world.action_ids)).replace("DESTINATION", repr(str(folder / "files")))
+        MAPPED.replace("ACTIONS", repr(account.action_ids)).replace(
+            "DESTINATION", repr(str(folder / "files"))
+        )
     )
-    with Sandbox(world, key=KEY) as sandbox:
+    with Sandbox(account, key=KEY) as sandbox:
         connection = {"conn_type": "np6", "host": sandbox.url, "password": KEY}
         os.environ["AIRFLOW_CONN_NP6_DEFAULT"] = json.dumps(connection)
         dags = load(file)
         ways: dict[str, Callable[[], Any]] = {
             "nothing": lambda: run_dag(dags.nothing),
             "ours": lambda: run_dag(dags.pulling),
-            "pull": lambda: _bare_pulls(world.action_ids, str(folder / "bare")),
+            "pull": lambda: _bare_pulls(account.action_ids, str(folder / "bare")),
         }
         for work in ways.values():
             work()

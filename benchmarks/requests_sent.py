@@ -41,21 +41,21 @@ def _counted(actions: str) -> dict[str, int]:
     from airflow_provider_np6.np6.window import Window
     from airflow_provider_np6.sandbox import FakeAccount, Sandbox
 
-    world = FakeAccount(actions=ACTIONS, events_per_day=250)
-    with Sandbox(world) as sandbox:
+    account = FakeAccount(actions=ACTIONS, events_per_day=250)
+    with Sandbox(account) as sandbox:
         client = Np6Client(Np6Config(base_url=sandbox.url, api_key=sandbox.key, account="bench"))
         proofs = [
             count(client, EventQuery.checked(event_type, action, Window(day, day + DAY)))
             for event_type in TYPES
-            for action in (world.action_ids if actions == "each" else [ALL_ACTIONS])
+            for action in (account.action_ids if actions == "each" else [ALL_ACTIONS])
             for day in range(START, START + DAYS * DAY, DAY)
         ]
         client.close()
         reported = sum(proof.requests for proof in proofs)
         round_counts = sum(proof.events > 0 and proof.events % 100 == 0 for proof in proofs)
-        if not reported == len(sandbox.asked) == len(proofs) + round_counts:
+        if not reported == len(sandbox.received) == len(proofs) + round_counts:
             raise RuntimeError(
                 f"{len(proofs)} windows, {round_counts} of a round count, reported {reported} requests,"
-                f" and the sandbox was sent {len(sandbox.asked)}"
+                f" and the sandbox was sent {len(sandbox.received)}"
             )
     return {"windows": len(proofs), "requests": reported, "round counts": round_counts}

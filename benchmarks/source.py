@@ -41,8 +41,8 @@ def write_body(path: Path, events: int) -> int:
 def _events(count: int) -> Iterator[bytes]:
     from airflow_provider_np6.sandbox import FakeAccount
 
-    world = FakeAccount(events_per_day=min(count, DISTINCT))
-    made = (event.json for event in world.events("bounces", world.action_ids[0], START, START + DAY))
+    account = FakeAccount(events_per_day=min(count, DISTINCT))
+    made = (event.json for event in account.events("bounces", account.action_ids[0], START, START + DAY))
     if count <= DISTINCT:
         yield from made
         return

@@ -30,15 +30,15 @@ Counts = Counter[tuple[str, str]]
 
 
 def main() -> int:
-    world = FakeAccount()
-    with Sandbox(world, key=KEY) as sandbox:
+    account = FakeAccount()
+    with Sandbox(account, key=KEY) as sandbox:
         environment = airflow_environment(sandbox.url)
         airflow(environment, "db", "migrate")
         airflow(environment, *POOL)
         run_dag(environment, "np6_events_daily", NEXT_DAY, {"files": str(FILES)})
-        chosen = {"actions": world.action_ids, "start": f"{DAY}T00:00:00Z", "end": f"{NEXT_DAY}T00:00:00Z"}
+        chosen = {"actions": account.action_ids, "start": f"{DAY}T00:00:00Z", "end": f"{NEXT_DAY}T00:00:00Z"}
         run_dag(environment, "np6_events_on_demand", NEXT_DAY, chosen)
-    return report(in_world(world), in_files(), in_sql())
+    return report(in_sandbox(account), in_files(), in_sql())
 
 
 def airflow_environment(url: str) -> dict[str, str]:
@@ -67,15 +67,15 @@ def run_dag(environment: dict[str, str], dag_id: str, logical_date: str, conf: M
     airflow(environment, "dags", "test", dag_id, logical_date, "--conf", json.dumps(conf))
 
 
-def in_world(world: FakeAccount) -> Counts:
+def in_sandbox(account: FakeAccount) -> Counts:
     """What the sandbox's own generator makes for the day."""
     start, end = (
         int(datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp() * 1_000) for day in (DAY, NEXT_DAY)
     )
     return Counter(
         {
-            (action, event_type): sum(1 for _ in world.events(event_type, action, start, end))
-            for action in world.action_ids
+            (action, event_type): sum(1 for _ in account.events(event_type, action, start, end))
+            for action in account.action_ids
             for event_type in EVENT_TYPES
         }
     )
@@ -105,15 +105,15 @@ def in_sql() -> Counts:
         return Counter({(action, event_type): rows for action, event_type, rows in database.execute(query)})
 
 
-def report(world: Counts, files: Counts, rows: Counts) -> int:
+def report(account: Counts, files: Counts, rows: Counts) -> int:
     """Print what landed; 0 if all three agree."""
     print(f"\nEvents of {DAY}, UTC\n{'action':8} {'event type':16} {'sandbox':>8} {'files':>8} {'SQL':>8}")
-    for action, event_type in sorted(world | files | rows):
+    for action, event_type in sorted(account | files | rows):
         key = (action, event_type)
-        line = (world[key], files[key], rows[key])
+        line = (account[key], files[key], rows[key])
         mark = "" if len(set(line)) == 1 else "  differ!"
         print(f"{action:8} {event_type:16} {line[0]:8} {line[1]:8} {line[2]:8}{mark}")
-    same = world == files == rows and sum(world.values()) > 0
+    same = account == files == rows and sum(account.values()) > 0
     print(f"\n{'All equal' if same else 'NOT EQUAL'}. Files: {FILES}. SQL: {DATABASE}, table np6_events.")
     print("The sandbox made about 200 of each. A DAG of your own: docs/start.md.")
     return 0 if same else 1

@@ -93,14 +93,14 @@ def airflow_db() -> None:
 
 
 @pytest.fixture
-def world() -> FakeAccount:
+def account() -> FakeAccount:
     """Few events, so that tests are fast."""
     return FakeAccount(events_per_day=96)
 
 
 @pytest.fixture
-def sandbox(world: FakeAccount) -> Iterator[Sandbox]:
-    with Sandbox(world, key=KEY) as running:
+def sandbox(account: FakeAccount) -> Iterator[Sandbox]:
+    with Sandbox(account, key=KEY) as running:
         yield running
 
 

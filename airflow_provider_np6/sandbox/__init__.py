@@ -1,8 +1,8 @@
-"""An NP6 on loopback: to try, to demonstrate and to test without an account."""
+"""A sandbox: an NP6 on loopback to try, demonstrate and test without an account."""
 
 from airflow_provider_np6.sandbox.account import FakeAccount
-from airflow_provider_np6.sandbox.behavior import ServerBehavior
+from airflow_provider_np6.sandbox.behavior import RateLimit, ServerBehavior
 from airflow_provider_np6.sandbox.faults import Fault
 from airflow_provider_np6.sandbox.server import Sandbox
 
-__all__ = ["FakeAccount", "Fault", "Sandbox", "ServerBehavior"]
+__all__ = ["FakeAccount", "Fault", "RateLimit", "Sandbox", "ServerBehavior"]

@@ -1,7 +1,7 @@
-"""What the sandbox holds: actions and their events, a pure function of seed, action, type and time.
+"""A fake account: actions and their events, a pure function of seed, action, event type and time.
 
-Events come hour by hour of UTC, so that any window holds what the windows inside of it hold. Many stand
-on one whole second, and some on the first and the last millisecond of every hour.
+Events are generated for each hour of UTC on its own, so that any window holds exactly what the windows inside
+it hold. Many have the time of a whole second, and some the first or the last millisecond of an hour.
 """
 
 from __future__ import annotations
@@ -19,29 +19,29 @@ from airflow_provider_np6.sandbox.payloads import SHAPES, uuid
 HOUR = 3_600_000
 
 EVENT_TYPES = ("bounces", "cancellations", "responses/stop")
-"""The event types that demonstrations and most tests pull."""
+"""The event types that most tests pull."""
 
 ALL_EVENT_TYPES = tuple(SHAPES)
-"""Every event type that is no union of others."""
+"""Every event type that is not a union of others."""
 
 UNIONS = {
     "hits": tuple(event_type for event_type in ALL_EVENT_TYPES if event_type.startswith("hits/")),
     "events": ALL_EVENT_TYPES,
 }
-"""Event types that show the events of others; ``events`` is the mixed stream."""
+"""Event types that return the events of others; ``events`` is the mixed stream."""
 
 ROBOTS = ("genericrobot", "mpp", "gsr")
-"""Classes of robots (documented). That one hit in five is by a robot is the sandbox's own choice."""
+"""Classes of robots (documented). That robots make one hit in five is the sandbox's own choice."""
 
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _PEOPLE = frozenset({""})
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
-    """One event of the sandbox: its time in ms, its id, its JSON, and for a robot's hit the robot's class.
+class FakeEvent:
+    """One event: its time in ms, its id, its JSON, and for a robot's hit the class of the robot.
 
-    How NP6 shows the class in an event is unknown: the sandbox does not.
+    How NP6 shows the class in an event is unknown: the sandbox does not show it.
     """
 
     timestamp: int
@@ -51,13 +51,13 @@ class Stored:
 
 
 class FakeAccount:
-    """All that one sandbox holds.
+    """The actions and events of an account.
 
-    :param seed: worlds of one seed are alike.
-    :param actions: how many actions there are.
-    :param events_per_day: events of each type of each action in a UTC day, about.
-    :param withheld: share of the events that are not published yet, 0 to 1; a world with less of it shows
-        what was withheld, at the times that it had all along.
+    :param seed: accounts with the same seed are equal.
+    :param actions: number of actions.
+    :param events_per_day: events of each type of each action per UTC day, about.
+    :param withheld: share of the events that are not published yet, 0 to 1; an account that withholds less
+        has the late events too, with the times that they had all along.
     """
 
     def __init__(
@@ -70,11 +70,11 @@ class FakeAccount:
         self._indexes = {action_id: index for index, action_id in enumerate(self.action_ids)}
 
     def has(self, action_id: str) -> bool:
-        """Whether there is such an action."""
+        """Whether the action exists."""
         return action_id in self._indexes
 
     def action(self, action_id: str) -> dict[str, Any]:
-        """One item of ``GET /actions``."""
+        """An action, as an item of ``GET /actions``."""
         index = self._indexes[action_id]
         kind = ("mailMessage", "mailCampaign", "smsMessage")[index % 3]
         return {
@@ -95,8 +95,8 @@ class FakeAccount:
         end: int,
         *,
         classification: frozenset[str] = frozenset(),
-    ) -> Iterator[Stored]:
-        """Events of ``[start, end)`` (ms) in order of time, of one action or (None) of all."""
+    ) -> Iterator[FakeEvent]:
+        """Events of ``[start, end)`` (ms), ordered by time, of one action or (None) of all."""
         for hour in range(start // HOUR, -(-end // HOUR)):
             for event in self.hour(event_type, action_id, hour, classification=classification):
                 if start <= event.timestamp < end:
@@ -109,34 +109,34 @@ class FakeAccount:
         hour: int,
         *,
         classification: frozenset[str] = frozenset(),
-    ) -> list[Stored]:
-        """Events of one hour since the epoch, in order of time.
+    ) -> list[FakeEvent]:
+        """Events of one hour, counted from the epoch, ordered by time.
 
-        Hits are those by robots of the classes in ``classification``, or by people if there is none
-        (inferred). What it does to other types is unknown: nothing here, and the mixed stream always shows
-        the hits of people.
+        Hits are those of robots of the classes in ``classification``, or those of people if it is empty
+        (inferred). What it does to other types is unknown: here it does nothing, and the mixed stream always
+        has the hits of people.
         """
         if not self._events_per_day:
-            return []  # at once, however many hours are asked for
+            return []  # at once, however many hours the window has
         robots = classification if event_type.partition("/")[0] == "hits" and classification else _PEOPLE
         events = [
             event
             for action in (self.action_ids if action_id is None else [action_id])
             for leaf in UNIONS.get(event_type, (event_type,))
-            for event in self._made(leaf, action, hour)
+            for event in self._generate(leaf, action, hour)
             if event.robot in robots
         ]
         return sorted(events, key=attrgetter("timestamp"))
 
-    def _made(self, event_type: str, action_id: str, hour: int) -> Iterator[Stored]:
-        rng = Random(f"{self._seed}/{action_id}/{event_type}/{hour}")  # noqa: S311 - a world, not a secret
+    def _generate(self, event_type: str, action_id: str, hour: int) -> Iterator[FakeEvent]:
+        rng = Random(f"{self._seed}/{action_id}/{event_type}/{hour}")  # noqa: S311 - repeatable, not secret
         shape = SHAPES[event_type]
         hits = event_type in UNIONS["hits"]
         for timestamp in self._timestamps(rng, hour):
             id_ = uuid(rng)
             event = shape(rng, action_id, timestamp, id_)
             if not _is_withheld(id_, self._withheld):
-                yield Stored(timestamp, id_, msgspec.json.encode(event), _robot(id_) if hits else "")
+                yield FakeEvent(timestamp, id_, msgspec.json.encode(event), _robot(id_) if hits else "")
 
     def _timestamps(self, rng: Random, hour: int) -> list[int]:
         per_hour, rest = divmod(self._events_per_day, 24)
@@ -153,12 +153,12 @@ class FakeAccount:
 
 
 def _is_withheld(id_: str, share: float) -> bool:
-    """By the first digits of the id; by the last ones ``_robot`` goes."""
+    """Decided by the first digits of the id; ``_robot`` uses the last ones."""
     return int(id_[:8], 16) < share * 16**8
 
 
 def _robot(id_: str) -> str:
-    """The class of the robot that made a hit; "" for a person's."""
+    """The class of the robot that made a hit; "" for a person."""
     chance = int(id_[-8:], 16) % (5 * len(ROBOTS))
     return ROBOTS[chance] if chance < len(ROBOTS) else ""
 

@@ -1,4 +1,4 @@
-"""What the sandbox is like where NP6's documentation leaves it open, or as another NP6 might be."""
+"""How the sandbox behaves where NP6's documentation leaves it open, and its rate limit."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from threading import Lock
 from typing import Literal
 
 _DAY = 86_400_000
@@ -13,7 +14,7 @@ _EVER = -(2**62), 2**62
 
 
 class RefusedError(Exception):
-    """A request that is answered with an error.
+    """A request whose response is an error.
 
     :param status: HTTP status.
     """
@@ -24,27 +25,27 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class ServerBehavior:
-    """How a sandbox answers, always; what it does wrong once in a while is a plan of faults.
+    """How a sandbox responds to every request; what it does to single requests is a plan of faults.
 
     :param start_inside: whether an event at ``start`` is in the window (documented).
-    :param end_inside: whether an event at ``end`` is, which is documented not to be.
-    :param fractions: what becomes of milliseconds in a bound.
-    :param epochs: whether a bound may be ms since the epoch (documented that it may be a timestamp).
-    :param bounds_needed: whether a request without bounds is refused; else it means the last day.
-    :param unknown_actions: whether actions that do not exist have an empty answer, not a 404.
-    :param classification: name of the parameter that asks for hits of robots; "" for none.
-    :param mixed_robots: whether hits of robots come unasked, too.
-    :param stable_ties: whether events of one time always come in one order.
-    :param unsorted: the order that comes unasked; None for another one each time (documented).
-    :param listing: whether there is ``GET /actions``; else it answers 410.
-    :param request_ids: whether answers have an ``x-request-id``.
-    :param dated: whether answers have a ``Date``.
-    :param error_body: body of refusals.
+    :param end_inside: whether an event at ``end`` is in the window (documented: it is not).
+    :param fractions: how it treats milliseconds in a bound.
+    :param epochs: whether a bound may be ms since the epoch (documented: a timestamp).
+    :param bounds_needed: whether it refuses a request without bounds; else it returns the last day.
+    :param unknown_actions: whether an action that does not exist has no events, instead of a 404.
+    :param classification: name of the parameter that selects hits of robots; "" for none.
+    :param mixed_robots: whether hits of robots come without that parameter too.
+    :param stable_ties: whether events of equal time always come in the same order.
+    :param unsorted: the order of events without ``sort``; None for a new one each time (documented).
+    :param listing: whether ``GET /actions`` exists; else its status is 410.
+    :param request_ids: whether responses have an ``x-request-id``.
+    :param dated: whether responses have a ``Date``.
+    :param error_body: body of error responses.
     """
 
     start_inside: bool = True
     end_inside: bool = False
-    fractions: Literal["honoured", "ignored", "refused"] = "honoured"
+    fractions: Literal["honored", "ignored", "refused"] = "honored"
     epochs: bool = True
     bounds_needed: bool = True
     unknown_actions: bool = False
@@ -60,7 +61,7 @@ class ServerBehavior:
     def window(self, parameters: Mapping[str, str]) -> tuple[int, int]:
         """``[start, end)`` in ms of a request for events.
 
-        :raises RefusedError: with 400, for bounds that are none.
+        :raises RefusedError: with 400, for invalid bounds.
         """
         if self.bounds_needed and not {"start", "end"} <= set(parameters):
             raise RefusedError(400)
@@ -71,25 +72,65 @@ class ServerBehavior:
     def bounds(
         self, parameters: Mapping[str, str], start: str, end: str, *, default: tuple[int, int] = _EVER
     ) -> tuple[int, int]:
-        """Two bounds in ms, by the names of their parameters."""
+        """Two bounds in ms, from the parameters of these names."""
         return (
-            self._moment(parameters[start]) if start in parameters else default[0],
-            self._moment(parameters[end]) if end in parameters else default[1],
+            self._parse_bound(parameters[start]) if start in parameters else default[0],
+            self._parse_bound(parameters[end]) if end in parameters else default[1],
         )
 
-    def _moment(self, text: str) -> int:
+    def _parse_bound(self, text: str) -> int:
         """Epoch milliseconds, or an ISO date-time with an offset."""
         if text.lstrip("-").isdigit():
             return int(text) if self.epochs else _refuse()
         try:
-            moment = datetime.fromisoformat(text)
+            bound = datetime.fromisoformat(text)
         except ValueError:
             return _refuse()
-        if moment.tzinfo is None or (self.fractions == "refused" and "." in text):
+        if bound.tzinfo is None or (self.fractions == "refused" and "." in text):
             return _refuse()
         if self.fractions == "ignored":
-            moment = moment.replace(microsecond=0)
-        return round(moment.timestamp() * 1_000)
+            bound = bound.replace(microsecond=0)
+        return round(bound.timestamp() * 1_000)
+
+
+class RateLimit:
+    """A limit on the requests in each second, for all clients together.
+
+    Documented: 429, and that ``X-RateLimit`` headers may come. The sandbox's own choice: the limit holds for
+    each second of its clock, and ``Reset`` is in whole seconds from now.
+
+    :param per_second: number of requests.
+    """
+
+    def __init__(self, per_second: int) -> None:
+        self.per_second = per_second
+        self.granted: list[float] = []
+        """Times of the requests that were granted, in seconds of a monotonic clock."""
+        self.refused = 0
+        """Number of requests that were refused with 429."""
+        self._lock = Lock()
+        self._second = -1
+        self._remaining = 0
+
+    def take(self) -> tuple[bool, dict[str, str]]:
+        """Whether a request that comes now is granted, and the headers that show the limit."""
+        with self._lock:
+            now = time.monotonic()
+            if int(now) != self._second:
+                self._second, self._remaining = int(now), self.per_second
+            granted = self._remaining > 0
+            if granted:
+                self._remaining -= 1
+                self.granted.append(now)
+            else:
+                self.refused += 1
+            values = {"Limit": self.per_second, "Remaining": self._remaining, "Reset": 1}
+        return granted, {f"X-RateLimit-{name}": str(value) for name, value in values.items()}
+
+    @property
+    def seconds(self) -> float:
+        """Time between the first and the last request that were granted."""
+        return self.granted[-1] - self.granted[0] if self.granted else 0.0
 
 
 def _refuse() -> int:

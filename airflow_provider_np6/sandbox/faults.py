@@ -1,4 +1,4 @@
-"""What the sandbox does wrong on request."""
+"""Faults: what the sandbox does wrong on request."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import Literal
 
-from airflow_provider_np6.sandbox.account import Stored
+from airflow_provider_np6.sandbox.account import FakeEvent
 
-Change = Callable[[list[Stored]], list[Stored]]
-"""What becomes of the events of an answer, in the order in which they were asked for."""
+Change = Callable[[list[FakeEvent]], list[FakeEvent]]
+"""A change to the events of a response, which come in the order that was requested."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """One request answered otherwise.
+    """What the sandbox does wrong in one response.
 
-    :param path: only requests whose path holds this.
-    :param status: HTTP status; any other than 200 goes without events.
-    :param headers: sent besides the usual ones, or instead of them.
-    :param body: sent instead of the events.
-    :param change: what becomes of the events.
-    :param cut: end the answer after this many bytes of the body.
-    :param ending: how: close the connection, reset it, or send nothing more for ``stall`` seconds.
-    :param framing: how the body's length is told; ``close`` means by nothing but the connection's end.
-    :param longer: bytes by which a ``Content-Length`` is too large, or too small below 0.
-    :param stall: seconds to wait before the answer, or for its ``ending``.
+    :param path: only for requests whose path contains this.
+    :param status: HTTP status; any other than 200 comes without events.
+    :param headers: headers to add or to replace.
+    :param body: body to send instead of the events.
+    :param change: a change to the events.
+    :param cut: end the response after this many bytes of the body.
+    :param ending: how it ends then: close the connection, reset it, or send nothing for ``stall`` seconds.
+    :param framing: how the response shows its length; ``close``: only with the end of the connection.
+    :param longer: bytes by which ``Content-Length`` is too large; negative: too small.
+    :param stall: seconds to wait before the response, or for its ``ending``.
     :param drip: seconds between two pieces of the body, each of 1 KiB.
-    :param clock: seconds by which the ``Date`` header is ahead, or behind below 0.
+    :param clock: seconds by which the ``Date`` header is ahead; negative: behind.
     """
 
     path: str = ""
@@ -47,14 +47,14 @@ class Fault:
 
 
 def capped(limit: int) -> Change:
-    """No more than ``limit`` events, and no word about it."""
+    """No more than ``limit`` events, silently."""
     return lambda events: events[:limit]
 
 
 def shuffled(seed: int) -> Change:
-    """No order, whatever was asked for."""
+    """Events without order."""
 
-    def change(events: list[Stored]) -> list[Stored]:
+    def change(events: list[FakeEvent]) -> list[FakeEvent]:
         return random.Random(seed).sample(events, len(events))  # noqa: S311 - repeatable disorder
 
     return change
@@ -71,14 +71,14 @@ def without(index: int) -> Change:
 
 
 def broken(index: int, json: bytes) -> Change:
-    """Something that is no event, before the event of that index."""
-    return lambda events: [*events[:index], Stored(0, "", json), *events[index:]]
+    """An invalid event before the event at ``index``."""
+    return lambda events: [*events[:index], FakeEvent(0, "", json), *events[index:]]
 
 
 def moved(index: int, by: int) -> Change:
-    """One event at another time, ``by`` ms later, wherever that is."""
+    """One event ``by`` ms later, inside the window or not."""
 
-    def change(events: list[Stored]) -> list[Stored]:
+    def change(events: list[FakeEvent]) -> list[FakeEvent]:
         if index >= len(events):
             return events
         event = events[index]
@@ -91,19 +91,19 @@ def moved(index: int, by: int) -> Change:
 
 
 class Plan:
-    """Faults to come; each answers one request, the first that fits."""
+    """Faults to come; each applies to the first request that it fits."""
 
     def __init__(self) -> None:
         self._faults: list[Fault] = []
         self._lock = Lock()
 
     def add(self, fault: Fault, times: int = 1) -> None:
-        """Let the next ``times`` fitting requests meet ``fault``."""
+        """Apply ``fault`` to the next ``times`` requests that it fits."""
         with self._lock:
             self._faults += [fault] * times
 
     def take(self, path: str) -> Fault | None:
-        """The fault that a request for ``path`` meets; it is used up."""
+        """Remove and return the fault for a request for ``path``, if any."""
         with self._lock:
             for index, fault in enumerate(self._faults):
                 if fault.path in path:
@@ -111,6 +111,6 @@ class Plan:
         return None
 
     def clear(self) -> None:
-        """Behave again."""
+        """Remove all faults."""
         with self._lock:
             self._faults.clear()

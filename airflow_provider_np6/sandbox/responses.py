@@ -1,4 +1,4 @@
-"""What the sandbox answers to whom it lets in."""
+"""The bodies of the sandbox's responses."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from datetime import datetime
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_np6.sandbox.account import ALL_EVENT_TYPES, HOUR, ROBOTS, UNIONS, FakeAccount, Stored
+from airflow_provider_np6.sandbox.account import ALL_EVENT_TYPES, HOUR, ROBOTS, UNIONS, FakeAccount, FakeEvent
 from airflow_provider_np6.sandbox.behavior import RefusedError
 
 if TYPE_CHECKING:
@@ -23,28 +23,34 @@ _ACTION = re.compile(r"/actions/(?P<action>[^/]+)")
 
 
 @dataclass(frozen=True)
-class Answers:
-    """Answers out of a world, as a behavior gives them."""
+class Responses:
+    """Responses from an account, shaped by a behavior.
 
-    world: FakeAccount
+    :param account: the actions and events.
+    :param behavior: how to respond.
+    """
+
+    account: FakeAccount
     behavior: ServerBehavior
 
     def body(self, path: str, parameters: dict[str, str], change: Change | None) -> Iterator[bytes]:
-        """The answer to one GET, in pieces.
+        """The body of the response to a GET, in pieces.
 
-        :param change: what to do with the events first.
-        :raises RefusedError: if there is none.
+        :param path: path of the request.
+        :param parameters: its query parameters.
+        :param change: a change to the events first, if any.
+        :raises RefusedError: with the status of an error.
         """
         if path == "/actions":
             return self._actions(parameters)
         if match := _EVENTS.fullmatch(path):
             event_type, action = match["type"] or "events", match["action"]
-            known = event_type in (*ALL_EVENT_TYPES, *UNIONS) and (action is None or self.world.has(action))
+            known = event_type in (*ALL_EVENT_TYPES, *UNIONS) and (action is None or self.account.has(action))
             if known:
                 return self._events(event_type, action, parameters, change)
             if self.behavior.unknown_actions:
                 return iter([b"[]"])
-        elif (match := _ACTION.fullmatch(path)) and self.world.has(match["action"]):
+        elif (match := _ACTION.fullmatch(path)) and self.account.has(match["action"]):
             return self._action(match["action"])
         raise RefusedError(404)
 
@@ -52,11 +58,11 @@ class Answers:
         if not self.behavior.listing:
             raise RefusedError(410)
         start, end = self.behavior.bounds(parameters, "creation_start", "creation_end")
-        actions = map(self.world.action, self.world.action_ids)
-        return _encoded([action for action in actions if start <= _created(action) < end])
+        actions = map(self.account.action, self.account.action_ids)
+        return _encode([action for action in actions if start <= _created(action) < end])
 
     def _action(self, id_: str) -> Iterator[bytes]:
-        return _encoded({**self.world.action(id_), "description": "", "content": {"subject": "Bonjour"}})
+        return _encode({**self.account.action(id_), "description": "", "content": {"subject": "Bonjour"}})
 
     def _events(
         self, event_type: str, action: str | None, parameters: dict[str, str], change: Change | None
@@ -80,8 +86,8 @@ class Answers:
         bounds: tuple[int, int],
         order: str | None,
         classes: frozenset[str],
-    ) -> Iterator[Stored]:
-        """Events hour by hour, so that any number of them fits into memory."""
+    ) -> Iterator[FakeEvent]:
+        """Events, hour by hour: memory holds those of one hour."""
         start, end = bounds
         hours = list(range(start // HOUR, -(-end // HOUR)))
         if order is None:
@@ -89,8 +95,8 @@ class Answers:
         elif order == "desc":
             hours.reverse()
         for hour in hours:
-            made = self.world.hour(event_type, action, hour, classification=classes)
-            events = [event for event in made if start <= event.timestamp < end]
+            generated = self.account.hour(event_type, action, hour, classification=classes)
+            events = [event for event in generated if start <= event.timestamp < end]
             if order is None or not self.behavior.stable_ties:
                 random.shuffle(events)
             if order is not None:
@@ -102,7 +108,7 @@ def _created(action: dict[str, Any]) -> float:
     return datetime.fromisoformat(action["creationDate"]).timestamp() * 1_000
 
 
-def _encoded(value: Any) -> Iterator[bytes]:
+def _encode(value: Any) -> Iterator[bytes]:
     return iter([json.dumps(value).encode()])
 
 

@@ -1,4 +1,4 @@
-"""The HTTP side of the sandbox."""
+"""The sandbox's HTTP server."""
 
 from __future__ import annotations
 
@@ -13,24 +13,25 @@ from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
 from airflow_provider_np6.sandbox.account import FakeAccount
-from airflow_provider_np6.sandbox.behavior import RefusedError, ServerBehavior
+from airflow_provider_np6.sandbox.behavior import RateLimit, RefusedError, ServerBehavior
 from airflow_provider_np6.sandbox.faults import Fault, Plan
-from airflow_provider_np6.sandbox.responses import Answers
-
-if TYPE_CHECKING:
-    from airflow_provider_np6.sandbox.limit import Limit
+from airflow_provider_np6.sandbox.responses import Responses
 
 _BLOCK = 64 * 1024
 _LIMITED = Fault(status=429, framing="length")
 
 
 @dataclass(frozen=True)
-class Asked:
-    """One request that came; whether its key was right, never the key."""
+class ReceivedRequest:
+    """A request that the sandbox received.
+
+    :param path: its path.
+    :param parameters: its query parameters.
+    :param authorized: whether its key was right; the key itself is not kept.
+    """
 
     path: str
     parameters: dict[str, str]
@@ -40,31 +41,31 @@ class Asked:
 class Sandbox:
     """An NP6 on loopback, in a thread: ``with Sandbox() as sandbox: … sandbox.url``.
 
-    :param world: what it holds.
+    :param account: its actions and events; None for the default account.
     :param key: the API key that it accepts.
     :param host: address to listen on.
     :param port: port to listen on; 0 takes a free one.
-    :param packed: whether to answer in gzip where the client takes it.
+    :param packed: whether to compress responses for clients that accept gzip.
     """
 
     def __init__(
         self,
-        world: FakeAccount | None = None,
+        account: FakeAccount | None = None,
         *,
         key: str = "sandbox-key",
         host: str = "127.0.0.1",
         port: int = 0,
         packed: bool = False,
     ) -> None:
-        self.world = world or FakeAccount()
+        self.account = account or FakeAccount()
         self.key = key
         self.packed = packed
         self.behavior = ServerBehavior()
-        self.limit: Limit | None = None
-        """How many requests it answers in a second; None for any number."""
+        self.limit: RateLimit | None = None
+        """Limit on the requests per second; None for no limit."""
         self.plan = Plan()
-        self.asked: list[Asked] = []
-        """Requests in the order in which they came."""
+        self.received: list[ReceivedRequest] = []
+        """Requests, in the order in which they came."""
         self._server = ThreadingHTTPServer((host, port), type("_Bound", (_Handler,), {"sandbox": self}))
         self._server.daemon_threads = True
 
@@ -74,11 +75,11 @@ class Sandbox:
 
     @property
     def url(self) -> str:
-        """Where it answers, for a client on this machine."""
+        """Its URL, for a client on this machine."""
         return f"http://127.0.0.1:{self.port}"
 
     def serve(self) -> None:
-        """Answer until stopped."""
+        """Respond to requests until stopped."""
         self._server.serve_forever(poll_interval=0.05)
 
     def __enter__(self) -> Sandbox:
@@ -96,10 +97,10 @@ class _Handler(BaseHTTPRequestHandler):
     wbufsize = _BLOCK
     disable_nagle_algorithm = True
     _clock = 0.0
-    _told: dict[str, str]
+    _limit_headers: dict[str, str]
 
     def handle(self) -> None:
-        with suppress(ConnectionError):  # the client has seen enough
+        with suppress(ConnectionError):  # the client closed the connection
             super().handle()
 
     def finish(self) -> None:
@@ -115,8 +116,8 @@ class _Handler(BaseHTTPRequestHandler):
             name: values[-1] for name, values in parse_qs(url.query, keep_blank_values=True).items()
         }
         authorized = self.headers.get("X-Key") == self.sandbox.key
-        self.sandbox.asked.append(Asked(url.path, parameters, authorized))
-        granted, self._told = self.sandbox.limit.take() if self.sandbox.limit else (True, {})
+        self.sandbox.received.append(ReceivedRequest(url.path, parameters, authorized))
+        granted, self._limit_headers = self.sandbox.limit.take() if self.sandbox.limit else (True, {})
         fault = (self.sandbox.plan.take(url.path) if granted else _LIMITED) or Fault()
         if fault.stall and fault.ending != "stall":
             time.sleep(fault.stall)
@@ -126,8 +127,8 @@ class _Handler(BaseHTTPRequestHandler):
             if fault.status != HTTPStatus.OK or fault.body is not None:
                 body = iter([fault.body or b""])
             else:
-                answers = Answers(self.sandbox.world, self.sandbox.behavior)
-                body = answers.body(url.path, parameters, fault.change)
+                responses = Responses(self.sandbox.account, self.sandbox.behavior)
+                body = responses.body(url.path, parameters, fault.change)
         except RefusedError as refused:
             body = iter([self.sandbox.behavior.error_body])
             fault = Fault(status=refused.status, framing="length")
@@ -139,7 +140,7 @@ class _Handler(BaseHTTPRequestHandler):
             super().send_header(keyword, value)
 
     def date_time_string(self, timestamp: float | None = None) -> str:
-        """The ``Date`` header, by the sandbox's own clock."""
+        """The ``Date`` header, from the sandbox's own clock."""
         return super().date_time_string((timestamp or time.time()) + self._clock)
 
     def _send(self, body: Iterator[bytes], fault: Fault) -> None:
@@ -159,7 +160,7 @@ class _Handler(BaseHTTPRequestHandler):
             headers["Connection"] = "close"
         self._clock = fault.clock
         self.send_response(fault.status)
-        for name, value in {**headers, **self._told, **fault.headers}.items():
+        for name, value in {**headers, **self._limit_headers, **fault.headers}.items():
             self.send_header(name, value)
         self.end_headers()
         self._write(_dripping(blocks, fault.drip), fault)
@@ -182,7 +183,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def _end(self, fault: Fault) -> None:
-        """Leave the answer unfinished."""
+        """End the response before its end."""
         self.close_connection = True
         self.wfile.flush()
         if fault.ending == "stall":

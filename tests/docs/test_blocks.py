@@ -107,7 +107,7 @@ SCRIPTS = [
 @pytest.mark.parametrize("page", SCRIPTS, ids=lambda page: page.path)
 def test_scripts_run(page: Page, place: Place, sandbox: Sandbox, airflow_db: None) -> None:
     """A page's blocks go on from one to the next."""
-    event = next(sandbox.world.events("bounces", "000PE4", MIDNIGHT, MIDNIGHT + 86_400_000))
+    event = next(sandbox.account.events("bounces", "000PE4", MIDNIGHT, MIDNIGHT + 86_400_000))
     activation = json.loads(event.json)["source"]["detail"]["activation"]
     receiver = activation["receiver"]
     names: dict[str, Any] = {
@@ -136,7 +136,7 @@ def test_the_hooks_page_counts_what_there_is(place: Place, sandbox: Sandbox, air
             exec(block.text, names)  # noqa: S102 - the page's own words
     bounds = (20_778 * 86_400_000, 20_779 * 86_400_000)
     assert [iso(bound)[:10] for bound in bounds] == [*names["window"].values()]
-    there = sum(1 for _ in sandbox.world.events("bounces", "000PE4", *bounds))
+    there = sum(1 for _ in sandbox.account.events("bounces", "000PE4", *bounds))
     assert sum(names["verdicts"].values()) == names["counted"] == there > 0
 
 

@@ -57,7 +57,7 @@ def run(text: str) -> dict[str, Any]:
 
 
 def count(sandbox: Sandbox, event_type: str, action: str, window: Window = DAYS) -> int:
-    return sum(1 for _ in sandbox.world.events(event_type, action, window.start, window.end))
+    return sum(1 for _ in sandbox.account.events(event_type, action, window.start, window.end))
 
 
 def test_every_block_is_run_here_but_sparks() -> None:
@@ -132,5 +132,5 @@ def test_lines_by_declared_fields(sandbox: Sandbox, trees: Path) -> None:
 
 def test_lines_without_a_library(sandbox: Sandbox, trees: Path) -> None:
     ids = run(in_place(PAGE.block("python", "import gzip"), trees))["ids"]
-    held = sandbox.world.events("bounces", "000PE4", DAYS.start, DAYS.end)
+    held = sandbox.account.events("bounces", "000PE4", DAYS.start, DAYS.end)
     assert sorted(ids) == sorted(json.loads(event.json)["id"] for event in held)

@@ -16,7 +16,7 @@ from airflow_provider_np6.destinations import FileDestination
 from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.query import EventQuery
 from airflow_provider_np6.sandbox import FakeAccount, Fault, Sandbox
-from airflow_provider_np6.sandbox.account import Stored
+from airflow_provider_np6.sandbox.account import FakeEvent
 from tests.conftest import KEY
 from tests.support import ROOT
 from tests.support.airflow_runs import AIRFLOW_3, DAGS_FOLDER, load, run_dag
@@ -52,9 +52,9 @@ with DAG("fan_out", schedule=None):
 
 @pytest.fixture
 def many(sandbox: Sandbox) -> FakeAccount:
-    """A world of as many actions as are mapped."""
-    sandbox.world = FakeAccount(actions=MAPPED, events_per_day=24)
-    return sandbox.world
+    """A account of as many actions as are mapped."""
+    sandbox.account = FakeAccount(actions=MAPPED, events_per_day=24)
+    return sandbox.account
 
 
 @pytest.fixture
@@ -84,8 +84,8 @@ def test_a_failing_action_names_itself_and_costs_no_other(
     pulls = standalone.ask("SELECT rendered_map_index, state FROM task_instance WHERE task_id = 'pull'")
     states = {f"bounces · {action}": "success" for action in many.action_ids}
     assert dict(pulls) == states | {f"bounces · {failing}": "failed"}
-    asked = [request.path for request in sandbox.asked]
-    assert sorted(asked) == sorted(
+    received = [request.path for request in sandbox.received]
+    assert sorted(received) == sorted(
         ["/actions", *(f"/actions/{action}/events/bounces" for action in many.action_ids)]
     )
     for action in many.action_ids:
@@ -99,13 +99,13 @@ def test_a_failing_action_names_itself_and_costs_no_other(
 def test_more_actions_than_airflow_maps_over_fail_early_with_the_advice(
     sandbox: Sandbox, tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    sandbox.world = FakeAccount(actions=5_000, events_per_day=24)
+    sandbox.account = FakeAccount(actions=5_000, events_per_day=24)
     path = DAGS_FOLDER / "np6_events_daily.py"
     shutil.copy(ROOT / "dags" / path.name, path)
     run = run_dag(load(path).dag, datetime(2026, 11, 2, tzinfo=UTC), {"files": str(tmp_path)})
     path.unlink()
     assert (run.state, run.reports()) == ("failed", [])
-    assert [request.path for request in sandbox.asked] == ["/actions"]
+    assert [request.path for request in sandbox.received] == ["/actions"]
     said = caplog.text + capfd.readouterr().out
     assert "there are 5000 actions, and Airflow maps a task over 1024 at most ([core] max_map_length)" in said
     assert "action_id='*'" in said
@@ -113,14 +113,14 @@ def test_more_actions_than_airflow_maps_over_fail_early_with_the_advice(
 
 @pytest.mark.core
 def test_one_request_pulls_thousands_of_actions(client: Np6Client, sandbox: Sandbox, tmp_path: Path) -> None:
-    sandbox.world = FakeAccount(actions=5_000, events_per_day=23)
+    sandbox.account = FakeAccount(actions=5_000, events_per_day=23)
     land(client, FileDestination(str(tmp_path), "jsonl"), EventQuery.checked("bounces", "*", TODAY))
-    assert [request.path for request in sandbox.asked] == ["/actions/events/bounces"]
+    assert [request.path for request in sandbox.received] == ["/actions/events/bounces"]
     (found,) = data_files(str(tmp_path), "bounces", "*", "2024-10-04", "2024-10-05")
     events = [json.loads(line) for line in Path(found).read_bytes().splitlines()]
-    assert len({event["id"] for event in events}) == len(events) == sum(1 for _ in day_of(sandbox.world))
+    assert len({event["id"] for event in events}) == len(events) == sum(1 for _ in day_of(sandbox.account))
     assert len({event["source"]["detail"]["activation"]["id"] for event in events}) == 5_000
 
 
-def day_of(world: FakeAccount) -> Iterator[Stored]:
-    return world.events("bounces", None, TODAY.start, TODAY.end)
+def day_of(account: FakeAccount) -> Iterator[FakeEvent]:
+    return account.events("bounces", None, TODAY.start, TODAY.end)

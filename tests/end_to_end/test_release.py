@@ -131,13 +131,15 @@ def test_the_wheel_alone_pulls_a_day(airflow_home: dict[str, str], tmp_path: Pat
     conf = json.dumps({"files": lake})
     run("-m", "airflow", "dags", "test", "np6_events_daily", "2026-11-02", "--conf", conf)
 
-    world = FakeAccount()
+    account = FakeAccount()
     start = 1_793_491_200_000  # 2026-11-01
     expected = Counter(
         {
-            (event_type, action): sum(1 for _ in world.events(event_type, action, start, start + 86_400_000))
+            (event_type, action): sum(
+                1 for _ in account.events(event_type, action, start, start + 86_400_000)
+            )
             for event_type in EVENT_TYPES
-            for action in world.action_ids
+            for action in account.action_ids
         }
     )
     landed: Counter[tuple[str, str]] = Counter()

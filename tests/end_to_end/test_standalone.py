@@ -65,11 +65,11 @@ def test_a_long_limit_holds_no_slot(standalone: Standalone, sandbox: Sandbox) ->
     (trigger,) = standalone.ask("SELECT classpath FROM trigger")
     assert trigger == ("airflow_provider_np6.triggers.wait_until.WaitUntilTrigger",)
     standalone.wait_for(lambda: task("deferred")[0] == "success", 60)
-    asked = [request for request in sandbox.asked if "/000PE4/" in request.path]
-    assert len(asked) == 2
+    received = [request for request in sandbox.received if "/000PE4/" in request.path]
+    assert len(received) == 2
     standalone.wait_for(lambda: task("retried")[0] == "up_for_retry", 60)
     assert task("retried")[1] == 3_601
-    assert len([request for request in sandbox.asked if "/000PEB/" in request.path]) == 1
+    assert len([request for request in sandbox.received if "/000PEB/" in request.path]) == 1
 
 
 @pytest.fixture

@@ -143,7 +143,7 @@ def test_any_plan_of_faults_ends_exact_or_without_a_trace(
     @given(plan=plans, window=st.sampled_from(WINDOWS), before=st.booleans(), quarantine=st.booleans())
     def campaign(plan: list[Fault], window: Window, before: bool, quarantine: bool) -> None:
         chaotic.plan.clear()
-        chaotic.asked.clear()
+        chaotic.received.clear()
         client = Np6Client(
             Np6Config(base_url=chaotic.url, api_key=KEY, account="test", max_attempts=4, read_timeout=0.25)
         )

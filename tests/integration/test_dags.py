@@ -53,7 +53,7 @@ def ids(
     sandbox: Sandbox, event_type: str, action: str | None, start: datetime = DAY, end: datetime = NEXT_DAY
 ) -> set[str]:
     first, beyond = (round(moment.timestamp() * 1_000) for moment in (start, end))
-    return {event.id for event in sandbox.world.events(event_type, action, first, beyond)}
+    return {event.id for event in sandbox.account.events(event_type, action, first, beyond)}
 
 
 def stored_ids(database: Path, event_type: str, action: str) -> set[str]:
@@ -103,7 +103,7 @@ def test_daily_into_files_twice(example: ModuleType, sandbox: Sandbox, tmp_path:
         }
         for manifest in manifests
     }
-    pairs = product(EVENT_TYPES, sandbox.world.action_ids)
+    pairs = product(EVENT_TYPES, sandbox.account.action_ids)
     assert held == {(event_type, action): ids(sandbox, event_type, action) for event_type, action in pairs}
     assert pulled() == first
 
@@ -145,13 +145,13 @@ def test_the_closing_tasks_event_tells_the_sum(example: ModuleType, sandbox: San
     assert told == run.returned["close"]
     assert told == {
         "event_types": sorted(EVENT_TYPES),
-        "actions": len(sandbox.world.action_ids),
+        "actions": len(sandbox.account.action_ids),
         "window_start": "2026-11-01T00:00:00.000Z",
         "window_end": "2026-11-02T00:00:00.000Z",
         "pulled_at": min(report["pulled_at"] for report in reports),
         "events": sum(
             len(ids(sandbox, event_type, action))
-            for event_type, action in product(EVENT_TYPES, sandbox.world.action_ids)
+            for event_type, action in product(EVENT_TYPES, sandbox.account.action_ids)
         ),
         "duplicates": 0,
         "invalid": 0,
@@ -183,7 +183,7 @@ def test_bounces_are_summed_up_by_what_the_event_tells(
     """Its run by an asset's event is shown under a real scheduler: tests/end_to_end/test_standalone.py."""
     root, summaries = tmp_path / "np6", tmp_path / "summaries"
     window = Window(to_ms(DAY), to_ms(NEXT_DAY))
-    for action in sandbox.world.action_ids:
+    for action in sandbox.account.action_ids:
         land(client, FileDestination(str(root)), EventQuery.checked("bounces", action, window))
     debris = root / "type=bounces/action=000PE4/date=2026-11-01/20261101T000000Z_20261101T010000Z.jsonl.gz"
     debris.write_bytes(next(debris.parent.iterdir()).read_bytes())
@@ -198,7 +198,7 @@ def test_bounces_are_summed_up_by_what_the_event_tells(
 
     head, *rows = summed_up(DAY)
     assert head == ["action", "verdict", "bounces"]
-    for action in sandbox.world.action_ids:
+    for action in sandbox.account.action_ids:
         counts = {verdict: int(count) for id_, verdict, count in rows if id_ == action}
         assert set(counts) == {"hard", "soft"}
         assert sum(counts.values()) == len(ids(sandbox, "bounces", action))
@@ -228,7 +228,7 @@ def test_a_whole_account_takes_one_request_a_type(
 ) -> None:
     run = run_dag(example.dag, NEXT_DAY, {"files": str(tmp_path)})
     assert run.state == "success"
-    assert sorted(request.path for request in sandbox.asked) == sorted(
+    assert sorted(request.path for request in sandbox.received) == sorted(
         f"/actions/events/{event_type}" for event_type in example.TYPES
     )
     assert len(example.TYPES) == 8
@@ -279,11 +279,11 @@ def landed(root: Path) -> dict[tuple[str, str, str], list[str]]:
     }
 
 
-def published(world: FakeAccount) -> dict[tuple[str, str, str], list[str]]:
+def published(account: FakeAccount) -> dict[tuple[str, str, str], list[str]]:
     """What there is to be landed of the chosen actions."""
     return {
         (event_type, action, iso(day.start)): [
-            event.id for event in world.events(event_type, action, day.start, day.end)
+            event.id for event in account.events(event_type, action, day.start, day.end)
         ]
         for event_type, action, day in product(EVENT_TYPES, CHOSEN, DAYS)
     }
@@ -327,7 +327,7 @@ def test_on_demand(example: ModuleType, sandbox: Sandbox, sqlite_connection: Pat
     }
     assert run_dag(example.dag, NEXT_DAY, conf).state == "success"
     start, end = DAY + 5 * HOUR, DAY + 12 * HOUR
-    for action, event_type in product(sandbox.world.action_ids, ALL_EVENT_TYPES):
+    for action, event_type in product(sandbox.account.action_ids, ALL_EVENT_TYPES):
         wanted = action in conf["actions"] and event_type in conf["event_types"]
         expected = ids(sandbox, event_type, action, start, end) if wanted else set()
         assert stored_ids(sqlite_connection, event_type, action) == expected
@@ -339,4 +339,4 @@ def test_the_form_refuses_other_event_types(example: ModuleType, sandbox: Sandbo
 
     with pytest.raises((AirflowException, ValueError), match="clicks"):
         run_dag(example.dag, NEXT_DAY, {"event_types": ["clicks"]})
-    assert sandbox.asked == []
+    assert sandbox.received == []

@@ -52,7 +52,7 @@ class Few(FakeAccount):
 
 
 @pytest.fixture
-def world() -> FakeAccount:
+def account() -> FakeAccount:
     return Few(events_per_day=960)
 
 
@@ -179,14 +179,14 @@ def test_without_the_key_nothing_is_pulled_into_what_keeps_persons_out(
         connect(monkeypatch, sandbox)
         pull(destination, "keep")
         erase(destination, PERSON)
-        asked = len(sandbox.asked)
+        asked = len(sandbox.received)
         for key, match in ((None, "is not set"), ("x" * 40, "with another key")):
             connect(monkeypatch, sandbox, key)
             with pytest.raises(AirflowFailException, match=match):
                 pull(destination, "keep")
             with pytest.raises(Np6InputError, match=match):
                 erase(destination, OTHER)
-        assert len(sandbox.asked) == asked
+        assert len(sandbox.received) == asked
 
 
 def test_what_cannot_be_erased(tmp_path: Path, sqlite_connection: Path, sandbox: Sandbox) -> None:
@@ -269,7 +269,7 @@ class Texted(FakeAccount):
 def test_a_phone_number_is_a_person_however_it_is_written(
     tmp_path: Path, sandbox: Sandbox, sqlite_connection: Path, kind: str, mode: str
 ) -> None:
-    sandbox.world = Texted(events_per_day=240)
+    sandbox.account = Texted(events_per_day=240)
     destination: object = str(tmp_path / "lake") if kind == "files" else SqlDestination("np6_sql")
     pulled = pull(destination, mode)["events"]
     assert erase(resolve_destination(destination), "(+33) 612.345.678")["events"] == pulled * 4 / 5
@@ -426,7 +426,7 @@ def test_persons_are_read_alike_fast_and_slow(sandbox: Sandbox) -> None:
     from airflow_provider_np6.sandbox.account import ALL_EVENT_TYPES
 
     for event_type in ALL_EVENT_TYPES:
-        for event in sandbox.world.events(event_type, "000PE4", 20_000 * 86_400_000, 20_001 * 86_400_000):
+        for event in sandbox.account.events(event_type, "000PE4", 20_000 * 86_400_000, 20_001 * 86_400_000):
             assert identifiers(event.json) == scan_identifiers(event.json), event_type
     odd = (
         b'{"id":"1","timestamp":5,"source":{"detail":{"activation":{"receiver":{"value":42},"recipient":7}}}}'

@@ -82,9 +82,9 @@ def test_each_type_into_files_and_sql(
         sqlite,
     ):
         land(client, destination, query)
-    asked = sandbox.asked[0]
-    assert asked.path == query.path
-    assert asked.parameters.get("classification", "") == classification
+    request = sandbox.received[0]
+    assert request.path == query.path
+    assert request.parameters.get("classification", "") == classification
 
     assert in_order(lines(tmp_path / "lines", query)) == expected
     (path,) = files(tmp_path / "parquet", query)
@@ -113,15 +113,15 @@ def test_each_type_into_files_and_sql(
 def test_all_actions_at_once_are_the_same_events_by_one_request(
     client: Np6Client, sandbox: Sandbox, tmp_path: Path, sqlite: SqlDestination, query: EventQuery
 ) -> None:
-    actions = sandbox.world.action_ids
+    actions = sandbox.account.action_ids
     each = [replace(query, action_id=action) for action in actions]
     for one in each:
         land(client, FileDestination(str(tmp_path / "each"), "jsonl"), one)
         land(client, SqlDestination("test_sql", "each"), one)
-    assert len(sandbox.asked) == 2 * len(actions)
+    assert len(sandbox.received) == 2 * len(actions)
     land(client, FileDestination(str(tmp_path / "all"), "jsonl"), query)
     land(client, SqlDestination("test_sql", "all_at_once"), query)
-    assert len(sandbox.asked) == 2 * len(actions) + 2
+    assert len(sandbox.received) == 2 * len(actions) + 2
 
     one_by_one = in_order([line for one in each for line in lines(tmp_path / "each", one)])
     assert one_by_one
@@ -180,10 +180,10 @@ def test_all_actions_are_refused_beside_one_of_the_same_classes_only(
     for destination in (FileDestination(str(tmp_path / "np6")), sqlite):
         land(client, destination, EventQuery.checked("hits", "000PE4", TODAY, "gsr"))
         land(client, destination, EventQuery.checked("hits", "*", TODAY))
-        requests = len(sandbox.asked)
+        requests = len(sandbox.received)
         with pytest.raises(Np6ConflictError):
             land(client, destination, EventQuery.checked("hits", "*", TODAY, "gsr"))
-        assert len(sandbox.asked) == requests
+        assert len(sandbox.received) == requests
 
 
 def test_a_path_of_ones_own_is_a_dataset_of_its_own(

@@ -22,7 +22,7 @@ from airflow_provider_np6.np6.errors import (
 )
 from airflow_provider_np6.operators.events import Np6EventsOperator
 from airflow_provider_np6.sandbox import FakeAccount, Fault, Sandbox, faults
-from airflow_provider_np6.sandbox.account import Stored
+from airflow_provider_np6.sandbox.account import FakeEvent
 from airflow_provider_np6.triggers.wait_until import WaitUntilTrigger
 from airflow_provider_np6.version_compat import get_task_terminated
 from tests.support.airflow_runs import AIRFLOW_3, AIRFLOW_3_3, asset_events, run_source
@@ -53,7 +53,7 @@ with DAG(DAG_ID, schedule={schedule}, start_date=START, catchup=False) as dag:
 
 def counted(sandbox: Sandbox, event_type: str = "bounces", action: str = "000PE4", hours: int = 24) -> int:
     start = int(DAY_AFTER.timestamp() * 1_000) - 86_400_000
-    return sum(1 for _ in sandbox.world.events(event_type, action, start, start + hours * 3_600_000))
+    return sum(1 for _ in sandbox.account.events(event_type, action, start, start + hours * 3_600_000))
 
 
 def test_a_run_pulls_its_interval_and_reports(sandbox: Sandbox, tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_a_run_into_sql(sandbox: Sandbox, sqlite_connection: Path) -> None:
     (report,) = run.reports()
     assert (report["table"], report["destination"]) == ("np6_events", "np6_sql: np6_events")
     assert report["events"] == sum(
-        counted(sandbox, "cancellations", action) for action in sandbox.world.action_ids
+        counted(sandbox, "cancellations", action) for action in sandbox.account.action_ids
     )
 
 
@@ -113,7 +113,11 @@ def test_classes_of_hits_are_datasets_of_their_own(sandbox: Sandbox, tmp_path: P
         assert run.state == "success"
         reports += run.reports()
     assert [report["classification"] for report in reports] == ["gsr,mpp", "", ""]
-    assert [request.parameters.get("classification") for request in sandbox.asked] == ["gsr,mpp", None, None]
+    assert [request.parameters.get("classification") for request in sandbox.received] == [
+        "gsr,mpp",
+        None,
+        None,
+    ]
     assert 0 < reports[0]["events"] < reports[1]["events"] == reports[2]["events"]
     assert {path.name for path in tmp_path.glob("type=*")} == {"type=hits%2Fopen~gsr~mpp", "type=hits%2Fopen"}
 
@@ -140,7 +144,7 @@ def test_a_run_with_an_empty_interval_fails_or_takes_the_period(
 ) -> None:
     arguments = f'event_type="bounces", action_id="000PE4", destination="{tmp_path}"'
     assert run_source(one_task(arguments, schedule), date).state == "failed"
-    assert sandbox.asked == []
+    assert sandbox.received == []
     run = run_source(one_task(f"{arguments}, window_length=timedelta(days=1)", schedule), date)
     (report,) = run.reports()
     assert (report["window_start"], report["events"]) == ("2024-10-04T00:00:00.000Z", counted(sandbox))
@@ -151,7 +155,7 @@ def test_a_run_without_a_logical_date_fails_or_takes_its_bounds(sandbox: Sandbox
     arguments = f'event_type="bounces", action_id="000PE4", destination="{tmp_path}"'
     for extra in ("", ", window_length=timedelta(days=1)"):
         assert run_source(one_task(arguments + extra, "None"), None).state == "failed"
-    assert sandbox.asked == []
+    assert sandbox.received == []
     bounds = ', window_start="{{ dag_run.conf.start }}", window_end="{{ dag_run.conf.end }}"'
     conf = {"start": "2024-10-04T00:00:00+00:00", "end": "2024-10-05"}
     (report,) = run_source(one_task(arguments + bounds, "None"), None, conf).reports()
@@ -190,7 +194,7 @@ def test_a_run_without_a_logical_date_fails_or_takes_its_bounds(sandbox: Sandbox
 def test_bad_input_fails_before_any_request(sandbox: Sandbox, tmp_path: Path, arguments: str) -> None:
     run = run_source(one_task(arguments.replace("PLACE", str(tmp_path / "out"))), DAY_AFTER)
     assert run.state == "failed"
-    assert sandbox.asked == []
+    assert sandbox.received == []
     assert not (tmp_path / "out").exists()
 
 
@@ -201,7 +205,7 @@ def test_an_unusable_extra_fails_before_any_request(
     monkeypatch.setenv("AIRFLOW_CONN_NP6_DEFAULT", json.dumps(connection))
     source = one_task(f'event_type="bounces", action_id="000PE4", destination="{tmp_path / "out"}"')
     assert run_source(source, DAY_AFTER).state == "failed"
-    assert sandbox.asked == []
+    assert sandbox.received == []
 
 
 def operator(tmp_path: Path, **arguments: object) -> Np6EventsOperator:
@@ -224,14 +228,14 @@ def test_what_cannot_help_is_not_tried_again(sandbox: Sandbox, tmp_path: Path, s
     sandbox.plan.add(Fault(status=status, framing="length", headers={"x-request-id": "r-1"}))
     with pytest.raises(AirflowFailException, match=r"bounces of action 000PE4, window \[2024-10-04.*r-1"):
         operator(tmp_path, **BOUNDS).execute({})
-    assert len(sandbox.asked) == 1
+    assert len(sandbox.received) == 1
 
 
 def test_what_may_pass_is_left_to_airflows_retries(sandbox: Sandbox, tmp_path: Path) -> None:
     sandbox.plan.add(Fault(cut=1), times=99)
     with pytest.raises(Np6TruncatedError):
         operator(tmp_path, **BOUNDS).execute({})
-    assert len(sandbox.asked) < 40
+    assert len(sandbox.received) < 40
 
 
 def test_a_young_window_waits_in_the_triggerer_and_then_is_pulled(sandbox: Sandbox, tmp_path: Path) -> None:
@@ -243,7 +247,7 @@ def test_a_young_window_waits_in_the_triggerer_and_then_is_pulled(sandbox: Sandb
     assert isinstance(caught.value.trigger, WaitUntilTrigger)
     assert caught.value.trigger.moment == round(end.timestamp() * 1_000) + 30_000
     assert caught.value.method_name == "execute_complete"
-    assert sandbox.asked == []
+    assert sandbox.received == []
     deferred.grace_period = timedelta(0)
     deferred.window_start = deferred.window_end = "by now something else"
     assert deferred.execute_complete({}, None, **(caught.value.kwargs or {}))["events"] > 0
@@ -395,7 +399,7 @@ def test_the_retry_policy_waits_as_long_as_np6_asked_for(tmp_path: Path) -> None
 
 def test_invalid_events_are_set_aside_on_request(sandbox: Sandbox, tmp_path: Path) -> None:
     sandbox.plan.add(Fault(change=faults.broken(3, b'{"id": "x"}')))
-    sandbox.world = FakeAccount(events_per_day=240)
+    sandbox.account = FakeAccount(events_per_day=240)
     with pytest.raises(Np6ResponseError, match="after the first 3 lacks its documented envelope"):
         operator(tmp_path, **BOUNDS).execute({})
     sandbox.plan.add(Fault(change=faults.broken(3, b'{"id": "x"}')))
@@ -419,7 +423,7 @@ def test_a_task_that_is_told_to_stop_leaves_nothing(
             raise TimeOutError
         stalled.on_kill()  # as Airflow 3's handler of SIGTERM does, and nothing more
 
-    def told_soon(events: list[Stored]) -> list[Stored]:
+    def told_soon(events: list[FakeEvent]) -> list[FakeEvent]:
         """Half a second after the request came, however late it came."""
         threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGALRM)).start()
         return events
@@ -433,7 +437,7 @@ def test_a_task_that_is_told_to_stop_leaves_nothing(
     finally:
         signal.signal(signal.SIGALRM, previous)
     assert time.monotonic() - begun < 50
-    assert len(sandbox.asked) == 1
+    assert len(sandbox.received) == 1
     assert not (tmp_path / "lake").exists()
     if kind == "sql":
         with closing(sqlite3.connect(sqlite_connection)) as database:

@@ -32,22 +32,22 @@ def test_it_sees_events_and_their_absence(sandbox: Sandbox) -> None:
     assert not look()
     sandbox.plan.add(Fault(body=b"\n[ \t" + b'{"id"'))
     assert look()
-    asked = [request.parameters for request in sandbox.asked]
-    assert [one["start"] for one in asked] == ["2026-11-01T00:00:00Z"] * 3
-    assert all("sort" not in one for one in asked)
+    received = [request.parameters for request in sandbox.received]
+    assert [one["start"] for one in received] == ["2026-11-01T00:00:00Z"] * 3
+    assert all("sort" not in one for one in received)
 
 
 def test_the_rest_of_the_answer_is_not_read(sandbox: Sandbox) -> None:
-    sandbox.world = FakeAccount(events_per_day=100_000)
+    sandbox.account = FakeAccount(events_per_day=100_000)
     sandbox.plan.add(Fault(drip=0.05))  # the whole would take an hour
     assert look(NOW - timedelta(days=2))
 
 
 def test_any_action_and_a_time_to_come(sandbox: Sandbox) -> None:
     assert look("2026-11-01T12:00:00+01:00", action_id="*")
-    assert sandbox.asked[0].path == "/actions/events/bounces"
+    assert sandbox.received[0].path == "/actions/events/bounces"
     assert not look(NOW + timedelta(hours=1))
-    assert len(sandbox.asked) == 1
+    assert len(sandbox.received) == 1
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_bad_arguments_fail_for_good_before_a_request(
 ) -> None:
     with pytest.raises(AirflowFailException, match=match):
         look(**arguments)
-    assert sandbox.asked == []
+    assert sandbox.received == []
 
 
 def test_without_a_data_interval_it_wants_a_time() -> None:
@@ -133,13 +133,13 @@ def test_a_run_waits_from_its_interval_on_and_tells_nothing(sandbox: Sandbox) ->
     sandbox.plan.add(Fault(body=b"[]"), times=2)
     run = run_source(SOURCE, DAY + timedelta(days=1), {"event_type": "hits/open"})
     assert (run.state, run.returned) == ("success", {})
-    assert [request.path for request in sandbox.asked] == ["/actions/events/hits/open"] * 3
-    assert {request.parameters["start"] for request in sandbox.asked} == {"2026-11-01T00:00:00Z"}
-    assert all("classification" not in request.parameters for request in sandbox.asked)
+    assert [request.path for request in sandbox.received] == ["/actions/events/hits/open"] * 3
+    assert {request.parameters["start"] for request in sandbox.received} == {"2026-11-01T00:00:00Z"}
+    assert all("classification" not in request.parameters for request in sandbox.received)
 
 
 @pytest.mark.usefixtures("airflow_db")
 def test_a_run_with_bad_arguments_fails_at_once(sandbox: Sandbox) -> None:
     conf = {"event_type": "bounces", "classification": "gsr"}
     assert run_source(SOURCE, DAY + timedelta(days=1), conf).state == "failed"
-    assert sandbox.asked == []
+    assert sandbox.received == []

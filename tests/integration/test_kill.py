@@ -44,7 +44,7 @@ def kill_at_random_moments(
 
 
 def test_files(sandbox: Sandbox, client: Np6Client, tmp_path: Path) -> None:
-    sandbox.world = FakeAccount(events_per_day=2_400)
+    sandbox.account = FakeAccount(events_per_day=2_400)
     window = Window(MIDNIGHT, MIDNIGHT + DAY)
     query, root = query_of(sandbox, window), tmp_path / "lake"
     destination: Destination = FileDestination(str(root))
@@ -76,7 +76,7 @@ def test_postgres(
     from airflow.providers.common.compat.sdk import BaseHook
 
     monkeypatch.setenv("AIRFLOW_CONN_KILL_SQL", json.dumps(postgres.database()))
-    sandbox.world = FakeAccount(events_per_day=1_200)
+    sandbox.account = FakeAccount(events_per_day=1_200)
     window = Window(MIDNIGHT, MIDNIGHT + DAY)
     query, destination = query_of(sandbox, window), SqlDestination("kill_sql")
     sandbox.plan.add(Fault(change=faults.capped(1_111)))

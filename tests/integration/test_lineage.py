@@ -61,7 +61,7 @@ class TestOpenLineage:
             lineage.ENVELOPE
         )
         assert not output.outputFacets
-        assert sandbox.asked == []
+        assert sandbox.received == []
 
     def test_all_actions_are_one_input(self, sandbox: Sandbox, tmp_path: Path) -> None:
         told = pull(

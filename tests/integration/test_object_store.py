@@ -169,7 +169,7 @@ def test_killed_workers_leave_the_old_slice_or_the_new(
     client: Np6Client, sandbox: Sandbox, s3: str, bucket: Any
 ) -> None:
     """Each pull uploads several parts, so that kills hit uploads too."""
-    sandbox.world = FakeAccount(events_per_day=36_000)
+    sandbox.account = FakeAccount(events_per_day=36_000)
     window = Window(MIDNIGHT, MIDNIGHT + 16 * HOUR)
     query: EventQuery = query_of(sandbox, window)
     events = held(sandbox, query)

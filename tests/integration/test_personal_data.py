@@ -1,4 +1,4 @@
-"""Whole pulls: what destinations, logs and reports hold of a world whose people are known."""
+"""Whole pulls: what destinations, logs and reports hold of an account whose people are known."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from airflow_provider_np6.operators.events import Np6EventsOperator
 from airflow_provider_np6.privacy.pseudonyms import Pseudonyms
 from airflow_provider_np6.privacy.subjects import scan_identifiers
 from airflow_provider_np6.sandbox import FakeAccount, Fault, Sandbox, faults
-from airflow_provider_np6.sandbox.account import Stored
+from airflow_provider_np6.sandbox.account import FakeEvent
 from tests.conftest import KEY as API_KEY
 from tests.support.people import KEY, SPELLINGS, plain
 from tests.support.pulls import land, query_of
@@ -38,20 +38,20 @@ PHONE = "+33 (0)6 12 34 56 78"
 class Strange(FakeAccount):
     """Bounces with more than is documented, each person's address in every spelling."""
 
-    def _made(self, event_type: str, action_id: str, hour: int) -> Iterator[Stored]:
-        for at, event in enumerate(super()._made(event_type, action_id, hour)):
+    def _generate(self, event_type: str, action_id: str, hour: int) -> Iterator[FakeEvent]:
+        for at, event in enumerate(super()._generate(event_type, action_id, hour)):
             yield self._strange(event, at) if event_type == "bounces" else event
 
-    def _strange(self, event: Stored, at: int) -> Stored:
+    def _strange(self, event: FakeEvent, at: int) -> FakeEvent:
         address = json.loads(event.json)["source"]["detail"]["activation"]["recipient"]
         spell = SPELLINGS[at % len(SPELLINGS)]
         extra = f',"{spell(address)}":["<{spell(address)}> tel {PHONE}"]}}'
         text = event.json.decode()
-        return Stored(event.timestamp, event.id, (text[:-1] + extra).encode() if at % 2 else event.json)
+        return FakeEvent(event.timestamp, event.id, (text[:-1] + extra).encode() if at % 2 else event.json)
 
 
 @pytest.fixture
-def world() -> FakeAccount:
+def account() -> FakeAccount:
     return Strange(events_per_day=240)
 
 
@@ -89,7 +89,7 @@ def pull(destination: object, mode: str, **arguments: Any) -> dict[str, Any]:
 
 def raw(sandbox: Sandbox, event_type: str = "bounces") -> list[bytes]:
     start = 1_728_000_000_000
-    return [event.json for event in sandbox.world.events(event_type, "000PE4", start, start + 86_400_000)]
+    return [event.json for event in sandbox.account.events(event_type, "000PE4", start, start + 86_400_000)]
 
 
 def shown(root: Path) -> str:
@@ -198,7 +198,7 @@ def test_equal_people_have_equal_tokens_in_runs_fields_and_destinations(
 
 
 def test_everything_else_of_the_sandboxs_events_is_kept(sandbox: Sandbox, tmp_path: Path) -> None:
-    sandbox.world = FakeAccount(events_per_day=240)
+    sandbox.account = FakeAccount(events_per_day=240)
     pull(FileDestination(str(tmp_path), "jsonl"), "pseudonymize")
     (path,) = tmp_path.rglob("*.jsonl")
     lines = path.read_bytes().splitlines()
@@ -238,10 +238,10 @@ def test_another_mode_or_key_is_refused_before_any_request(
     destination = str(tmp_path / "lake") if kind == "files" else SqlDestination("np6_sql")
     pull(destination, first)
     connect(monkeypatch, sandbox, key)
-    asked = len(sandbox.asked)
+    received = len(sandbox.received)
     with pytest.raises(AirflowFailException, match=message):
         pull(destination, then, event_type="responses/stop")
-    assert len(sandbox.asked) == asked
+    assert len(sandbox.received) == received
     connect(monkeypatch, sandbox)
     assert pull(destination, first)["events"] == 240
 
@@ -253,7 +253,7 @@ def test_another_mode_that_came_during_the_pull_is_refused_at_publication(
     destination = str(tmp_path / "lake") if kind == "files" else SqlDestination("np6_sql")
     between = False
 
-    def interfere(events: list[Stored]) -> list[Stored]:
+    def interfere(events: list[FakeEvent]) -> list[FakeEvent]:
         nonlocal between
         if not between:
             between = True
@@ -328,7 +328,7 @@ def test_unknown_modes_and_unusable_keys_are_refused_before_any_request(
     connect(monkeypatch, sandbox, key)
     with pytest.raises(AirflowFailException, match=message) as caught:
         pull(str(tmp_path / "lake"), mode)
-    assert sandbox.asked == []
+    assert sandbox.received == []
     assert not (tmp_path / "lake").exists()
     assert "guess" not in str(caught.value)
 

@@ -32,7 +32,7 @@ class Digest:
 
 
 def test_a_million_events_cut_every_twentieth(client: Np6Client, sandbox: Sandbox) -> None:
-    sandbox.world = FakeAccount(events_per_day=1_000_000)
+    sandbox.account = FakeAccount(events_per_day=1_000_000)
     query = query_of(sandbox, event_type="responses/stop")
     whole, parts = Digest(), Digest()
     uncut = pull(client, query, whole)

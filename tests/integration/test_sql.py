@@ -195,7 +195,7 @@ def test_an_empty_window_is_recorded(client: Np6Client, sandbox: Sandbox, sql: S
 
 def test_other_actions_types_and_days_stay(client: Np6Client, sandbox: Sandbox, sql: SqlDestination) -> None:
     others = [
-        query_of(sandbox, action=sandbox.world.action_ids[1]),
+        query_of(sandbox, action=sandbox.account.action_ids[1]),
         query_of(sandbox, event_type="cancellations"),
         query_of(sandbox, Window(MIDNIGHT + DAY, MIDNIGHT + 2 * DAY)),
         query_of(sandbox, Window(MIDNIGHT - DAY, MIDNIGHT)),
@@ -273,7 +273,7 @@ def test_another_account_is_refused_before_any_request(
     land(client, sql, query_of(sandbox), account="ours")
     with pytest.raises(Np6ConflictError, match="account 'ours'"):
         land(client, sql, query_of(sandbox, event_type="cancellations"), account="theirs")
-    assert len(sandbox.asked) == 1
+    assert len(sandbox.received) == 1
 
 
 @pytest.mark.parametrize(("stored", "wanted"), [("*", "000PE4"), ("000PE4", "*")])
@@ -283,7 +283,7 @@ def test_all_actions_and_single_ones_do_not_mix(
     land(client, sql, query_of(sandbox, action=stored))
     with pytest.raises(Np6ConflictError, match="holds events of this time"):
         land(client, sql, query_of(sandbox, action=wanted))
-    assert len(sandbox.asked) == 1
+    assert len(sandbox.received) == 1
     land(client, sql, query_of(sandbox, Window(MIDNIGHT + DAY, MIDNIGHT + 2 * DAY), action=wanted))
 
 
@@ -294,7 +294,7 @@ def test_all_actions_by_one_request_know_their_action(
     land(client, sql, query)
     assert payloads() == in_order(held(sandbox, query))
     assert {row[0] for row in ask("SELECT DISTINCT action_id FROM np6_events")} == set(
-        sandbox.world.action_ids
+        sandbox.account.action_ids
     )
     land(client, sql, query_of(sandbox, action="*", event_type="responses/stop"))
     assert ask("SELECT DISTINCT action_id FROM np6_events WHERE event_type = 'responses/stop'") == [(None,)]
@@ -315,7 +315,7 @@ def test_a_missing_table_is_told_where_none_may_be_created(
 ) -> None:
     with pytest.raises(Np6InputError, match=r"np6_events is not there\. Run in the database:\nCREATE TABLE"):
         land(client, SqlDestination("test_sql", create=False), query_of(sandbox))
-    assert sandbox.asked == []
+    assert sandbox.received == []
 
 
 @pytest.mark.parametrize(
@@ -340,7 +340,7 @@ def test_unusable_databases_are_refused_before_any_request(
     monkeypatch.setenv("AIRFLOW_CONN_TEST_SQL", '{"conn_type": "sqlite", "host": ":memory:"}')
     with pytest.raises(Np6InputError, match=says):
         land(client, destination, query_of(sandbox))
-    assert sandbox.asked == []
+    assert sandbox.received == []
 
 
 def test_errors_of_the_database_show_no_row(client: Np6Client, sandbox: Sandbox, sql: SqlDestination) -> None:
@@ -357,7 +357,7 @@ def test_errors_of_the_database_show_no_row(client: Np6Client, sandbox: Sandbox,
 def test_invalid_events_stand_beside_and_go_with_their_window(
     client: Np6Client, sandbox: Sandbox, sql: SqlDestination
 ) -> None:
-    sandbox.world = FakeAccount(events_per_day=240)
+    sandbox.account = FakeAccount(events_per_day=240)
     sandbox.plan.add(Fault(change=faults.broken(120, b'{"id":"x"}')))
     land(client, sql, query_of(sandbox), quarantine=True)
     columns = "event_type, action_id, position, reason, event"
@@ -475,4 +475,4 @@ def test_a_database_that_is_away_is_left_to_airflows_retries(
     with pytest.raises(Np6DestinationError) as caught:
         land(client, SqlDestination("test_sql"), query_of(sandbox))
     assert caught.value.retryable
-    assert sandbox.asked == []
+    assert sandbox.received == []

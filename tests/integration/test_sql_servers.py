@@ -84,7 +84,7 @@ def stored() -> dict[str, tuple[Any, ...]]:
 def test_a_large_window_is_exact_whatever_changes_upstream(
     sandbox: Sandbox, sql: SqlDestination, client: Np6Client
 ) -> None:
-    sandbox.world = FakeAccount(events_per_day=EVENTS)
+    sandbox.account = FakeAccount(events_per_day=EVENTS)
     query = query_of(sandbox)
     events = held(sandbox, query)
     assert len(events) >= EVENTS
@@ -167,7 +167,7 @@ def said(process: subprocess.Popen[str]) -> str:
 
 @ON_SERVERS
 def test_eight_processes_pull_equal_and_overlapping_windows(sandbox: Sandbox, sql: SqlDestination) -> None:
-    sandbox.world = FakeAccount(events_per_day=2_400)
+    sandbox.account = FakeAccount(events_per_day=2_400)
     hours = [(0, 24), (0, 24), (0, 12), (6, 18), (12, 24), (3, 4), (0, 24), (11, 13)]
     windows = [Window(MIDNIGHT + a * HOUR, MIDNIGHT + b * HOUR) for a, b in hours]
     whole = sorted(held(sandbox, query_of(sandbox)))
@@ -185,7 +185,7 @@ def test_eight_processes_pull_equal_and_overlapping_windows(sandbox: Sandbox, sq
 def test_readers_never_see_a_window_partly_replaced(
     sandbox: Sandbox, sql: SqlDestination, client: Np6Client
 ) -> None:
-    sandbox.world = FakeAccount(events_per_day=2_400)
+    sandbox.account = FakeAccount(events_per_day=2_400)
     query = query_of(sandbox)
     land(client, sql, query)
     seen: set[tuple[Any, ...]] = set()
@@ -249,7 +249,7 @@ def test_killed_connections_leave_the_old_content_or_the_new(
 ) -> None:
     kind = request.node.callspec.params["sql"]
     database = json.loads(os.environ["AIRFLOW_CONN_TEST_SQL"])["schema"]
-    sandbox.world = FakeAccount(events_per_day=2_400)
+    sandbox.account = FakeAccount(events_per_day=2_400)
     query = query_of(sandbox)
     whole = sorted(held(sandbox, query))
     land(client, sql, query)

@@ -43,7 +43,7 @@ def test_a_missing_column_is_added(client: Np6Client, sandbox: Sandbox, sql: Sql
     ask("ALTER TABLE np6_events ADD COLUMN ours VARCHAR(9)")
     with pytest.raises(Np6InputError, match="has no column hit_type") as caught:
         land(client, SqlDestination("test_sql", evolve=False), query)
-    assert len(sandbox.asked) == 1
+    assert len(sandbox.received) == 1
     (statement,) = cure_of(caught.value)
     land(client, sql, query)
     assert ask("SELECT event_id, hit_type, bounce_verdict FROM np6_events ORDER BY event_id") == before
@@ -92,7 +92,7 @@ def test_columns_of_wrong_types_are_refused_with_the_cure(
         assert payloads() == in_order(held(sandbox, query))
         for table in ("np6_events", "np6_events_windows", "np6_events_quarantine", "np6_events_old"):
             ask(f"DROP TABLE IF EXISTS {table}")
-    assert len(sandbox.asked) == len(WRONG[name_of(sql)])
+    assert len(sandbox.received) == len(WRONG[name_of(sql)])
 
 
 def test_a_table_without_its_key_is_refused(client: Np6Client, sandbox: Sandbox, sql: SqlDestination) -> None:
@@ -105,7 +105,7 @@ def test_a_table_without_its_key_is_refused(client: Np6Client, sandbox: Sandbox,
     ask("CREATE TABLE np6_events (occurred_at INTEGER)")
     with pytest.raises(Np6InputError):
         land(client, sql, query_of(sandbox))
-    assert len(sandbox.asked) == 1
+    assert len(sandbox.received) == 1
 
 
 def test_ids_may_be_of_the_type_uuid(

@@ -53,7 +53,7 @@ def test_hourly_pulls_hold_the_same_ids_as_the_daily_one(
         FileDestination(str(tmp_path / "daily"), "jsonl"),
         EventQuery.checked("bounces", "000PE4", day),
     )
-    held = list(sandbox.world.events("bounces", "000PE4", day.start, day.end))
+    held = list(sandbox.account.events("bounces", "000PE4", day.start, day.end))
     assert (held[0].timestamp, held[-1].timestamp) == (day.start, day.end - 1)
     expected = [event.id for event in sorted(held, key=lambda event: (event.timestamp, event.id))]
     assert stored(tmp_path / "hourly") == stored(tmp_path / "daily") == expected
@@ -66,5 +66,5 @@ def test_windows_of_odd_milliseconds_tile_too(client: Np6Client, sandbox: Sandbo
         query = EventQuery.checked("bounces", "000PE4", Window(start, end))
         land(client, FileDestination(str(tmp_path), "jsonl"), query)
     assert len(stored(tmp_path)) == sum(
-        1 for _ in sandbox.world.events("bounces", "000PE4", day.start, day.end)
+        1 for _ in sandbox.account.events("bounces", "000PE4", day.start, day.end)
     )

@@ -22,7 +22,7 @@ from airflow_provider_np6.np6.window import Window, parse_time
 from airflow_provider_np6.operators.events import Np6EventsOperator
 from airflow_provider_np6.privacy.pseudonyms import Pseudonyms
 from airflow_provider_np6.sandbox import FakeAccount, Fault, Sandbox
-from airflow_provider_np6.sandbox.account import Stored
+from airflow_provider_np6.sandbox.account import FakeEvent
 from tests.fixtures.make import PSEUDONYM_KEY
 from tests.integration.test_personal_data import connect
 from tests.support import ROOT
@@ -128,7 +128,7 @@ def _connected(monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox) -> None:
 
 
 @pytest.fixture
-def world() -> FakeAccount:
+def account() -> FakeAccount:
     """One without the events that were stored."""
     return FakeAccount(seed=7, events_per_day=480)
 
@@ -180,14 +180,14 @@ def test_all_actions_and_one_stay_apart(place: Place, sandbox: Sandbox) -> None:
     ):
         with pytest.raises(AirflowFailException, match="pulled for"):
             place.pull(pull)
-    assert sandbox.asked == []
+    assert sandbox.received == []
 
 
 def test_whom_it_keeps_out_is_kept_out(place: Place, sandbox: Sandbox) -> None:
-    def about_the_person(stored: list[Stored]) -> list[Stored]:
+    def about_the_person(stored: list[FakeEvent]) -> list[FakeEvent]:
         told = json.loads(stored[0].json)
         told["source"]["detail"]["activation"]["recipient"] = place.told["person"]
-        return [Stored(stored[0].timestamp, stored[0].id, json.dumps(told).encode()), *stored[1:]]
+        return [FakeEvent(stored[0].timestamp, stored[0].id, json.dumps(told).encode()), *stored[1:]]
 
     sandbox.plan.add(Fault(change=about_the_person))
     report = place.pull(BOUNCES)
@@ -258,7 +258,7 @@ def test_what_a_later_version_wrote_is_refused_before_any_request(
         f"{what} is of format 2, and this version of the provider knows none beyond 1"
     )
     assert "install that one here too" in str(refused.value)
-    assert sandbox.asked == []
+    assert sandbox.received == []
     assert place.everything() == before
 
 
@@ -281,7 +281,7 @@ def test_a_tree_of_a_later_version_is_refused_likewise(
     for act in ("pull", "erase"):
         with pytest.raises((AirflowFailException, Np6ConflictError), match=f"^{what} is of format 2"):
             ACTS[act](place)
-    assert sandbox.asked == []
+    assert sandbox.received == []
     assert place.everything() == before
 
 
@@ -312,7 +312,7 @@ def test_a_manifest_that_a_later_version_wrote_meanwhile_is_left(
     (path,) = (lake / "_manifests/type=bounces/action=000PE4").rglob("*.json")
     text = '{"version": 2}'
 
-    def change(stored: list[Stored]) -> list[Stored]:
+    def change(stored: list[FakeEvent]) -> list[FakeEvent]:
         path.write_text(text)
         return stored
 
@@ -325,7 +325,7 @@ def test_a_manifest_that_a_later_version_wrote_meanwhile_is_left(
 
 @pytest.mark.parametrize("place", ["sqlite", "postgres"], indirect=True)
 def test_what_a_later_version_wrote_into_a_table_meanwhile_is_left(place: Place, sandbox: Sandbox) -> None:
-    def change(stored: list[Stored]) -> list[Stored]:
+    def change(stored: list[FakeEvent]) -> list[FakeEvent]:
         ask("UPDATE np6_events_windows SET version = 2 WHERE event_type = 'bounces'")
         return stored
 

@@ -21,7 +21,7 @@ TODAY = Window(MIDNIGHT, MIDNIGHT + DAY)
 def query_of(
     sandbox: Sandbox, window: Window = TODAY, event_type: str = "bounces", action: str | None = None
 ) -> EventQuery:
-    return EventQuery.checked(event_type, action or sandbox.world.action_ids[0], window)
+    return EventQuery.checked(event_type, action or sandbox.account.action_ids[0], window)
 
 
 def land(
@@ -60,7 +60,7 @@ def held(sandbox: Sandbox, query: EventQuery) -> list[bytes]:
     classes = frozenset(filter(None, query.classification.split(",")))
     return [
         event.json
-        for event in sandbox.world.events(query.event_type, action, *bounds, classification=classes)
+        for event in sandbox.account.events(query.event_type, action, *bounds, classification=classes)
     ]
 
 

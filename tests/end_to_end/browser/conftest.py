@@ -62,14 +62,14 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="package")
-def account(browser: Browser) -> Iterator[Sandbox]:
+def sandbox(browser: Browser) -> Iterator[Sandbox]:
     """What NP6 holds; asked for after the browser, so that nothing starts where there is none."""
     with Sandbox(FakeAccount(events_per_day=96), key=KEY) as running:
         yield running
 
 
 @pytest.fixture(scope="package")
-def deployment(account: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standalone]:
+def deployment(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standalone]:
     """An Airflow with :data:`DAGS`, whose connections are set as the documentation asks for."""
     home = tmp_path_factory.mktemp("lake", numbered=False)
     (home / "dags").mkdir()
@@ -77,7 +77,7 @@ def deployment(account: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> It
         (home / "dags" / f"{name}.py").write_text(example(name, home))
     with Standalone(
         home,
-        {"conn_type": "np6", "host": account.url, "password": KEY},
+        {"conn_type": "np6", "host": sandbox.url, "password": KEY},
         AIRFLOW_CONN_NP6_SQL=json.dumps({"conn_type": "sqlite", "host": str(home / "np6.db")}),
         AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION="False",
         AIRFLOW__CORE__SENSITIVE_VAR_CONN_NAMES="pseudonym_key",

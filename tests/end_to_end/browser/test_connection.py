@@ -64,11 +64,11 @@ def save(form: Locator) -> None:
 
 
 def test_secrets_are_kept_and_never_shown_again_and_the_test_tells_causes_apart(
-    page: Page, account: Sandbox, picture: Callable[[str], None]
+    page: Page, sandbox: Sandbox, picture: Callable[[str], None]
 ) -> None:
     answers: list[Response] = []
     page.on("response", lambda answer: answers.append(answer))  # noqa: PLW0108 - Playwright marks what it calls
-    host, _, port = account.url.rpartition(":")
+    host, _, port = sandbox.url.rpartition(":")
     form = new_form(page)
     form.get_by_label("Connection ID").fill("np6_marketing")
     form.get_by_label("Host").fill(host)
@@ -88,14 +88,14 @@ def test_secrets_are_kept_and_never_shown_again_and_the_test_tells_causes_apart(
         form.get_by_label(label).fill(value)
         save(form)
 
-    tested(f"{account.url} accepts the API key.")
+    tested(f"{sandbox.url} accepts the API key.")
     picture("connection_test")
     dead = free_port()
     change("Port", str(dead))
     tested(f"{host}:{dead}: the host could not be reached.")
     change("Port", port)
     change("API key (X-Key)", "wrong")
-    tested(f"{account.url}: NP6 does not accept the API key")
+    tested(f"{sandbox.url}: NP6 does not accept the API key")
 
     row.get_by_role("button", name="Edit Connection").click()
     form.get_by_role("button", name="Extra Fields", exact=True).click()

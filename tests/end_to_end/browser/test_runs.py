@@ -52,10 +52,10 @@ def daily(browser: Browser, deployment: Standalone) -> str:
 
 
 def test_each_pull_of_a_fan_out_has_its_name(
-    page: Page, daily: str, account: Sandbox, picture: Callable[[str], None]
+    page: Page, daily: str, sandbox: Sandbox, picture: Callable[[str], None]
 ) -> None:
     page.goto(f"{daily}/tasks/pull/mapped")
-    for event_type, action in product(EVENT_TYPES, account.world.action_ids):
+    for event_type, action in product(EVENT_TYPES, sandbox.account.action_ids):
         expect(page.get_by_role("link", name=f"{event_type} · {action}", exact=True)).to_be_visible()
     picture("fan_out")
 
@@ -68,7 +68,7 @@ def test_a_dag_shows_what_it_does(page: Page, daily: str, picture: Callable[[str
 
 
 def test_the_asset_tells_what_landed(
-    page: Page, daily: str, deployment: Standalone, account: Sandbox, picture: Callable[[str], None]
+    page: Page, daily: str, deployment: Standalone, sandbox: Sandbox, picture: Callable[[str], None]
 ) -> None:
     page.goto("/assets")
     page.get_by_role("link", name=f"file://{deployment.home}/np6").click()
@@ -79,13 +79,13 @@ def test_the_asset_tells_what_landed(
     page.keyboard.press("Control+End")
     expect(extra).to_contain_text("_manifests")
     day = [to_ms(datetime(2026, 1, number, tzinfo=UTC)) for number in (3, 4)]
-    events = sum(len(list(account.world.events(event_type, None, *day))) for event_type in EVENT_TYPES)
+    events = sum(len(list(sandbox.account.events(event_type, None, *day))) for event_type in EVENT_TYPES)
     expect(extra).to_contain_text(f'"events": {events},')
     picture("asset")
 
 
 def test_a_pull_by_hand_takes_what_the_form_says(
-    page: Page, deployment: Standalone, account: Sandbox, picture: Callable[[str], None]
+    page: Page, deployment: Standalone, sandbox: Sandbox, picture: Callable[[str], None]
 ) -> None:
     page.set_viewport_size({"width": 1280, "height": 1080})
     page.goto("/dags/np6_events_on_demand")
@@ -119,4 +119,4 @@ def test_a_pull_by_hand_takes_what_the_form_says(
     pairs = product(EVENT_TYPES, ("000PE4", "000PEB"))
     with closing(sqlite3.connect(deployment.home / "np6.db")) as database:
         landed = {id_ for (id_,) in database.execute("SELECT event_id FROM np6_events")}
-    assert landed == {event.id for pair in pairs for event in account.world.events(*pair, *hours)}
+    assert landed == {event.id for pair in pairs for event in sandbox.account.events(*pair, *hours)}

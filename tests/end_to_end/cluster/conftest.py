@@ -36,7 +36,7 @@ class Cluster:
     deployment: Deployment
     api: Api
     sandbox: Sandbox
-    world: FakeAccount
+    account: FakeAccount
 
     def restart(self, name: str) -> None:
         """Stop one program as an operator would, and start it anew."""
@@ -48,7 +48,7 @@ class Cluster:
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     folder = tmp_path_factory.mktemp("cluster")
     # Fewer than a hundred a day and type, so that a pull is one request.
-    world = FakeAccount(actions=ACTIONS, events_per_day=96)
+    account = FakeAccount(actions=ACTIONS, events_per_day=96)
     dags = folder / "dags"
     dags.mkdir()
     shutil.copy(HERE / "dags" / "np6_cluster.py", dags)
@@ -56,13 +56,13 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     (dags / "np6_account_daily.py").write_text(example.replace("/tmp/np6_account", str(folder / "account")))
     settings = {
         "NP6_CLUSTER_DAYS": str(DAYS),
-        "NP6_CLUSTER_ACTION_IDS": " ".join(world.action_ids),
+        "NP6_CLUSTER_ACTION_IDS": " ".join(account.action_ids),
         "NP6_CLUSTER_FILES": str(folder / "files"),
     }
     with (
-        Sandbox(world, key=KEY) as sandbox,
+        Sandbox(account, key=KEY) as sandbox,
         Deployment(folder, dags, sandbox.url, KEY, **settings) as deployment,
     ):
         api = Api(deployment.url)
         deployment.wait_for(lambda: api.ask("GET", "dags")["total_entries"] == 4, "four DAGs")
-        yield Cluster(deployment, api, sandbox, world)
+        yield Cluster(deployment, api, sandbox, account)

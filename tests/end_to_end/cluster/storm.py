@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from airflow_provider_np6.sandbox import Fault
-from airflow_provider_np6.sandbox.limit import Limit
+from airflow_provider_np6.sandbox.behavior import RateLimit
 from tests.end_to_end.cluster.conftest import DAYS, END, START, Cluster
 
 DAGS = ("files_daily", "sql_caught_up")
@@ -38,13 +38,13 @@ class Storm:
         self._cluster = cluster
         self._api = cluster.api
         self._processes = cluster.deployment.processes
-        self._all = DAYS * len(cluster.world.action_ids) * 3
+        self._all = DAYS * len(cluster.account.action_ids) * 3
         self._begun = time.monotonic()
         self.told = Told()
 
     def run(self) -> Told:
         """All of it; what was seen."""
-        before = len(self._cluster.sandbox.asked)
+        before = len(self._cluster.sandbox.received)
         self._start()
         for share, happening in (
             (0.05, self._pause),
@@ -64,7 +64,7 @@ class Storm:
         self.told.refused += self._cluster.sandbox.limit.refused
         self._cluster.sandbox.limit = None
         self.told.seconds = time.monotonic() - self._begun
-        self.told.requests = len(self._cluster.sandbox.asked) - before
+        self.told.requests = len(self._cluster.sandbox.received) - before
         return self.told
 
     def _start(self) -> None:
@@ -123,10 +123,10 @@ class Storm:
 
     def _limit(self) -> None:
         """Not one request for a while; from then on one a second, for all workers together."""
-        shut = self._cluster.sandbox.limit = Limit(0)
+        shut = self._cluster.sandbox.limit = RateLimit(0)
         self._wait(lambda: shut.refused >= 20, "twenty refusals")
         self.told.refused = shut.refused
-        self._cluster.sandbox.limit = Limit(1)
+        self._cluster.sandbox.limit = RateLimit(1)
 
     def _done(self) -> int:
         return self._api.count("files_daily", "success")

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_np6.sandbox import Fault
+from airflow_provider_np6.sandbox.behavior import RateLimit
 from airflow_provider_np6.sandbox.faults import capped
-from airflow_provider_np6.sandbox.limit import Limit
 from tests.end_to_end.cluster.conftest import DAYS, END, START, TYPES, Cluster
 from tests.end_to_end.cluster.storm import Storm, Told
 from tests.support.files import coverage, manifests, verify
@@ -31,7 +31,7 @@ def told(cluster: Cluster) -> Told:
 def events(cluster: Cluster, event_type: str, action_id: str) -> list[tuple[str, bytes]]:
     """Ids and texts of what the sandbox holds, in order of time."""
     bounds = (round(START.timestamp() * 1_000), round(END.timestamp() * 1_000))
-    return [(event.id, event.json) for event in cluster.world.events(event_type, action_id, *bounds)]
+    return [(event.id, event.json) for event in cluster.account.events(event_type, action_id, *bounds)]
 
 
 def test_every_run_succeeds(cluster: Cluster, told: Told) -> None:
@@ -52,7 +52,7 @@ def test_files_hold_exactly_the_sandboxes_events(cluster: Cluster, told: Told) -
     root = cluster.deployment.files / "daily"
     vouched: set[Path] = set()
     for event_type in TYPES:
-        for action_id in cluster.world.action_ids:
+        for action_id in cluster.account.action_ids:
             found = manifests(str(root), event_type, action_id, START, END)
             covered = coverage(str(root), event_type, action_id, START, END)
             assert (len(found), covered.missing) == (DAYS, [])
@@ -75,11 +75,11 @@ def test_rows_are_exactly_the_sandboxes_events(cluster: Cluster, told: Told) -> 
         rows = database.execute(
             "SELECT event_type, action_id, event_id, payload::text FROM np6_events"
         ).fetchall()
-    assert windows == (len(TYPES) * len(cluster.world.action_ids) * DAYS // 5,)
+    assert windows == (len(TYPES) * len(cluster.account.action_ids) * DAYS // 5,)
     made = [
         (event_type, action_id, id_, text.decode())
         for event_type in TYPES
-        for action_id in cluster.world.action_ids
+        for action_id in cluster.account.action_ids
         for id_, text in events(cluster, event_type, action_id)
     ]
     assert sorted(rows) == sorted(made)
@@ -88,7 +88,7 @@ def test_rows_are_exactly_the_sandboxes_events(cluster: Cluster, told: Told) -> 
 def test_eight_pulls_at_once_share_a_limit_and_leave_little_of_it(cluster: Cluster) -> None:
     # A hundred events an answer, so that each pull needs some forty requests.
     cluster.sandbox.plan.add(Fault(path="/events/executions", change=capped(100)), times=10_000)
-    limit = cluster.sandbox.limit = Limit(5)
+    limit = cluster.sandbox.limit = RateLimit(5)
     cluster.api.pause("limited", paused=False)
     cluster.api.ask("POST", "dags/limited/dagRuns", json={"logical_date": None})
     cluster.deployment.wait_for(
@@ -106,7 +106,7 @@ def test_eight_pulls_at_once_share_a_limit_and_leave_little_of_it(cluster: Clust
 
 
 def test_the_examples_pool_keeps_below_a_limit_of_five_a_second(cluster: Cluster) -> None:
-    limit = cluster.sandbox.limit = Limit(5)
+    limit = cluster.sandbox.limit = RateLimit(5)
     cluster.api.pause("np6_account_daily", paused=False)
     cluster.deployment.wait_for(
         lambda: cluster.api.runs("np6_account_daily") == {("scheduled", "success"): 1},

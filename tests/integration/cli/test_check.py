@@ -47,7 +47,7 @@ def test_each_type_is_requested_once(np6: Run, sandbox: Sandbox) -> None:
     marks = {row["event_type"]: row["mark"] for row in report["types"]}
     assert marks == {info.event_type: info.all_actions for info in EVENT_TYPES.values()}
     paths = [f"/actions/events{'' if name == 'events' else f'/{name}'}" for name in TYPES]
-    assert [asked.path for asked in sandbox.asked] == ["/actions", *paths]
+    assert [asked.path for asked in sandbox.received] == ["/actions", *paths]
 
 
 @pytest.mark.usefixtures("np6_connection")
@@ -56,7 +56,7 @@ def test_one_action_and_what_is_promised_of_it(np6: Run, sandbox: Sandbox) -> No
     sandbox.plan.add(Fault(path="/executions", status=403))
     ended = np6("check", "--action", "000PE4")
     assert ended.code == 0  # both paths are inferred
-    assert all(asked.path.startswith("/actions/000PE4/") for asked in sandbox.asked[1:])
+    assert all(asked.path.startswith("/actions/000PE4/") for asked in sandbox.received[1:])
     rows = {line.split()[0]: " ".join(line.split()[1:]) for line in ended.out.splitlines() if line.split()}
     assert rows["hits/open"] == "inferred not found (HTTP 404)"
     assert rows["executions"] == "inferred refused (HTTP 403)"
@@ -89,7 +89,7 @@ def test_the_rate_limit_is_kept(np6: Run, sandbox: Sandbox) -> None:
         *("readable", "readable", "no response"),
         *["not requested"] * (len(TYPES) - 3),
     ]
-    assert len(sandbox.asked) == 3
+    assert len(sandbox.received) == 3
 
 
 def test_a_wrong_key(np6: Run, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,7 +101,7 @@ def test_a_wrong_key(np6: Run, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
         ("refused", 401),
         *[("not requested", None)] * (len(TYPES) - 1),
     ]
-    assert len(sandbox.asked) == 2
+    assert len(sandbox.received) == 2
     assert "wrong-key-0123" not in ended.out + ended.err
 
 
@@ -117,7 +117,7 @@ def test_a_host_that_is_not_there(np6: Run, monkeypatch: pytest.MonkeyPatch) -> 
 def test_settings_that_cannot_be_used(np6: Run, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     connect(monkeypatch, host=sandbox.url, extra={"max_wait": "long"})
     ended = np6("check", "--json")
-    assert (ended.code, ended.json["types"], sandbox.asked) == (1, [], [])
+    assert (ended.code, ended.json["types"], sandbox.received) == (1, [], [])
     assert "max_wait" in ended.json["connection"]["message"]
 
 
@@ -133,7 +133,7 @@ def test_settings_that_cannot_be_used(np6: Run, sandbox: Sandbox, monkeypatch: p
 @pytest.mark.usefixtures("np6_connection", "sqlite_connection")
 def test_wrong_use(np6: Run, sandbox: Sandbox, arguments: tuple[str, ...], message: str) -> None:
     ended = np6("check", *arguments)
-    assert (ended.code, ended.out, sandbox.asked) == (2, "", [])
+    assert (ended.code, ended.out, sandbox.received) == (2, "", [])
     assert message in ended.err
     assert "Traceback" not in ended.err
 

@@ -27,7 +27,7 @@ DAYS = ("2024-10-04", "2024-10-05", "2024-10-06")
 
 
 @pytest.fixture
-def world() -> FakeAccount:
+def account() -> FakeAccount:
     """Enough events to set one aside."""
     return FakeAccount(events_per_day=300)
 
@@ -238,7 +238,7 @@ def test_an_object_store_is_listed_once_for_all_actions(
 ) -> None:
     destination = FileDestination(f"{s3}/coverage")
     listings, span = [], Window(day(0).start, day(2).end)
-    for action in sandbox.world.action_ids[:3]:
+    for action in sandbox.account.action_ids[:3]:
         for n in range(2):
             query = EventQuery.checked("bounces", action, day(n))
             land(client, destination, query)

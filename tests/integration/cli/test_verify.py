@@ -27,7 +27,7 @@ PLACE = "type=bounces/action=000PE4/date=2024-10-04"
 
 
 @pytest.fixture
-def world() -> FakeAccount:
+def account() -> FakeAccount:
     """Enough events to set one aside."""
     return FakeAccount(events_per_day=300)
 
@@ -45,8 +45,10 @@ def fill(client: Np6Client, sandbox: Sandbox, destination: Destination) -> int:
         sandbox.plan.clear()
         sandbox.plan.add(fault)
         land(client, destination, query, quarantine=True)
-    bounces = [len([*sandbox.world.events("bounces", action, *_bounds())]) for action in ("000PE4", "000PEB")]
-    hits = sandbox.world.events("hits/open", None, *_bounds(), classification=frozenset({"gsr"}))
+    bounces = [
+        len([*sandbox.account.events("bounces", action, *_bounds())]) for action in ("000PE4", "000PEB")
+    ]
+    hits = sandbox.account.events("hits/open", None, *_bounds(), classification=frozenset({"gsr"}))
     return sum(bounces) + len([*hits])
 
 

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.core
 
 
 @pytest.fixture
-def world() -> FakeAccount:
+def account() -> FakeAccount:
     """Enough to see much in thirty days."""
     return FakeAccount(actions=1, events_per_day=144)
 
@@ -34,7 +34,7 @@ ALWAYS = 1_000
 
 
 def findings(sandbox: Sandbox, client: Np6Client) -> dict[str, Finding]:
-    return {finding.question: finding for finding in examine(client, sandbox.world.action_ids[0], now=NOW)}
+    return {finding.question: finding for finding in examine(client, sandbox.account.action_ids[0], now=NOW)}
 
 
 def always(**fault: object) -> Callable[[Sandbox], None]:
@@ -171,22 +171,22 @@ def test_an_account_that_is_otherwise(sandbox: Sandbox, client: Np6Client, other
 
 
 def test_few_requests_and_no_value_of_any_event(sandbox: Sandbox, client: Np6Client) -> None:
-    sandbox.world = FakeAccount(actions=1, events_per_day=2_000)
+    sandbox.account = FakeAccount(actions=1, events_per_day=2_000)
     found = findings(sandbox, client)
-    assert len(sandbox.asked) <= MAX_REQUESTS
+    assert len(sandbox.received) <= MAX_REQUESTS
     shown = " ".join(str(asdict(finding)) for finding in found.values())
-    events = sandbox.world.events("events", None, NOW - 86_400_000, NOW)
+    events = sandbox.account.events("events", None, NOW - 86_400_000, NOW)
     assert KEY not in shown
     assert "@" not in shown
     assert not any(event.id in shown for event in events)
 
 
 def test_what_needs_events_is_not_shown_without_any(sandbox: Sandbox, client: Np6Client) -> None:
-    sandbox.world = FakeAccount(actions=1, events_per_day=0)
+    sandbox.account = FakeAccount(actions=1, events_per_day=0)
     found = findings(sandbox, client)
     assert len(found) == len(QUESTIONS)
     assert found["`start`"].verdict == found["a cap on events"].verdict == Verdict.NOT_SHOWN
-    assert len(sandbox.asked) <= MAX_REQUESTS
+    assert len(sandbox.received) <= MAX_REQUESTS
 
 
 def test_an_examination_ends_with_its_requests(
@@ -194,7 +194,7 @@ def test_an_examination_ends_with_its_requests(
 ) -> None:
     monkeypatch.setattr("airflow_provider_np6.conformance.account.MAX_REQUESTS", 20)
     found = findings(sandbox, client)
-    assert len(sandbox.asked) == 20
+    assert len(sandbox.received) == 20
     assert found["`start`"].seen == "all requests of this examination are used up"
 
 
@@ -203,14 +203,14 @@ def test_an_account_that_cannot_be_examined_is_an_error(sandbox: Sandbox, client
         list(examine(client, "a/b", now=0))
     with pytest.raises(Np6InputError, match="one action"):
         list(examine(client, "*", now=0))
-    assert not sandbox.asked
+    assert not sandbox.received
     with pytest.raises(Np6NotFoundError, match="action NOPE"):
         list(examine(client, "NOPE", now=NOW))
-    sandbox.asked.clear()
+    sandbox.received.clear()
     sandbox.key = "another"
     with pytest.raises(Np6AuthenticationError):
         list(examine(client, "000PE4", now=NOW))
-    assert len(sandbox.asked) == 1
+    assert len(sandbox.received) == 1
 
 
 def test_table_of_the_docs_is_the_questions() -> None:

@@ -83,7 +83,7 @@ def test_secrets_are_masked_in_logs(connect: Connect) -> None:
 
 def test_the_right_key(connect: Connect, sandbox: Sandbox) -> None:
     assert connect().test_connection() == (True, f"{sandbox.url} accepts the API key.")
-    assert set(sandbox.asked[0].parameters) == {"creation_start"}
+    assert set(sandbox.received[0].parameters) == {"creation_start"}
 
 
 def test_a_list_that_is_gone_does_not_verify_the_key(connect: Connect, sandbox: Sandbox) -> None:
@@ -135,12 +135,12 @@ def test_the_test_ends_in_time(connect: Connect, sandbox: Sandbox, monkeypatch: 
 
 def test_actions_are_listed_in_a_stable_order_and_filtered(connect: Connect, sandbox: Sandbox) -> None:
     hook = connect()
-    assert [action["id"] for action in hook.list_actions()] == sorted(sandbox.world.action_ids)
+    assert [action["id"] for action in hook.list_actions()] == sorted(sandbox.account.action_ids)
     assert [action["type"] for action in hook.list_actions(types=["smsMessage"])] == ["smsMessage"]
     assert [action["informations"]["state"] for action in hook.list_actions(states={60})] == [60]
     february = hook.list_actions(created_after="2026-02-01", created_before=datetime(2026, 3, 1, tzinfo=UTC))
     assert [action["creationDate"][:7] for action in february] == ["2026-02"]
-    assert sandbox.asked[-1].parameters == {
+    assert sandbox.received[-1].parameters == {
         "creation_start": "2026-02-01T00:00:00Z",
         "creation_end": "2026-03-01T00:00:00Z",
     }
@@ -148,7 +148,7 @@ def test_actions_are_listed_in_a_stable_order_and_filtered(connect: Connect, san
 
 def test_one_action(connect: Connect, sandbox: Sandbox) -> None:
     hook = connect()
-    assert hook.get_action(sandbox.world.action_ids[1])["id"] == sandbox.world.action_ids[1]
+    assert hook.get_action(sandbox.account.action_ids[1])["id"] == sandbox.account.action_ids[1]
     with pytest.raises(Np6NotFoundError):
         hook.get_action("nobody")
     for bad in ("a/b", "*", ""):
@@ -162,7 +162,7 @@ def test_events_come_as_dicts(connect: Connect, sandbox: Sandbox) -> None:
     events = connect().iter_events("bounces", "000PE4", start="2024-10-04", end="2024-10-05T00:00:00+00:00")
     expected = [
         json.loads(event.json)
-        for event in sandbox.world.events("bounces", "000PE4", window.start, window.end)
+        for event in sandbox.account.events("bounces", "000PE4", window.start, window.end)
     ]
     assert next(events) == expected[0]
     assert list(events) == expected[1:]
@@ -190,7 +190,7 @@ def test_bad_arguments_are_refused_before_any_request(
     }
     with pytest.raises(Np6InputError):
         list(connect().iter_events(**given))
-    assert sandbox.asked == []
+    assert sandbox.received == []
 
 
 @pytest.mark.parametrize("extra", ["[1]", '"x"', "not json"])
@@ -231,7 +231,7 @@ def test_an_action_without_a_name_has_none_to_match(connect: Connect, sandbox: S
 def test_ids_that_airflow_cannot_map_over_are_refused(
     connect: Connect, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sandbox.world = FakeAccount(actions=6)
+    sandbox.account = FakeAccount(actions=6)
     monkeypatch.setenv("AIRFLOW__CORE__MAX_MAP_LENGTH", "5")
     with pytest.raises(
         Np6InputError, match=r"6 actions, .* 5 at most .\[core\] max_map_length.*action_id='\*'"
@@ -240,7 +240,7 @@ def test_ids_that_airflow_cannot_map_over_are_refused(
     assert len(connect().list_action_ids(types=["mailMessage", "mailCampaign"])) == 4
     assert len(connect().list_actions()) == 6
     monkeypatch.setenv("AIRFLOW__CORE__MAX_MAP_LENGTH", "6")
-    assert connect().list_action_ids() == sorted(sandbox.world.action_ids)
+    assert connect().list_action_ids() == sorted(sandbox.account.action_ids)
 
 
 def test_a_listing_that_is_gone_says_what_to_do(connect: Connect, sandbox: Sandbox) -> None:
@@ -263,13 +263,13 @@ def test_events_are_counted_and_not_kept(
     sandbox.plan.add(Fault(cut=20_000))
     counted = connect().count_events(event_type, action_id, **days)
     assert counted == len(held(sandbox, query)) > 0
-    assert len(sandbox.asked) > 1
+    assert len(sandbox.received) > 1
     assert len(list(connect().iter_events(event_type, action_id, **days))) == counted
 
 
 def test_a_count_is_proven_complete(connect: Connect, sandbox: Sandbox) -> None:
     days: dict[str, Any] = {"start": "2024-10-04", "end": "2024-10-05"}
-    sandbox.world = FakeAccount(events_per_day=240)
+    sandbox.account = FakeAccount(events_per_day=240)
     sandbox.plan.add(Fault(change=faults.capped(100)))
     assert connect().count_events("bounces", "000PE4", **days) == 240
     sandbox.plan.add(Fault(body=b'[{"id": "a"}]'))

@@ -22,8 +22,8 @@ def client_of(url: str, **options: Any) -> Np6Client:
 
 
 def test_the_key_is_sent_and_accepted(client: Np6Client, sandbox: Sandbox) -> None:
-    assert [action["id"] for action in client.list_actions({})] == sandbox.world.action_ids
-    assert [asked.authorized for asked in sandbox.asked] == [True]
+    assert [action["id"] for action in client.list_actions({})] == sandbox.account.action_ids
+    assert [request.authorized for request in sandbox.received] == [True]
 
 
 @pytest.mark.parametrize(
@@ -59,14 +59,14 @@ def test_a_wrong_key_is_told(sandbox: Sandbox) -> None:
     wrong = Np6Client(Np6Config(base_url=sandbox.url, api_key="wrong", account="test"))
     with pytest.raises(errors.Np6AuthenticationError):
         wrong.list_actions({})
-    assert len(sandbox.asked) == 1
+    assert len(sandbox.received) == 1
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503])
 def test_what_may_pass_is_tried_again(client: Np6Client, sandbox: Sandbox, status: int) -> None:
     sandbox.plan.add(Fault(status=status))
     assert client.list_actions({})
-    assert len(sandbox.asked) == 2
+    assert len(sandbox.received) == 2
 
 
 def test_a_delay_that_the_server_asks_for_is_kept(
@@ -129,13 +129,13 @@ def test_a_stalled_answer_ends_at_the_read_timeout(sandbox: Sandbox) -> None:
 
 
 def test_a_redirect_to_another_origin_does_not_carry_the_key(client: Np6Client, sandbox: Sandbox) -> None:
-    with Sandbox(sandbox.world, key=KEY) as elsewhere:
+    with Sandbox(sandbox.account, key=KEY) as elsewhere:
         sandbox.plan.add(
             Fault(status=302, headers={"Location": f"{elsewhere.url}/actions"}, framing="length")
         )
         with pytest.raises(errors.Np6RefusedError, match="would carry the API key away") as caught:
             client.list_actions({})
-        assert elsewhere.asked == []
+        assert elsewhere.received == []
     assert KEY not in str(caught.value)
 
 
@@ -151,7 +151,7 @@ def test_the_session_that_users_get_goes_nowhere_else(client: Np6Client, sandbox
     with Sandbox(key="other") as elsewhere:
         with pytest.raises(errors.Np6RefusedError):
             client.session.get(elsewhere.url)
-        assert elsewhere.asked == []
+        assert elsewhere.received == []
 
 
 def test_another_scheme_or_port_is_another_origin() -> None:
@@ -162,12 +162,12 @@ def test_another_scheme_or_port_is_another_origin() -> None:
 
 
 def test_answers_may_be_packed(sandbox: Sandbox) -> None:
-    with Sandbox(sandbox.world, key=KEY, packed=True) as packed:
+    with Sandbox(sandbox.account, key=KEY, packed=True) as packed:
         assert client_of(packed.url).list_actions({}) == client_of(sandbox.url).list_actions({})
 
 
 def test_a_packed_answer_without_its_checksum_is_broken(sandbox: Sandbox) -> None:
-    with Sandbox(sandbox.world, key=KEY, packed=True) as packed:
+    with Sandbox(sandbox.account, key=KEY, packed=True) as packed:
         whole = packed_size(packed)
         packed.plan.add(Fault(cut=whole - 4, framing="close"))
         with pytest.raises(errors.Np6TruncatedError, match="before its checksum"):
@@ -190,7 +190,7 @@ def test_failures_are_logged_with_what_support_needs_and_no_key(
     client: Np6Client, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     sandbox.plan.add(Fault(status=500, headers={"x-request-id": "r-\x1b[31m2"}))
-    query = EventQuery.checked("bounces", sandbox.world.action_ids[0], Window(0, 1_000))
+    query = EventQuery.checked("bounces", sandbox.account.action_ids[0], Window(0, 1_000))
     with caplog.at_level(logging.WARNING):
         client.get_json(query.path, query.parameters(query.window))
     assert "NP6 failed (" in caplog.text

@@ -15,7 +15,7 @@ from airflow_provider_np6.np6.query import EventQuery
 from airflow_provider_np6.np6.verify import Events, Invalid
 from airflow_provider_np6.np6.window import DAY, Window
 from airflow_provider_np6.sandbox import FakeAccount, Fault, Sandbox, faults
-from airflow_provider_np6.sandbox.account import Stored
+from airflow_provider_np6.sandbox.account import FakeEvent
 
 pytestmark = pytest.mark.core
 
@@ -46,11 +46,11 @@ class Taken:
 
 
 def query_of(sandbox: Sandbox, event_type: str = "bounces") -> EventQuery:
-    return EventQuery.checked(event_type, sandbox.world.action_ids[0], Window(DAY_START, DAY_START + DAY))
+    return EventQuery.checked(event_type, sandbox.account.action_ids[0], Window(DAY_START, DAY_START + DAY))
 
 
 def held(sandbox: Sandbox, query: EventQuery) -> list[bytes]:
-    events = sandbox.world.events(query.event_type, query.action_id, query.window.start, query.window.end)
+    events = sandbox.account.events(query.event_type, query.action_id, query.window.start, query.window.end)
     return [event.json for event in events]
 
 
@@ -81,7 +81,7 @@ def test_an_answer_that_breaks_is_gone_on_with(
     assert spool.lines == held(sandbox, query)
     assert (proof.events, proof.duplicates) == (len(spool.lines), 0)
     assert (proof.requests, spool.restarts) == (2, 0)
-    assert sandbox.asked[1].parameters["start"] >= sandbox.asked[0].parameters["start"]
+    assert sandbox.received[1].parameters["start"] >= sandbox.received[0].parameters["start"]
 
 
 @pytest.mark.parametrize("framing", ["chunked", "length", "close"])
@@ -123,7 +123,7 @@ def test_an_event_outside_of_the_window_fails_the_pull(client: Np6Client, sandbo
     sandbox.plan.add(Fault(body=stray))
     with pytest.raises(errors.Np6ResponseError, match="outside of what was requested"):
         pull(client, query, Taken())
-    assert len(sandbox.asked) == 1
+    assert len(sandbox.received) == 1
 
 
 def test_seams_are_asked_from_the_last_second_and_repeats_are_no_duplicates(
@@ -135,7 +135,7 @@ def test_seams_are_asked_from_the_last_second_and_repeats_are_no_duplicates(
     proof = pull(client, query, spool)
     assert spool.lines == held(sandbox, query)
     assert (proof.requests, proof.duplicates, spool.restarts) == (4, 0, 0)
-    starts = [asked.parameters["start"] for asked in sandbox.asked]
+    starts = [request.parameters["start"] for request in sandbox.received]
     assert starts == sorted(set(starts))
 
 
@@ -174,7 +174,7 @@ def test_answers_that_never_agree_are_an_error(client: Np6Client, sandbox: Sandb
         errors.Np6WindowOpenError, match="events that one answer held are missing in the next"
     ):
         pull(client, query_of(sandbox), Taken())
-    assert len(sandbox.asked) == 4  # max_attempts is 2
+    assert len(sandbox.received) == 4  # max_attempts is 2
 
 
 def test_progress_makes_attempts_count_anew(client: Np6Client, sandbox: Sandbox) -> None:
@@ -192,7 +192,7 @@ def test_what_np6_cannot_answer_at_once_is_asked_by_halves(
     sandbox.plan.add(Fault(status=status, framing="length"), times=4)
     pull(client, query, spool)
     assert spool.lines == held(sandbox, query)
-    hours = [int(asked.parameters["end"][11:13]) for asked in sandbox.asked[:5]]
+    hours = [int(request.parameters["end"][11:13]) for request in sandbox.received[:5]]
     assert hours == [0, 12, 6, 3, 1]
 
 
@@ -201,7 +201,7 @@ def test_a_time_out_before_the_first_byte_halves_the_window(sandbox: Sandbox, se
     sandbox.plan.add(Fault(stall=1))
     pull(Np6Client(replace(settings, read_timeout=0.3)), query, spool)
     assert spool.lines == held(sandbox, query)
-    assert [asked.parameters["end"][11:13] for asked in sandbox.asked] == ["00", "12", "00"]
+    assert [request.parameters["end"][11:13] for request in sandbox.received] == ["00", "12", "00"]
 
 
 def test_a_stalled_answer_is_gone_on_with(sandbox: Sandbox, settings: Np6Config) -> None:
@@ -216,12 +216,12 @@ def test_halving_ends_at_one_second(client: Np6Client, sandbox: Sandbox) -> None
     sandbox.plan.add(Fault(status=504, framing="length"), times=99)
     with pytest.raises(errors.Np6ServerError):
         pull(client, query_of(sandbox), Taken())
-    last = sandbox.asked[-1].parameters
+    last = sandbox.received[-1].parameters
     assert (last["start"][-4:], last["end"][-4:]) == (":00Z", ":01Z")
 
 
 def test_a_silent_cap_never_passes_for_the_end(client: Np6Client, sandbox: Sandbox) -> None:
-    sandbox.world = FakeAccount(events_per_day=720)
+    sandbox.account = FakeAccount(events_per_day=720)
     query, spool = query_of(sandbox), Taken()
     sandbox.plan.add(Fault(change=faults.capped(100)), times=99)
     proof = pull(client, query, spool)
@@ -243,12 +243,12 @@ def test_a_round_count_that_is_whole_costs_little(client: Np6Client, sandbox: Sa
     sandbox.plan.add(Fault(body=b"[" + b",".join(events) + b"]"), times=3)
     proof = pull(client, query_of(sandbox), Taken())
     assert (proof.events, proof.duplicates, proof.requests) == (100, 0, 3)
-    assert [asked.parameters["sort"] for asked in sandbox.asked] == ["asc", "asc", "desc"]
+    assert [request.parameters["sort"] for request in sandbox.received] == ["asc", "asc", "desc"]
 
 
 def test_a_silent_cap_without_order_is_found_by_halves(client: Np6Client, sandbox: Sandbox) -> None:
     query, spool = query_of(sandbox), Taken()
-    sandbox.world = FakeAccount(events_per_day=240)
+    sandbox.account = FakeAccount(events_per_day=240)
     sandbox.plan.add(Fault(change=faults.shuffled(1)))
     sandbox.plan.add(Fault(change=faults.capped(100)), times=99)
     proof = pull(client, query, spool)
@@ -268,11 +268,11 @@ def test_an_open_window_is_not_closed_by_the_workers_clock(
     pull(client, query, spool, grace_period=0)
     assert spool.lines == held(sandbox, query)
     assert [pytest.approx(120, abs=3)] == slept
-    assert (len(sandbox.asked), spool.restarts) == (2, 0)
+    assert (len(sandbox.received), spool.restarts) == (2, 0)
 
 
 def test_invalid_events_are_set_aside_within_bounds(client: Np6Client, sandbox: Sandbox) -> None:
-    sandbox.world = FakeAccount(events_per_day=240)
+    sandbox.account = FakeAccount(events_per_day=240)
     query, spool = query_of(sandbox), Taken()
     bad = b'{"id":"x","timestamp":1}'
     sandbox.plan.add(Fault(change=faults.broken(7, bad)))
@@ -303,12 +303,12 @@ def test_events_between_two_broken_ones_never_pass_for_one_invalid_event(
     client: Np6Client, sandbox: Sandbox
 ) -> None:
     """A quote in a text is not escaped: up to the next such quote, all looks like one element."""
-    sandbox.world = FakeAccount(events_per_day=2_400)
+    sandbox.account = FakeAccount(events_per_day=2_400)
     query = query_of(sandbox)
 
     ids = [json.loads(line)["id"] for line in held(sandbox, query)[100:300:100]]
 
-    def unescaped(events: list[Stored]) -> list[Stored]:
+    def unescaped(events: list[FakeEvent]) -> list[FakeEvent]:
         return [
             replace(event, json=event.json.replace(b'"kind":"', b'"kind":"a"')) if event.id in ids else event
             for event in events

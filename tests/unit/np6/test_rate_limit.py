@@ -174,7 +174,7 @@ def test_a_reset_beyond_max_wait_sends_no_request(sandbox: Sandbox, clock: Clock
     with pytest.raises(errors.Np6RateLimitError) as caught:
         client.list_actions({})
     assert caught.value.delay == 30.0
-    assert len(sandbox.asked) == 1
+    assert len(sandbox.received) == 1
 
 
 def test_a_wait_is_logged_once_with_its_reason_and_end(
@@ -237,7 +237,7 @@ def test_a_delay_of_nothing_is_not_waited_for_without_end(sandbox: Sandbox, cloc
     with pytest.raises(errors.Np6RateLimitError):
         client.list_actions({})
     assert sum(clock.slept) == pytest.approx(60)
-    assert len(sandbox.asked) < 100
+    assert len(sandbox.received) < 100
 
 
 def test_a_reset_after_the_delay_counts_too(sandbox: Sandbox, clock: Clock) -> None:

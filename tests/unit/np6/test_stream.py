@@ -31,8 +31,8 @@ def answer(events: Iterable[bytes]) -> Fault:
 
 def asked_hours(sandbox: Sandbox) -> list[tuple[int, int]]:
     """The hours that each request began and ended with."""
-    asked = [one.parameters for one in sandbox.asked]
-    return [(int(one["start"][11:13]), int(one["end"][11:13])) for one in asked]
+    received = [one.parameters for one in sandbox.received]
+    return [(int(one["start"][11:13]), int(one["end"][11:13])) for one in received]
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def patient(settings: Np6Config) -> Np6Client:
 
 
 def test_a_window_without_events_takes_one_request(client: Np6Client, sandbox: Sandbox) -> None:
-    sandbox.world = FakeAccount(events_per_day=0)
+    sandbox.account = FakeAccount(events_per_day=0)
     before = time.time_ns() // 1_000_000
     for _ in range(2):
         proof = pull(client, query_of(sandbox), Taken())
@@ -99,7 +99,13 @@ def test_an_end_that_cannot_be_proven_is_given_up(client: Np6Client, sandbox: Sa
         sandbox.plan.add(Fault(status=500))
     with pytest.raises(errors.Np6ServerError):
         pull(client, query_of(sandbox), Taken())
-    assert [asked.parameters["sort"] for asked in sandbox.asked] == ["asc", "asc", "desc", "asc", "desc"]
+    assert [request.parameters["sort"] for request in sandbox.received] == [
+        "asc",
+        "asc",
+        "desc",
+        "asc",
+        "desc",
+    ]
 
 
 def test_parts_without_order_that_keep_breaking_are_given_up(client: Np6Client, sandbox: Sandbox) -> None:
@@ -110,7 +116,7 @@ def test_parts_without_order_that_keep_breaking_are_given_up(client: Np6Client, 
         sandbox.plan.add(Fault(cut=20_000))
     with pytest.raises(errors.Np6TruncatedError):
         pull(client, query_of(sandbox), Taken())
-    assert len(sandbox.asked) == 1 + 2 * 3
+    assert len(sandbox.received) == 1 + 2 * 3
 
 
 def test_without_order_a_fresh_start_expects_none(patient: Np6Client, sandbox: Sandbox) -> None:
@@ -155,7 +161,7 @@ def test_a_round_count_without_order_is_halved_more_than_once(client: Np6Client,
 def test_a_round_count_without_order_within_one_second_is_proven(
     client: Np6Client, sandbox: Sandbox, more: int
 ) -> None:
-    sandbox.world = FakeAccount(events_per_day=0)
+    sandbox.account = FakeAccount(events_per_day=0)
     query = EventQuery.checked("bounces", "000PE4", Window(DAY_START, DAY_START + 4_000))
     events = [event(n, n) for n in range(100 + more)]
     sandbox.plan.add(answer(reversed(events[:100])), times=4)  # in order, without, of 2 s, of 1 s
@@ -166,8 +172,8 @@ def test_a_round_count_without_order_within_one_second_is_proven(
     else:
         proof = pull(client, query, Taken())
         assert (proof.events, proof.duplicates, proof.requests) == (100, 0, 7)
-    assert [asked.parameters["sort"] for asked in sandbox.asked[3:5]] == ["asc", "desc"]
-    assert sandbox.asked[4].parameters["end"][-4:] == ":01Z"
+    assert [request.parameters["sort"] for request in sandbox.received[3:5]] == ["asc", "desc"]
+    assert sandbox.received[4].parameters["end"][-4:] == ":01Z"
 
 
 def test_a_half_that_fails_is_asked_again_and_the_other_is_not_forgotten(

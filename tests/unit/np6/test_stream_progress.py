@@ -20,7 +20,7 @@ def test_progress_tells_how_far_a_pull_is_and_never_an_event(
     client: Np6Client, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(stream, "INTERVAL", 0.0)
-    sandbox.world = FakeAccount(events_per_day=2_401)
+    sandbox.account = FakeAccount(events_per_day=2_401)
     query = query_of(sandbox)
     with caplog.at_level(logging.INFO):
         pull(client, query, Taken())

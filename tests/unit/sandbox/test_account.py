@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_np6.sandbox import FakeAccount
-from airflow_provider_np6.sandbox.account import ALL_EVENT_TYPES, EVENT_TYPES, HOUR, ROBOTS, UNIONS, Stored
+from airflow_provider_np6.sandbox.account import ALL_EVENT_TYPES, EVENT_TYPES, HOUR, ROBOTS, UNIONS, FakeEvent
 
 START = int(datetime(2026, 11, 22, tzinfo=UTC).timestamp() * 1_000)
 DAY_END = START + 24 * HOUR
-WORLD = FakeAccount(events_per_day=240)
-ACTION = WORLD.action_ids[0]
+ACCOUNT = FakeAccount(events_per_day=240)
+ACTION = ACCOUNT.action_ids[0]
 MOMENTS = st.integers(START, START + 5 * HOUR)
 
 
@@ -25,14 +25,14 @@ def test_windows_tile(edges: list[int], event_type: str) -> None:
     parts = [
         event.id
         for start, end in itertools.pairwise(edges)
-        for event in WORLD.events(event_type, ACTION, start, end)
+        for event in ACCOUNT.events(event_type, ACTION, start, end)
     ]
-    assert parts == [event.id for event in WORLD.events(event_type, ACTION, edges[0], edges[-1])]
+    assert parts == [event.id for event in ACCOUNT.events(event_type, ACTION, edges[0], edges[-1])]
 
 
-def test_worlds_are_alike_by_their_seed() -> None:
-    def ids(world: FakeAccount) -> list[str]:
-        return [event.id for event in world.events("bounces", ACTION, START, START + HOUR)]
+def test_accounts_are_alike_by_their_seed() -> None:
+    def ids(account: FakeAccount) -> list[str]:
+        return [event.id for event in account.events("bounces", ACTION, START, START + HOUR)]
 
     assert ids(FakeAccount(seed=1)) == ids(FakeAccount(seed=1)) != ids(FakeAccount(seed=2))
 
@@ -48,7 +48,7 @@ DIGESTS = {
 @pytest.mark.parametrize("event_type", EVENT_TYPES)
 def test_the_seed_types_stay_as_they_are(event_type: str) -> None:
     digest = hashlib.sha256()
-    for event in WORLD.events(event_type, None, START, DAY_END):
+    for event in ACCOUNT.events(event_type, None, START, DAY_END):
         digest.update(event.json)
     assert digest.hexdigest() == DIGESTS[event_type]
 
@@ -61,21 +61,21 @@ def test_unions_are_their_parts(union: str, action: str | None, classes: frozens
     parts = [
         event
         for part in UNIONS[union]
-        for event in WORLD.events(part, action, START, START + 3 * HOUR, classification=shown)
+        for event in ACCOUNT.events(part, action, START, START + 3 * HOUR, classification=shown)
     ]
-    whole = list(WORLD.events(union, action, START, START + 3 * HOUR, classification=classes))
+    whole = list(ACCOUNT.events(union, action, START, START + 3 * HOUR, classification=classes))
     assert sorted(whole, key=by_id) == sorted(parts, key=by_id)
     assert len({event.id for event in whole}) == len(whole) > 0
     assert [event.timestamp for event in whole] == sorted(event.timestamp for event in whole)
 
 
-def by_id(event: Stored) -> str:
+def by_id(event: FakeEvent) -> str:
     return event.id
 
 
 def test_hits_are_by_people_or_by_one_class_of_robots() -> None:
-    def hits(*classes: str, event_type: str = "hits") -> list[Stored]:
-        return list(WORLD.events(event_type, None, START, DAY_END, classification=frozenset(classes)))
+    def hits(*classes: str, event_type: str = "hits") -> list[FakeEvent]:
+        return list(ACCOUNT.events(event_type, None, START, DAY_END, classification=frozenset(classes)))
 
     people, robots = hits(), hits(*ROBOTS)
     assert sorted(robots, key=by_id) == sorted((hit for robot in ROBOTS for hit in hits(robot)), key=by_id)
@@ -88,16 +88,16 @@ def test_hits_are_by_people_or_by_one_class_of_robots() -> None:
 
 
 def test_withheld_events_come_later_as_they_are() -> None:
-    def day(withheld: float) -> list[Stored]:
-        world = FakeAccount(events_per_day=240, withheld=withheld)
-        return list(world.events("events", None, START, DAY_END))
+    def day(withheld: float) -> list[FakeEvent]:
+        account = FakeAccount(events_per_day=240, withheld=withheld)
+        return list(account.events("events", None, START, DAY_END))
 
     everything = day(0.0)
     some, fewer, none = (set(day(share)) for share in (0.1, 0.5, 1.0))
     assert set(everything) > some > fewer > none == set()
     assert 0.88 < len(some) / len(everything) < 0.92
     types = [
-        set(WORLD.events(each, None, START, DAY_END, classification=frozenset(ROBOTS)))
+        set(ACCOUNT.events(each, None, START, DAY_END, classification=frozenset(ROBOTS)))
         for each in ALL_EVENT_TYPES
     ]
     late = FakeAccount(events_per_day=240, withheld=0.1)
@@ -106,18 +106,18 @@ def test_withheld_events_come_later_as_they_are() -> None:
 
 
 def test_thousands_of_actions() -> None:
-    world = FakeAccount(actions=5_000, events_per_day=24)
-    assert len(set(world.action_ids)) == 5_000
-    assert {len(action) for action in world.action_ids} == {6}
-    assert [world.action(action)["id"] for action in world.action_ids] == world.action_ids
-    assert world.has(world.action_ids[-1])
-    assert not world.has("nobody")
-    events = world.hour("bounces", None, START // HOUR)
+    account = FakeAccount(actions=5_000, events_per_day=24)
+    assert len(set(account.action_ids)) == 5_000
+    assert {len(action) for action in account.action_ids} == {6}
+    assert [account.action(action)["id"] for action in account.action_ids] == account.action_ids
+    assert account.has(account.action_ids[-1])
+    assert not account.has("nobody")
+    events = account.hour("bounces", None, START // HOUR)
     assert len({event.id for event in events}) == len(events) == 5_000
 
 
 def test_events_stand_on_the_edges_and_share_whole_seconds() -> None:
-    times = [event.timestamp for event in WORLD.events("bounces", ACTION, START, DAY_END)]
+    times = [event.timestamp for event in ACCOUNT.events("bounces", ACTION, START, DAY_END)]
     assert times[0] == START
     assert times[-1] == DAY_END - 1
     assert len(set(times)) < len(times)

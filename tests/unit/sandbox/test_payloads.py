@@ -10,8 +10,8 @@ from airflow_provider_np6.sandbox import FakeAccount
 from airflow_provider_np6.sandbox.account import ALL_EVENT_TYPES, HOUR, UNIONS
 
 START = int(datetime(2026, 11, 22, tzinfo=UTC).timestamp() * 1_000)
-WORLD = FakeAccount(events_per_day=240)
-ACTION = WORLD.action_ids[0]
+ACCOUNT = FakeAccount(events_per_day=240)
+ACTION = ACCOUNT.action_ids[0]
 PAYLOAD_TYPES = {
     "executions": "execution",
     "activations": "activation",
@@ -25,7 +25,7 @@ PAYLOAD_TYPES = {
 
 def events(event_type: str) -> list[dict[str, Any]]:
     """A day of them."""
-    return [json.loads(event.json) for event in WORLD.events(event_type, ACTION, START, START + 24 * HOUR)]
+    return [json.loads(event.json) for event in ACCOUNT.events(event_type, ACTION, START, START + 24 * HOUR)]
 
 
 def details(event_type: str) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ import requests
 
 from airflow_provider_np6.sandbox import Sandbox
 from airflow_provider_np6.sandbox.account import ALL_EVENT_TYPES, HOUR, UNIONS
-from airflow_provider_np6.sandbox.limit import Limit
+from airflow_provider_np6.sandbox.behavior import RateLimit
 from tests.conftest import KEY
 from tests.support.postgres import free_port
 
@@ -134,7 +134,7 @@ def test_the_command_line() -> None:
 
 
 def test_a_limit_holds_for_all_clients_together(sandbox: Sandbox, session: requests.Session) -> None:
-    limit = sandbox.limit = Limit(3)
+    limit = sandbox.limit = RateLimit(3)
     other = requests.Session()
     other.headers["X-Key"] = KEY
     answers = [one.get(f"{sandbox.url}/actions") for one in (session, other) * 5]
@@ -147,8 +147,8 @@ def test_a_limit_holds_for_all_clients_together(sandbox: Sandbox, session: reque
 
 def test_a_limit_lets_as_many_through_again_after_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 10.0
-    monkeypatch.setattr("airflow_provider_np6.sandbox.limit.time.monotonic", lambda: now)
-    limit = Limit(2)
+    monkeypatch.setattr("airflow_provider_np6.sandbox.behavior.time.monotonic", lambda: now)
+    limit = RateLimit(2)
     assert [limit.take()[0] for _ in range(3)] == [True, True, False]
     now += 0.9
     assert [limit.take()[0] for _ in range(2)] == [False, False]

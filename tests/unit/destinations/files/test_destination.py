@@ -188,7 +188,7 @@ def test_smaller_slices_are_replaced_and_hours_hold_what_the_day_holds(
 
 def test_other_actions_types_and_days_stay(client: Np6Client, sandbox: Sandbox, root: Path) -> None:
     others = [
-        query_of(sandbox, action=sandbox.world.action_ids[1]),
+        query_of(sandbox, action=sandbox.account.action_ids[1]),
         query_of(sandbox, event_type="cancellations"),
         query_of(sandbox, Window(MIDNIGHT + DAY, MIDNIGHT + 2 * DAY)),
     ]
@@ -211,12 +211,12 @@ def test_a_slice_that_crosses_or_lies_inside_another_is_refused(
     client: Np6Client, sandbox: Sandbox, root: Path, stored: Window, wanted: Window
 ) -> None:
     land(client, FileDestination(str(root)), query_of(sandbox, stored))
-    before, asked = tree(root), len(sandbox.asked)
+    before, received = tree(root), len(sandbox.received)
     with pytest.raises(Np6ConflictError) as caught:
         land(client, FileDestination(str(root)), query_of(sandbox, wanted))
     taken = stored.union(wanted)
     assert f"Pull {taken} or a larger window" in str(caught.value)
-    assert (tree(root), len(sandbox.asked)) == (before, asked)
+    assert (tree(root), len(sandbox.received)) == (before, received)
     land(client, FileDestination(str(root)), query_of(sandbox, taken))
     assert all_lines(root) == held(sandbox, query_of(sandbox, taken))
 
@@ -268,7 +268,7 @@ def test_another_account_is_refused_before_any_request(
             query_of(sandbox, event_type="cancellations"),
             account="theirs",
         )
-    assert len(sandbox.asked) == 1
+    assert len(sandbox.received) == 1
 
 
 @pytest.mark.parametrize(("stored", "wanted"), [("*", "000PE4"), ("000PE4", "*")])
@@ -310,7 +310,7 @@ def test_unusable_places_are_refused_before_any_request(
 ) -> None:
     with pytest.raises(Np6InputError, match=says) as caught:
         land(client, destination, query_of(sandbox))
-    assert sandbox.asked == []
+    assert sandbox.received == []
     assert "s3cret" not in str(caught.value)
 
 
@@ -339,7 +339,7 @@ def test_a_bucket_that_is_not_there_is_told_before_any_request(
 ) -> None:
     with pytest.raises(Np6InputError, match="there is no 'nowhere'"):
         land(client, FileDestination(s3.replace("lake", "nowhere")), query_of(sandbox))
-    assert sandbox.asked == []
+    assert sandbox.received == []
 
 
 def test_a_temporary_that_a_killed_worker_left_is_removed_and_a_living_ones_is_not(
@@ -360,7 +360,7 @@ def test_a_temporary_that_a_killed_worker_left_is_removed_and_a_living_ones_is_n
 def test_invalid_events_stand_beside_and_go_with_their_window(
     client: Np6Client, sandbox: Sandbox, root: Path
 ) -> None:
-    sandbox.world = FakeAccount(events_per_day=240)
+    sandbox.account = FakeAccount(events_per_day=240)
     sandbox.plan.add(Fault(change=faults.broken(120, b'{"id":"\xff"}')))
     land(client, FileDestination(str(root)), query_of(sandbox), quarantine=True)
     (manifest,) = manifests(root)
@@ -447,7 +447,7 @@ def test_a_store_that_is_away_is_left_to_airflows_retries(
     with pytest.raises(Np6DestinationError) as caught:
         land(client, FileDestination("s3://aws_away@lake/np6"), query_of(sandbox))
     assert caught.value.retryable
-    assert sandbox.asked == []
+    assert sandbox.received == []
 
 
 class Meddling(ObjectStore):
@@ -552,7 +552,7 @@ def test_all_actions_and_single_ones_at_once_never_both_stay(
 def test_pulls_of_one_local_tree_publish_one_after_the_other(
     sandbox: Sandbox, settings: Np6Config, root: Path
 ) -> None:
-    sandbox.world = FakeAccount(events_per_day=2_400)
+    sandbox.account = FakeAccount(events_per_day=2_400)
     windows = [
         HOURS,
         HOURS,

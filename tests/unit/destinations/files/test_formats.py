@@ -131,7 +131,7 @@ def test_the_same_events_give_the_same_bytes_however_they_arrive(
 def test_large_files_do_not_tell_how_their_events_arrived(
     tmp_path: Path, format_: str, sandbox: Sandbox
 ) -> None:
-    sandbox.world = FakeAccount(events_per_day=14_400)
+    sandbox.account = FakeAccount(events_per_day=14_400)
     items = held(sandbox, QUERY)
     assert sum(map(len, items)) > 2 * PIECE  # several pages of Parquet, too
     found = set()
@@ -216,7 +216,7 @@ def test_without_pyarrow_the_extra_is_named_before_any_request(
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(Np6InputError, match=r"airflow-provider-np6\[parquet\]"):
         land(client, FileDestination(str(tmp_path), format_), query_of(sandbox))
-    assert sandbox.asked == []
+    assert sandbox.received == []
 
 
 def test_another_format_replaces_the_slice(client: Np6Client, sandbox: Sandbox, tmp_path: Path) -> None:

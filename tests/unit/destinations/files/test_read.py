@@ -71,7 +71,7 @@ def test_a_month_with_holes_and_hours(client: Np6Client, sandbox: Sandbox, tmp_p
 def test_overlaps_invalid_events_and_lost_files_are_found(
     client: Np6Client, sandbox: Sandbox, tmp_path: Path
 ) -> None:
-    sandbox.world = FakeAccount(events_per_day=2_400)
+    sandbox.account = FakeAccount(events_per_day=2_400)
     destination = FileDestination(str(tmp_path))
     sandbox.plan.add(Fault(change=faults.broken(7, b'{"id":"no time"}')))
     land(client, destination, query_of(sandbox, day(1)), quarantine=True)
@@ -152,7 +152,7 @@ def test_an_object_store_is_read_likewise(client: Np6Client, sandbox: Sandbox, s
 def test_duckdb_and_pyarrow_read_the_whole_tree(
     client: Np6Client, sandbox: Sandbox, tmp_path: Path, format_: str
 ) -> None:
-    sandbox.world = FakeAccount(events_per_day=2_400)
+    sandbox.account = FakeAccount(events_per_day=2_400)
     destination = FileDestination(str(tmp_path), format_)
     sandbox.plan.add(Fault(change=faults.broken(7, b'{"id":"no time"}')))
     events = 0
