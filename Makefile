@@ -108,7 +108,7 @@ airflow: .venv/ready ## Airflow's pages on port 8080 with the sandbox behind the
 	$(BIN)/airflow db migrate
 	$(BIN)/airflow pools set np6_api 4 "Requests to NP6"
 	trap : INT TERM; \
-	$(BIN)/python -m airflow_provider_np6.sandbox --port 8086 --key sandbox-key & trap "kill $$!" EXIT; \
+	$(BIN)/python -m airflow_provider_np6.sandbox & trap "kill $$!" EXIT; \
 	PATH="$(CURDIR)/$(BIN):$$PATH" airflow standalone
 
 .PHONY: cluster

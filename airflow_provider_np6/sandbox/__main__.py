@@ -19,9 +19,8 @@ def main() -> None:
     parser.add_argument(
         "--events-per-day",
         type=int,
-        default=200,
         metavar="N",
-        help="events of each type of each action (%(default)s)",
+        help="the same number of events of each type for each action (as in a real account)",
     )
     parser.add_argument(
         "--seed", type=int, default=6, metavar="S", help="another seed, other events (%(default)s)"

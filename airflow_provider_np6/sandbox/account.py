@@ -14,9 +14,11 @@ from typing import Any
 
 import msgspec
 
-from airflow_provider_np6.sandbox.payloads import SHAPES, uuid
+from airflow_provider_np6.sandbox.payloads import SHAPES, Occasion, uuid
+from airflow_provider_np6.sandbox.sends import PLANS, SendPlan
 
-HOUR = 3_600_000
+MINUTE = 60_000
+HOUR = 60 * MINUTE
 
 EVENT_TYPES = ("bounces", "cancellations", "responses/stop")
 """The event types that most tests pull."""
@@ -55,13 +57,14 @@ class FakeAccount:
 
     :param seed: accounts with the same seed are equal.
     :param actions: number of actions.
-    :param events_per_day: events of each type of each action per UTC day, about.
+    :param events_per_day: events of each type of each action per UTC day, about; None for numbers as in a
+        real account, where events follow the sends of each action.
     :param withheld: share of the events that are not published yet, 0 to 1; an account that withholds less
         has the late events too, with the times that they had all along.
     """
 
     def __init__(
-        self, *, seed: int = 6, actions: int = 4, events_per_day: int = 200, withheld: float = 0.0
+        self, *, seed: int = 6, actions: int = 4, events_per_day: int | None = None, withheld: float = 0.0
     ) -> None:
         self._seed = seed
         self._events_per_day = events_per_day
@@ -76,11 +79,11 @@ class FakeAccount:
     def action(self, action_id: str) -> dict[str, Any]:
         """An action, as an item of ``GET /actions``."""
         index = self._indexes[action_id]
-        kind = ("mailMessage", "mailCampaign", "smsMessage")[index % 3]
+        plan = self._plan(action_id)
         return {
-            "type": kind,
+            "type": plan.type,
             "id": action_id,
-            "name": f"{kind} n° {index + 1}",
+            "name": f"{plan.name} n° {index + 1}",
             "creationDate": f"2026-{index % 12 + 1:02d}-15T08:30:00Z",
             "informations": {"folder": 7_082, "category": None, "state": (50, 60, 20)[index % 3]},
             "settings": {"templating": {"version": "4"}},
@@ -116,7 +119,7 @@ class FakeAccount:
         (inferred). What it does to other types is unknown: here it does nothing, and the mixed stream always
         has the hits of people.
         """
-        if not self._events_per_day:
+        if self._events_per_day == 0:
             return []  # at once, however many hours the window has
         robots = classification if event_type.partition("/")[0] == "hits" and classification else _PEOPLE
         events = [
@@ -131,25 +134,45 @@ class FakeAccount:
     def _generate(self, event_type: str, action_id: str, hour: int) -> Iterator[FakeEvent]:
         rng = Random(f"{self._seed}/{action_id}/{event_type}/{hour}")  # noqa: S311 - repeatable, not secret
         shape = SHAPES[event_type]
-        hits = event_type in UNIONS["hits"]
-        for timestamp in self._timestamps(rng, hour):
+        is_hit = event_type in UNIONS["hits"]
+        is_sms = self._events_per_day is None and self._plan(action_id).is_sms
+        for timestamp, sent in self._times(rng, event_type, action_id, hour):
             id_ = uuid(rng)
-            event = shape(rng, action_id, timestamp, id_)
+            event = shape(rng, Occasion(action_id, timestamp, id_, sent, is_sms))
             if not _is_withheld(id_, self._withheld):
-                yield FakeEvent(timestamp, id_, msgspec.json.encode(event), _robot(id_) if hits else "")
+                yield FakeEvent(timestamp, id_, msgspec.json.encode(event), _robot(id_) if is_hit else "")
 
-    def _timestamps(self, rng: Random, hour: int) -> list[int]:
-        per_hour, rest = divmod(self._events_per_day, 24)
-        count = per_hour + (rng.randrange(24) < rest)
-        offsets = [0, HOUR - 1][:count]
-        while len(offsets) < count:
-            offset = rng.randrange(HOUR)
-            if rng.random() < 0.5:
-                offset -= offset % 1_000
-                offsets += [offset] * min(rng.randrange(1, 4), count - len(offsets))
-            else:
-                offsets.append(offset)
-        return sorted(hour * HOUR + offset for offset in offsets)
+    def _times(
+        self, rng: Random, event_type: str, action_id: str, hour: int
+    ) -> Iterator[tuple[int, int | None]]:
+        """Times of an hour's events, in order, each with the time of the send that it follows."""
+        if self._events_per_day is not None:
+            per_hour, rest = divmod(self._events_per_day, 24)
+            count = per_hour + (rng.randrange(24) < rest)
+            yield from ((time, None) for time in _timestamps(rng, hour, count, edges=count))
+            return
+        plan = self._plan(action_id)
+        count = int(plan.expect(event_type, hour) + rng.random())
+        times = _timestamps(rng, hour, count, edges=count // 4)
+        origins = plan.choose_origins(rng, event_type, hour, count)
+        for time, origin in zip(times, origins, strict=True):
+            yield time, min(origin * HOUR + rng.randrange(HOUR), time - rng.randrange(1, MINUTE))
+
+    def _plan(self, action_id: str) -> SendPlan:
+        return PLANS[self._indexes[action_id] % len(PLANS)]
+
+
+def _timestamps(rng: Random, hour: int, count: int, *, edges: int) -> list[int]:
+    """Times in an hour, in order: many on a whole second, and two of ``edges`` on its first and last ms."""
+    offsets = [0, HOUR - 1][:edges]
+    while len(offsets) < count:
+        offset = rng.randrange(HOUR)
+        if rng.random() < 0.5:
+            offset -= offset % 1_000
+            offsets += [offset] * min(rng.randrange(1, 4), count - len(offsets))
+        else:
+            offsets.append(offset)
+    return sorted(hour * HOUR + offset for offset in offsets)
 
 
 def _is_withheld(id_: str, share: float) -> bool:

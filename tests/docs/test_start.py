@@ -102,7 +102,7 @@ def test_whoever_follows_it_has_a_dag_that_runs_by_itself(tmp_path: Path) -> Non
     assert len(COMMANDS) - len(followed) == 2
     port = str(free_port())
     script = (
-        "\n".join(followed).replace("8086", port).replace("sandbox --key", f"sandbox --port {port} --key")
+        "\n".join(followed).replace("8086", port).replace("np6.sandbox &", f"np6.sandbox --port {port} &")
     )
     shown = PAGE.block("text", "np6/_account.json").split()
     with Shell(tmp_path, script) as shell:

@@ -35,8 +35,8 @@ pytestmark = [pytest.mark.core, pytest.mark.usefixtures("airflow_db")]
 
 SPAN = {"window_start": "2024-10-04", "window_end": "2024-10-06"}
 TYPES = ("bounces", "cancellations", "responses/reply", "responses/stop")
-PERSON = "björn.3@exämple.de"
-OTHER = "o'neill.1@np6.com"
+PERSON = "björn.3@exämple.example"
+OTHER = "o'neill.1@example.com"
 PSEUDONYMS = Pseudonyms(KEY)
 
 

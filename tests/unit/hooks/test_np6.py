@@ -215,10 +215,10 @@ def test_actions_are_chosen_by_their_names(connect: Connect, sandbox: Sandbox) -
         return [action["name"] for action in hook.list_actions(names=names)]
 
     assert named("*") == [action["name"] for action in hook.list_actions()]
-    assert named("MAIL*") == ["mailMessage n° 1", "mailCampaign n° 2", "mailMessage n° 4"]
-    assert named("mailMessage n° ?") == ["mailMessage n° 1", "mailMessage n° 4"]
-    assert named("mail") == named("000PE4") == []
-    assert hook.list_action_ids(names="sms*") == hook.list_action_ids(types=["smsMessage"]) == ["000PEI"]
+    assert named("ORDER*") == ["Order confirmation n° 1"]
+    assert named("*er* n° ?") == ["Order confirmation n° 1", "Weekly newsletter n° 2", "Delivery notice n° 3"]
+    assert named("order") == named("000PE4") == []
+    assert hook.list_action_ids(names="delivery*") == hook.list_action_ids(types=["smsMessage"]) == ["000PEI"]
 
 
 @pytest.mark.parametrize("body", [b'[{"id": "b", "name": null}, {"id": "a"}]'])

@@ -14,33 +14,42 @@ from airflow_provider_np6.sandbox.account import ALL_EVENT_TYPES, EVENT_TYPES, H
 START = int(datetime(2026, 11, 22, tzinfo=UTC).timestamp() * 1_000)
 DAY_END = START + 24 * HOUR
 ACCOUNT = FakeAccount(events_per_day=240)
+REALISTIC = FakeAccount()
 ACTION = ACCOUNT.action_ids[0]
 MOMENTS = st.integers(START, START + 5 * HOUR)
 
 
 @settings(max_examples=50)
-@given(st.lists(MOMENTS, min_size=2, max_size=6, unique=True), st.sampled_from((*ALL_EVENT_TYPES, *UNIONS)))
-def test_windows_tile(edges: list[int], event_type: str) -> None:
+@given(
+    st.sampled_from([ACCOUNT, REALISTIC]),
+    st.lists(MOMENTS, min_size=2, max_size=6, unique=True),
+    st.sampled_from((*ALL_EVENT_TYPES, *UNIONS)),
+    st.sampled_from(ACCOUNT.action_ids),
+)
+def test_windows_tile(account: FakeAccount, edges: list[int], event_type: str, action: str) -> None:
     edges.sort()
     parts = [
-        event.id
+        event
         for start, end in itertools.pairwise(edges)
-        for event in ACCOUNT.events(event_type, ACTION, start, end)
+        for event in account.events(event_type, action, start, end)
     ]
-    assert parts == [event.id for event in ACCOUNT.events(event_type, ACTION, edges[0], edges[-1])]
+    assert parts == list(account.events(event_type, action, edges[0], edges[-1]))
 
 
-def test_accounts_are_alike_by_their_seed() -> None:
-    def ids(account: FakeAccount) -> list[str]:
-        return [event.id for event in account.events("bounces", ACTION, START, START + HOUR)]
+@pytest.mark.parametrize("events_per_day", [200, None])
+def test_accounts_are_alike_by_their_seed(events_per_day: int | None) -> None:
+    def ids(seed: int) -> list[str]:
+        account = FakeAccount(seed=seed, events_per_day=events_per_day)
+        return [event.id for event in account.events("activations", ACTION, START, START + HOUR)]
 
-    assert ids(FakeAccount(seed=1)) == ids(FakeAccount(seed=1)) != ids(FakeAccount(seed=2))
+    assert ids(1) == ids(1) != ids(2)
+    assert ids(1) != []
 
 
 # The digest of a day of each seed type; figures and other tests rest on these very bytes.
 DIGESTS = {
-    "bounces": "e560569842a7a99decdbb2e7dea90fa2aa4ab3b68b2bc9497b9d6f830cbcc88f",
-    "cancellations": "042574cc35abfc4fcbd3328582445fc0dc8f4c7cf5c3f5a52cef1ee7f0ca2bfc",
+    "bounces": "96d649eb2dd92bd0d4172e3f173a08efbaa26b71e70cfc746ec5c5456195ddb4",
+    "cancellations": "04a3e21e28229995104e05993bf9bcd67d6d2593a1796f1306a79487157de583",
     "responses/stop": "0c34f3b1b39a2eeb68744e63baa998d1954a87123a9ea0fa54f691941b19c561",
 }
 
@@ -116,8 +125,9 @@ def test_thousands_of_actions() -> None:
     assert len({event.id for event in events}) == len(events) == 5_000
 
 
-def test_events_stand_on_the_edges_and_share_whole_seconds() -> None:
-    times = [event.timestamp for event in ACCOUNT.events("bounces", ACTION, START, DAY_END)]
+@pytest.mark.parametrize(("account", "event_type"), [(ACCOUNT, "bounces"), (REALISTIC, "activations")])
+def test_events_are_on_the_edges_and_share_whole_seconds(account: FakeAccount, event_type: str) -> None:
+    times = [event.timestamp for event in account.events(event_type, ACTION, START, DAY_END)]
     assert times[0] == START
     assert times[-1] == DAY_END - 1
     assert len(set(times)) < len(times)

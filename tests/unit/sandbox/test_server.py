@@ -118,15 +118,18 @@ def test_robots_are_asked_for_by_their_classes(sandbox: Sandbox, session: reques
     assert mixed > ids("hits")
 
 
-def test_the_command_line() -> None:
+@pytest.mark.parametrize(
+    ("options", "key"), [(["--key", KEY, "--events-per-day", "24"], KEY), ([], "sandbox-key")]
+)
+def test_the_command_line(options: list[str], key: str) -> None:
     port = free_port()
-    arguments = ["--port", str(port), "--key", KEY, "--actions", "2", "--events-per-day", "24", "--gzip"]
+    arguments = ["--port", str(port), "--actions", "2", "--gzip", *options]
     command = [sys.executable, "-m", "airflow_provider_np6.sandbox", *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         try:
             assert server.stdout is not None
             assert re.search(rf"127\.0\.0\.1:{port} with actions 000PE4, 000PEB", server.stdout.readline())
-            answer = requests.get(f"http://127.0.0.1:{port}/actions", headers={"X-Key": KEY}, timeout=5)
+            answer = requests.get(f"http://127.0.0.1:{port}/actions", headers={"X-Key": key}, timeout=5)
             assert len(answer.json()) == 2
             assert answer.headers["Content-Encoding"] == "gzip"
         finally:
