@@ -16,7 +16,7 @@ help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' Makefile | expand -t 18
 
 .PHONY: demo
-demo: .venv/ready ## one day of a sandbox account into files and SQL, and a table of what landed
+demo: .venv/ready ## one day of a sandbox account into files and SQL, counted, with bounce rates
 	$(BIN)/python demo/run.py
 
 .PHONY: test
