@@ -25,7 +25,7 @@ from airflow_provider_np6.privacy.erasure_filter import ErasureFilter
 from airflow_provider_np6.privacy.pseudonyms import Pseudonyms, normalize
 from airflow_provider_np6.privacy.subjects import identifiers, scan_identifiers
 from airflow_provider_np6.sandbox import FakeAccount, Fault, Sandbox, faults
-from airflow_provider_np6.sandbox.account import Stored
+from airflow_provider_np6.sandbox.account import FakeEvent
 from tests.integration.test_personal_data import connect, pull
 from tests.support.databases import ask, payloads
 from tests.support.files import manifests, verify
@@ -43,12 +43,12 @@ PSEUDONYMS = Pseudonyms(KEY)
 class Few(FakeAccount):
     """The same few persons again and again, some of them written in other letter case."""
 
-    def _made(self, event_type: str, action_id: str, hour: int) -> Any:
-        for at, event in enumerate(super()._made(event_type, action_id, hour)):
+    def _generate(self, event_type: str, action_id: str, hour: int) -> Any:
+        for at, event in enumerate(super()._generate(event_type, action_id, hour)):
             text = re.sub(rb"\.(\d{1,4})@", lambda digits: b".%d@" % (int(digits[1]) % 4), event.json)
             if at % 3 == 0:
                 text = text.replace("björn".encode(), "BJÖRN".encode())
-            yield Stored(event.timestamp, event.id, text)
+            yield FakeEvent(event.timestamp, event.id, text)
 
 
 @pytest.fixture
@@ -258,10 +258,10 @@ NUMBERS = (b"+33612345678", b"0033 6 12 34 56 78", b"+33 6-12-34-56-78", b"00336
 class Texted(FakeAccount):
     """Sends to two phone numbers."""
 
-    def _made(self, event_type: str, action_id: str, hour: int) -> Any:
-        for at, event in enumerate(super()._made(event_type, action_id, hour)):
+    def _generate(self, event_type: str, action_id: str, hour: int) -> Any:
+        for at, event in enumerate(super()._generate(event_type, action_id, hour)):
             text = re.sub(rb'"recipient":"[^"]*"', b'"recipient":"%b"' % NUMBERS[at % 5], event.json)
-            yield Stored(event.timestamp, event.id, text)
+            yield FakeEvent(event.timestamp, event.id, text)
 
 
 @pytest.mark.parametrize("mode", ["keep", "pseudonymize"])

@@ -12,7 +12,7 @@ from airflow_provider_np6.conformance.account import MAX_REQUESTS
 from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.errors import Np6AuthenticationError, Np6InputError, Np6NotFoundError
 from airflow_provider_np6.sandbox import FakeAccount, Fault, Sandbox, ServerBehavior, faults
-from airflow_provider_np6.sandbox.account import Stored
+from airflow_provider_np6.sandbox.account import FakeEvent
 from tests.conftest import KEY
 from tests.support import ROOT
 from tests.support.airflow_runs import load
@@ -44,8 +44,8 @@ def always(**fault: object) -> Callable[[Sandbox], None]:
 def changed(old: bytes, new: bytes) -> Callable[[Sandbox], None]:
     """Every event with a text in place of another."""
 
-    def change(events: list[Stored]) -> list[Stored]:
-        return [Stored(event.timestamp, event.id, event.json.replace(old, new)) for event in events]
+    def change(events: list[FakeEvent]) -> list[FakeEvent]:
+        return [FakeEvent(event.timestamp, event.id, event.json.replace(old, new)) for event in events]
 
     return always(change=change)
 
@@ -61,7 +61,7 @@ def packed(sandbox: Sandbox) -> None:
     sandbox.packed = True
 
 
-def without_replies(events: list[Stored]) -> list[Stored]:
+def without_replies(events: list[FakeEvent]) -> list[FakeEvent]:
     return [event for event in events if b'"reply"' not in event.json]
 
 
