@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from airflow_provider_np6.destinations import FileDestination
 from airflow_provider_np6.sandbox import FakeAccount, Sandbox
 
 DAY = "2026-11-03"  # a Tuesday: the newsletter is sent
@@ -114,13 +115,13 @@ def in_sandbox(account: FakeAccount) -> Counter[str]:
 
 
 def in_files() -> Counter[str]:
-    """Lines of the data files that the day's manifests name."""
+    """Lines of the data files."""
+    destination = FileDestination(str(FILES))
     counts: Counter[str] = Counter()
-    for path in FILES.glob(f"_manifests/*/*/date={DAY}/*.json"):
-        manifest = json.loads(path.read_text())
-        if manifest["data"]:
-            with gzip.open(FILES / manifest["data"]) as lines:
-                counts[manifest["event_type"]] = sum(1 for _ in lines)
+    for event_type in EVENT_TYPES:
+        for file in destination.data_files(event_type, "*", DAY, NEXT_DAY):
+            with gzip.open(file) as lines:
+                counts[event_type] += sum(1 for _ in lines)
     return counts
 
 

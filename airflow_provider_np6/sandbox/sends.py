@@ -1,8 +1,9 @@
 """Sends: when each action of a fake account is sent, and how many events of each type follow.
 
-The sends of an action recur for ever. A send takes some hours, and each of its executions is followed by
+The sends of an action recur without end. A send takes some hours, and each of its executions is followed by
 events of other types, at a rate and a pace of their own. So the number of events in an hour is a function of
-that hour alone. Rates and paces are the sandbox's own choice, in the range that is usual for e-mail and SMS.
+that hour alone. Rates and paces are the sandbox's own choice, in the range that is usual for e-mail and SMS;
+rates of hits include those of robots.
 """
 
 from __future__ import annotations
@@ -50,7 +51,8 @@ _NIGHT_AND_DAY = _normalize(
 )
 """What people do in each hour of UTC, in western Europe."""
 
-_A_MORNING = (0.35, 0.3, 0.2, 0.1, 0.05)
+Follows = Mapping[str, tuple[float, Pace]]
+"""For each event type its number per execution, and its pace."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +65,7 @@ class SendPlan:
     :param interval: hours from one send to the next.
     :param first: hour of one send, counted from the epoch.
     :param curve: share of the executions in each hour of a send.
-    :param follows: for each event type the events per execution, and their pace.
+    :param follows: what follows each execution.
     """
 
     name: str
@@ -72,7 +74,7 @@ class SendPlan:
     interval: int
     first: int
     curve: tuple[float, ...]
-    follows: Mapping[str, tuple[float, Pace]]
+    follows: Follows
 
     @property
     def is_sms(self) -> bool:
@@ -104,9 +106,9 @@ class SendPlan:
         _, pace = self.follows[event_type]
         by_send = self._events_by_send(pace, hour)
         for begin in rng.choices(list(by_send), list(by_send.values()), k=count):
-            executed = range(max(begin, hour - len(pace.shares) + 1), min(begin + len(self.curve), hour + 1))
-            weights = [self.curve[one - begin] * pace.shares[hour - one] for one in executed]
-            yield rng.choices(executed, weights)[0]
+            hours = range(max(begin, hour - len(pace.shares) + 1), min(begin + len(self.curve), hour + 1))
+            weights = [self.curve[executed - begin] * pace.shares[hour - executed] for executed in hours]
+            yield rng.choices(hours, weights)[0]
 
     def _events_by_send(self, pace: Pace, hour: int) -> dict[int, float]:
         """How many events of an hour follow each send, by its first hour, at a rate of 1."""
@@ -130,7 +132,7 @@ def _course(plan: SendPlan, pace: Pace) -> list[float]:
     return course
 
 
-def _email(bounces: float, opens: float) -> dict[str, tuple[float, Pace]]:
+def _email(bounces: float, opens: float) -> Follows:
     """What follows an e-mail: bounces and opens per execution."""
     return {
         "executions": (1.0, AT_ONCE),
@@ -145,7 +147,7 @@ def _email(bounces: float, opens: float) -> dict[str, tuple[float, Pace]]:
     }
 
 
-def _sms(bounces: float, stops: float) -> dict[str, tuple[float, Pace]]:
+def _sms(bounces: float, stops: float) -> Follows:
     """What follows an SMS: bounces and STOPs per execution; opens cannot be seen."""
     return {
         "executions": (1.0, AT_ONCE),
@@ -158,23 +160,30 @@ def _sms(bounces: float, stops: float) -> dict[str, tuple[float, Pace]]:
     }
 
 
-def _all_day(name: str, type_: str, volume: int, follows: dict[str, tuple[float, Pace]]) -> SendPlan:
+def _message(name: str, volume: int, follows: Follows) -> SendPlan:
     """An action that is triggered one by one: each day is a send."""
-    return SendPlan(name, type_, volume, _DAY, 0, _NIGHT_AND_DAY, follows)
+    return SendPlan(name, f"{_channel(follows)}Message", volume, _DAY, 0, _NIGHT_AND_DAY, follows)
 
 
-# Days of the first sends: Tuesday 6, Thursday 8 and Wednesday 7 January 1970, and the first Friday.
+def _campaign(name: str, volume: int, weeks: int, first: int, follows: Follows) -> SendPlan:
+    """An action that is sent to many in a morning, every so many weeks."""
+    curve = (0.35, 0.3, 0.2, 0.1, 0.05)
+    return SendPlan(name, f"{_channel(follows)}Campaign", volume, weeks * _WEEK, first, curve, follows)
+
+
+def _channel(follows: Follows) -> str:
+    return "sms" if "responses/stop" in follows else "mail"
+
+
+_FRIDAY, _TUESDAY, _WEDNESDAY, _THURSDAY = (day * _DAY for day in (1, 5, 6, 7))  # of January 1970
+
 PLANS = (
-    _all_day("Order confirmation", "mailMessage", 1_500, _email(bounces=0.016, opens=0.5)),
-    SendPlan(
-        "Weekly newsletter", "mailCampaign", 8_000, _WEEK, 5 * _DAY + 8, _A_MORNING, _email(0.028, 0.24)
-    ),
-    _all_day("Delivery notice", "smsMessage", 400, _sms(bounces=0.024, stops=0.006)),
-    _all_day("Password reset", "mailMessage", 2, _email(bounces=0.02, opens=0.7)),
-    SendPlan(
-        "Monthly offers", "mailCampaign", 20_000, 4 * _WEEK, 7 * _DAY + 7, _A_MORNING, _email(0.035, 0.18)
-    ),
-    SendPlan("Flash sale", "smsCampaign", 3_000, 2 * _WEEK, 6 * _DAY + 10, (0.8, 0.2), _sms(0.03, 0.006)),
-    SendPlan("Season's greetings", "mailCampaign", 900, 52 * _WEEK, _DAY + 9, _A_MORNING, _email(0.03, 0.3)),
+    _message("Order confirmation", 1_500, _email(bounces=0.016, opens=0.5)),
+    _campaign("Weekly newsletter", 8_000, 1, _TUESDAY + 8, _email(bounces=0.028, opens=0.24)),
+    _message("Delivery notice", 400, _sms(bounces=0.024, stops=0.006)),
+    _message("Password reset", 2, _email(bounces=0.02, opens=0.7)),
+    _campaign("Monthly offers", 20_000, 4, _THURSDAY + 7, _email(bounces=0.035, opens=0.18)),
+    _campaign("Flash sale", 3_000, 2, _WEDNESDAY + 9, _sms(bounces=0.03, stops=0.006)),
+    _campaign("Season's greetings", 900, 52, _FRIDAY + 9, _email(bounces=0.03, opens=0.3)),
 )
 """One plan for each action; accounts with more actions use them again from the start."""
