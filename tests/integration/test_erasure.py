@@ -327,7 +327,7 @@ def test_a_pull_under_way_does_not_bring_a_person_back(
         whole(self, *arguments)
 
     monkeypatch.setattr(ErasureFilter, "write", write)
-    with pytest.raises(Np6DestinationError, match="while this pull was under way") as raised:
+    with pytest.raises(Np6DestinationError, match="during this pull") as raised:
         pull(destination, "keep")
     assert raised.value.retryable
     assert pull(destination, "keep")["erased"] == erased[0]["events"] > 0
