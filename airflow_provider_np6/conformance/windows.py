@@ -55,7 +55,7 @@ def end_is_exclusive(account: Account) -> Observation:
     "`sort=asc`",
     "documented",
     assumed="events are sorted by time",
-    otherwise="Order is verified; without it the pull starts again and holds all ids, up to 2 million.",
+    otherwise="Order is verified; without it the pull starts again and keeps up to 2 million ids in memory.",
 )
 def events_are_sorted(account: Account) -> Observation:
     if account.sample is None or len(set(account.sample.times)) < 2:
@@ -63,7 +63,9 @@ def events_are_sorted(account: Account) -> Observation:
     times = account.sample.times
     if times == sorted(times):
         return Observation(f"{len(times)} events came in order")
-    return Observation("events came without order: pulls hold all ids, up to 2 million", Verdict.WITH_CARE)
+    return Observation(
+        "events came without order: pulls keep all ids in memory, up to 2 million", Verdict.WITH_CARE
+    )
 
 
 @question(

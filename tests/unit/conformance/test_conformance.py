@@ -42,7 +42,7 @@ def always(**fault: object) -> Callable[[Sandbox], None]:
 
 
 def changed(old: bytes, new: bytes) -> Callable[[Sandbox], None]:
-    """Every event with a text in place of another."""
+    """Every event with one string replaced."""
 
     def change(events: list[FakeEvent]) -> list[FakeEvent]:
         return [FakeEvent(event.timestamp, event.id, event.json.replace(old, new)) for event in events]
