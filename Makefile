@@ -36,10 +36,10 @@ pictures: .venv/ready ## Airflow's pages for docs/in-airflow.md, taken anew
 
 .PHONY: bench
 bench: PACKAGES := curl zstd
-bench: .venv/ready .venv-peers/ready ## ours beside how others do it, into docs/performance.md, and hostile answers: 20 minutes
+bench: .venv/ready .venv-peers/ready ## ours beside other ways, into docs/performance.md, and hostile responses: 20 minutes
 	@$(get-packages)
 	$(BIN)/python -m benchmarks
-	$(BIN)/python benchmarks/hostile.py
+	$(BIN)/python -m benchmarks.hostile
 
 .PHONY: lint
 lint: .venv/ready ## style, types, and who may import whom

@@ -1,89 +1,106 @@
-"""Whole pulls by this provider."""
+"""Pulls by this provider: whole ones, and with fewer and fewer of their promises."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
-from functools import partial
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-from benchmarks.measuring import Contender, Place, peak_megabytes
 from benchmarks.source import DAY, START
 
-PREPARED = "prepared"
-"""The rows that the pull into PostgreSQL loaded, kept for the floor."""
+if TYPE_CHECKING:
+    from airflow_provider_np6.np6.verify import Events
+    from benchmarks.process import Job
 
 
-def query() -> Any:
+def client_and_query(job: Job, **config: Any) -> tuple[Any, Any]:
+    """A client of the server, and the query for its events.
+
+    :param job: the contender's.
+    :param config: what differs from the defaults.
+    """
+    from airflow_provider_np6.np6.client import Np6Client
+    from airflow_provider_np6.np6.config import Np6Config
     from airflow_provider_np6.np6.query import EventQuery
     from airflow_provider_np6.np6.window import Window
 
-    return EventQuery.checked("bounces", "000PE4", Window(START, START + DAY))
+    client = Np6Client(Np6Config(base_url=job.url, api_key="key", account="bench", **config))
+    return client, EventQuery.checked("bounces", "000PE4", Window(START, START + DAY))
 
 
-def client_of(place: Place) -> Any:
-    from airflow_provider_np6.np6.client import Np6Client
-    from airflow_provider_np6.np6.config import Np6Config
+def pull_into(job: Job, output: str, mode: str = "keep", root: str = "") -> Iterator[Any]:
+    """A whole pull, as a task makes it.
 
-    return Np6Client(Np6Config(base_url=place.url, api_key="key", account="bench", pseudonym_key="bench" * 8))
-
-
-def files(format_: str, place: Place, *, mode: str = "keep", root: str = "") -> Iterator[Any]:
-    """Data file and manifest, as a task would write them.
-
-    :param root: of the tree; "" for one in the contender's folder.
+    :param job: the contender's.
+    :param output: a format of files, or ``postgres``.
+    :param mode: what to do with personal data.
+    :param root: of the files; "" for a folder of the job's.
     """
-    from airflow_provider_np6.destinations import FileDestination
+    from airflow_provider_np6.destinations import FileDestination, SqlDestination
+    from airflow_provider_np6.destinations.sql.database import get_sql_hook
     from airflow_provider_np6.np6.pull import pull
     from airflow_provider_np6.privacy.policy import resolve_policy
     from airflow_provider_np6.privacy.redacting_spool import RedactingSpool
 
-    if format_ in ("parquet", "jsonl.zst"):
-        import airflow_provider_np6.destinations.files.formats.parquet  # noqa: F401 - loaded with the worker
+    destination: Any = FileDestination(root or str(job.folder / "ours"), output)
+    # A worker has loaded Airflow, its providers and pyarrow.
+    if output == "postgres":
+        destination = SqlDestination("bench")
+        get_sql_hook("bench")
+    elif output in ("parquet", "jsonl.zst"):
+        import airflow_provider_np6.destinations.files.formats.parquet  # noqa: F401
     if root:
-        import airflow.providers.amazon.aws.fs.s3  # noqa: F401 - likewise
+        import airflow.providers.amazon.aws.fs.s3  # noqa: F401
         import s3fs  # noqa: F401
-    destination = FileDestination(root or str(place.folder / "ours"), format_)
-    client, asked = client_of(place), query()
+    client, query = client_and_query(job, pseudonym_key="bench" * 8)
     policy = resolve_policy(mode, client.config, "bench")
     yield
-    with destination.open(asked, "bench", "keep" if policy is None else policy.recorded) as landing:
-        proof = pull(client, asked, RedactingSpool(landing.spool, policy) if policy else landing.spool)
-        landing.publish(proof)
-    yield {"events": proof.events}
+    with destination.open(query, "bench", policy.recorded if policy else "keep") as writer:
+        verified = pull(client, query, RedactingSpool(writer.spool, policy) if policy else writer.spool)
+        begun = time.perf_counter()
+        writer.publish(verified)
+        publish = time.perf_counter() - begun
+    yield {"events": verified.events, "publish": publish}
 
 
-def postgres(place: Place) -> Iterator[Any]:
-    """The table's rows; ``load`` is the transaction alone."""
-    from airflow_provider_np6.destinations import SqlDestination
-    from airflow_provider_np6.destinations.sql.database import get_sql_hook
-    from airflow_provider_np6.np6.pull import pull
+def read(job: Job) -> Iterator[Any]:
+    """The bytes as our client reads them, and drops."""
+    from airflow_provider_np6.np6.client import chunks
 
-    destination, client, asked = SqlDestination("bench"), client_of(place), query()
-    get_sql_hook("bench")  # a worker has Airflow and its provider loaded
+    client, _ = client_and_query(job)
     yield
-    begun = time.perf_counter()
-    with destination.open(asked, "bench") as landing:
-        proof = pull(client, asked, landing.spool)
-        pulled = time.perf_counter()
-        landing.publish(proof)
-        ended = time.perf_counter()
-        peak = peak_megabytes()
-        spool: Any = landing.spool
-        spool.file.seek(0)
-        with (place.folder / PREPARED).open("wb") as kept:
-            while block := spool.file.read(1 << 20):
-                kept.write(block)
-    yield {"events": proof.events, "seconds": ended - begun, "load": ended - pulled, "peak": peak}
+    with client.get_ok("/") as response:
+        for _ in chunks(response):
+            pass
+    yield {}
 
 
-CONTENDERS: Mapping[str, Contender] = {
-    **{name: partial(files, name) for name in ("jsonl", "jsonl.gz", "jsonl.zst", "parquet")},
-    **{
-        f"{name}, {mode}": partial(files, name, mode=mode)
-        for name in ("jsonl", "jsonl.gz")
-        for mode in ("pseudonymize", "drop")
-    },
-    "s3": partial(files, "jsonl", root="s3://bench_s3@lake/ours"),
-    "postgres": postgres,
-}
+def verify(job: Job, file_name: str = "") -> Iterator[Any]:
+    """Every event verified, and dropped or written as a line of a file: no manifest, hash or publication."""
+    from airflow_provider_np6.np6.pull import Nowhere, pull
+
+    class Lines(Nowhere):
+        def __init__(self, file: BinaryIO) -> None:
+            self._file = file
+
+        def write(self, events: Events) -> None:
+            self._file.write(b"\n".join([*events.items, b""]))
+
+    client, query = client_and_query(job)
+    yield
+    if file_name:
+        with (job.folder / file_name).open("wb") as file:
+            pull(client, query, Lines(file))
+    else:
+        pull(client, query, Nowhere())
+    yield {}
+
+
+def import_operator(_: Job) -> Iterator[Any]:
+    """A DAG file with the operator, after one of the same process with ``BaseOperator`` only."""
+    dag = "from airflow.providers.common.compat.sdk import DAG, BaseOperator\nwith DAG('dag', schedule=None):"
+    task = "Np6EventsOperator(task_id='task', event_type='bounces', action_id='000PE4', destination='/np6')"
+    exec(f"{dag} BaseOperator(task_id='task')")  # noqa: S102
+    yield
+    exec(f"from airflow_provider_np6.operators.events import Np6EventsOperator\n{dag} {task}")  # noqa: S102
+    yield {}

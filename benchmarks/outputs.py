@@ -1,107 +1,113 @@
-"""The ids of the events in what a contender made: all of them, or its figures are void."""
+"""The servers that contenders write to, emptied before each run; and what an output holds."""
 
 from __future__ import annotations
 
-import gzip
 import json
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+import logging
+import os
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
-
-import msgspec
-
-if TYPE_CHECKING:
-    from benchmarks.contenders import Entry
-    from benchmarks.servers import Servers
-
-
-class _Data(msgspec.Struct):
-    id: str
-
-
-class _Record(msgspec.Struct):
-    data: _Data
-
-
-class _Line(msgspec.Struct):
-    """An event, or Airbyte's message around one, or a message without one."""
-
-    id: str | None = None
-    record: _Record | None = None
-
-
-_line = msgspec.json.Decoder(_Line).decode
-_array = msgspec.json.Decoder(list[_Data]).decode
-
-
-def fault(entry: Entry, folder: Path, servers: Servers, expected: set[str]) -> str | None:
-    """What is wrong with what ``entry`` made; None where it holds every event once."""
-    if not entry.holds:
-        return None
-    found = list(_ids(entry.holds, folder, servers))
-    if len(found) != len(expected):
-        return f"{len(found):,} events instead of {len(expected):,}"
-    return None if set(found) == expected else "other events than those that were sent"
-
-
-def _ids(holds: str, folder: Path, servers: Servers) -> Iterator[str]:
-    kind, _, where = holds.partition(":")
-    if kind == "postgres":
-        column, table = where.split()
-        yield from _ids_in_table(column, table, servers)
-    elif kind == "s3":
-        for body in servers.objects(where):
-            yield from _ids_in(body)
-    else:
-        for path in sorted(folder.glob(holds)):
-            yield from _ids_in_file(path)
-
-
-def _ids_in_table(column: str, table: str, servers: Servers) -> Iterator[str]:
-    with closing(servers.connect()) as connection, connection.cursor() as cursor:
-        cursor.execute(f"SELECT {column} FROM {table}")
-        yield from (id_ for (id_,) in cursor.fetchall())
-
-
-def _ids_in_file(path: Path) -> Iterator[str]:
-    if path.suffix == ".parquet":
-        import pyarrow.parquet as pq
-
-        column = "event_id" if "event_id" in pq.read_schema(path).names else "id"
-        yield from pq.read_table(path, columns=[column]).column(0).to_pylist()
-        return
-    with _unpacked(path) as file:
-        if path.name == "xcom":
-            yield from (event.id for event in _array(json.load(file)))
-        else:
-            yield from _ids_in(file)
-
-
-def _ids_in(file: Any) -> Iterator[str]:
-    """Of lines, or of one array."""
-    first = file.readline()
-    if first.startswith(b"["):
-        yield from (event.id for event in _array(first + file.read()))
-        return
-    for text in (first, *file):
-        line = _line(text)
-        if id_ := line.id or (line.record and line.record.data.id):
-            yield id_
+from typing import Any
 
 
 @contextmanager
-def _unpacked(path: Path) -> Iterator[BinaryIO]:
-    if path.suffix == ".zst":
-        import io
+def start_servers(outputs: Collection[str], folder: Path) -> Iterator[None]:
+    """Those that ``outputs`` need; contenders find them as Airflow's connections ``bench`` and ``bench_s3``,
+    and as ``NP6_BENCH_POSTGRES``.
 
-        import pyarrow as pa
+    :param outputs: of the contenders.
+    :param folder: for a quiet Airflow of its own.
+    """
+    from tests.support.postgres import Postgres
 
-        with pa.CompressedInputStream(str(path), "zstd") as lines:
-            yield io.BufferedReader(lines, 1 << 20)
-    elif path.suffix == ".gz":
-        with gzip.open(path, "rb") as lines:
-            yield lines  # type: ignore[misc]
-    else:
-        with path.open("rb") as lines:
-            yield lines
+    os.environ["AIRFLOW_HOME"] = str(folder / "airflow")
+    os.environ["AIRFLOW__LOGGING__LOGGING_LEVEL"] = "WARNING"
+    with ExitStack() as stack:
+        if "postgres" in outputs:
+            connection = stack.enter_context(Postgres()).database()
+            os.environ["AIRFLOW_CONN_BENCH"] = json.dumps(connection)
+            # The server takes any password, and dlt wants one.
+            address = "postgresql://{login}:any@{host}:{port}/{schema}".format(**connection)
+            os.environ["NP6_BENCH_POSTGRES"] = address
+        if "s3" in outputs:
+            from moto.server import ThreadedMotoServer
+
+            logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line per request
+            server = ThreadedMotoServer("127.0.0.1", port=0)
+            server.start()
+            stack.callback(server.stop)
+            url = "http://{}:{}".format(*server.get_host_and_port())
+            extra = {"endpoint_url": url, "region_name": "us-east-1"}
+            connection = {"conn_type": "aws", "login": "a", "password": "b", "extra": extra}
+            os.environ["AIRFLOW_CONN_BENCH_S3"] = json.dumps(connection)
+            _s3().create_bucket("lake")
+        yield
+
+
+def clear(output: str) -> None:
+    """Remove what the last run left on a server."""
+    if output == "postgres":
+        # dlt makes the last two; what an earlier run left to be written costs the next one nothing.
+        schemas = "DROP SCHEMA IF EXISTS public, np6, np6_staging CASCADE"
+        _postgres().run([schemas, "CREATE SCHEMA public", "CHECKPOINT"], autocommit=True)
+    elif output == "s3":
+        _s3().delete_objects("lake", _s3().list_keys("lake"))
+
+
+def find_fault(holds: str, folder: Path, expected: set[str]) -> str:
+    """What is wrong with a contender's output; "" if it holds every event once.
+
+    :param holds: the contender's.
+    :param folder: the job's.
+    :param expected: the ids of all events that were sent.
+    """
+    ids = [id_ for (id_,) in _read_ids(holds, folder)]
+    if len(ids) != len(expected):
+        return f"{len(ids):,} events instead of {len(expected):,}"
+    return "" if set(ids) == expected else "other events than those that were sent"
+
+
+def _read_ids(holds: str, folder: Path) -> list[Any]:
+    """Of a table; or of Parquet, of lines, of an array, or of Airbyte's messages around events."""
+    import duckdb
+
+    kind, _, pattern = holds.rpartition(":")
+    if kind == "postgres":
+        return select(pattern)
+    if kind == "s3":
+        for key in _s3().list_keys("lake"):
+            path = folder / key
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _s3().get_conn().download_file("lake", key, str(path))
+    files = [str(path) for path in folder.glob(pattern)]
+    if not files:
+        return []
+    if pattern == "xcom":  # an array in a string
+        Path(files[0]).write_text(json.loads(Path(files[0]).read_text()))
+    if pattern.endswith(".parquet"):
+        column = "id" if pattern.startswith("dlt/") else "event_id"
+        return duckdb.execute(f"SELECT {column} FROM read_parquet(?)", [files]).fetchall()
+    return duckdb.execute(
+        "SELECT coalesce(id, record.data.id) AS event FROM read_json(?, columns = {"
+        """ id: 'VARCHAR', record: 'STRUCT("data" STRUCT(id VARCHAR))'}) WHERE event IS NOT NULL""",
+        [files],
+    ).fetchall()
+
+
+def select(query: str) -> list[Any]:
+    """Rows of the database."""
+    rows: list[Any] = _postgres().get_records(query)
+    return rows
+
+
+def _postgres() -> Any:
+    from airflow.providers.common.compat.sdk import BaseHook
+
+    return BaseHook.get_hook("bench")
+
+
+def _s3() -> Any:
+    from airflow.providers.amazon.aws.hooks.s3 import S3Hook
+
+    return S3Hook("bench_s3")

@@ -12,29 +12,24 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import outputs
-from benchmarks.chart import drawn
-from benchmarks.contenders import ENTRIES, OURS, Entry
-from benchmarks.rendering import with_figures
-from benchmarks.servers import Servers
+from benchmarks.contenders import CONTENDERS, OURS
+from benchmarks.outputs import find_fault
+from benchmarks.report import draw_chart, update_page
 from tests.support import ROOT
 
 DOCS = ROOT / "docs"
-
-NO_SERVERS = Servers(postgres=False, s3=False)
 
 
 def test_the_page_and_its_chart_are_those_of_the_stored_figures() -> None:
     results = json.loads((DOCS / "performance.json").read_text())
     page = (DOCS / "performance.md").read_text()
-    assert page == with_figures(page, results)
-    assert (DOCS / "performance.svg").read_text() == drawn(results)
+    assert page == update_page(page, results)
+    assert (DOCS / "performance.svg").read_text() == draw_chart(results)
     assert not [row for row in results["ways"] if "void" in row]
 
 
 def test_a_small_run_measures_all_that_is_installed(tmp_path: Path) -> None:
-    """Every contender of some outputs comes to its end with all events, and figures, page and chart are
-    written."""
+    """Every contender of some outputs ends with all events, and figures, page and chart are written."""
     shutil.copy(DOCS / "performance.md", tmp_path)
     outputs_run = ["jsonl.zst", "postgres", "promises"]
     command = [sys.executable, "-W", "ignore", "-m", "benchmarks", "--events", "2000", "--rounds", "1"]
@@ -49,30 +44,29 @@ def test_a_small_run_measures_all_that_is_installed(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     results = json.loads((tmp_path / "performance.json").read_text())
     ran = {(row["output"], row["way"]) for row in results["ways"]}
-    expected = [entry for entry in ENTRIES if entry.output in outputs_run and not entry.lacks]
-    assert ran == {(entry.output, entry.way) for entry in expected}
+    expected = [one for one in CONTENDERS if one.output in outputs_run and not one.missing]
+    assert ran == {(contender.output, contender.way) for contender in expected}
     assert ("jsonl.zst", OURS) in ran
     assert ("postgres", "by hand (insert_rows)") in ran
     page = (tmp_path / "performance.md").read_text()
     assert len(re.findall(r"^\| (?:jsonl\.zst|PostgreSQL) \|", page, re.MULTILINE)) == len(
-        [entry for entry in expected if entry.output != "promises"]
+        [contender for contender in expected if contender.output != "promises"]
     )
-    assert (tmp_path / "performance.svg").read_text() == drawn(results)
+    assert (tmp_path / "performance.svg").read_text() == draw_chart(results)
 
 
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ('{"id":"a"}\n{"id":"b"}\n', None),
-        ('[{"id":"a"},{"id":"b"}]', None),
-        ('{"type":"LOG"}\n{"record":{"data":{"id":"b"}}}\n{"record":{"data":{"id":"a"}}}\n', None),
+        ('{"id":"a"}\n{"id":"b"}\n', ""),
+        ('[{"id":"a"},{"id":"b"}]', ""),
+        ('{"type":"LOG"}\n{"record":{"data":{"id":"b"}}}\n{"record":{"data":{"id":"a"}}}\n', ""),
         ('{"id":"a"}\n', "1 events instead of 2"),
         ('{"id":"a"}\n{"id":"a"}\n{"id":"b"}\n', "3 events instead of 2"),
         ('{"id":"a"}\n{"id":"a"}\n', "other events than those that were sent"),
     ],
     ids=["lines", "array", "messages", "lost", "doubled", "exchanged"],
 )
-def test_figures_are_void_unless_every_event_came_once(tmp_path: Path, text: str, fault: str | None) -> None:
+def test_figures_are_void_unless_every_event_came_once(tmp_path: Path, text: str, fault: str) -> None:
     (tmp_path / "made.jsonl").write_text(text)
-    entry = Entry("jsonl", "a way", "module", "name", holds="*.jsonl")
-    assert outputs.fault(entry, tmp_path, NO_SERVERS, {"a", "b"}) == fault
+    assert find_fault("*.jsonl", tmp_path, {"a", "b"}) == fault
