@@ -1,5 +1,7 @@
-"""The picture of architecture.md, with the layers of pyproject.toml: ``python docs/architecture.py`` draws it
-anew."""
+"""The picture of architecture.md, with the layers of pyproject.toml.
+
+``python docs/architecture.py`` draws it.
+"""
 
 from __future__ import annotations
 
@@ -12,20 +14,22 @@ PICTURE = Path(__file__).with_name("images") / "architecture.svg"
 _PROJECT = Path(__file__).parent.parent / "pyproject.toml"
 
 _STEPS = (
-    ("window", "which half-open", "interval of time", "operators/window"),
-    ("stream", "batches of raw events,", "proven as they come", "np6/pull"),
+    ("window", "which half-open", "interval of time", "operators/_window"),
+    ("stream", "batches of raw events,", "verified as they come", "np6/stream"),
     ("spool", "the whole window,", "on the worker's disk", "destinations"),
     ("publication", "all of it at once:", "a rename or a commit", "destinations"),
-    ("report", "what was pulled,", "in numbers", "operators/pulling"),
+    ("report", "what was pulled,", "in numbers", "operators/_pull"),
 )
 _LEGEND = (
-    (62, "An NP6 on loopback. It imports nothing"),
-    (79, "of what it tests, and nothing imports it."),
-    (125, "     knows Airflow"),
-    (151, "     does without Airflow"),
-    (188, "What is heavy (requests, msgspec, pyarrow,"),
-    (205, "drivers) is imported where it is used: a DAG"),
-    (222, "file that imports an operator loads none of it."),
+    (60, 58, "An NP6 on loopback. It imports nothing of what it tests, and nothing imports it."),
+    (536, 23, "knows Airflow"),
+    (686, 23, "does without Airflow"),
+    (
+        60,
+        88,
+        "Heavy packages (requests, msgspec, pyarrow, drivers) are imported where they are used: a DAG file that",
+    ),
+    (60, 106, "imports an operator loads none of them."),
 )
 _GREEN, _YELLOW, _RED = "#e8f4f0", "#fdf6e3", "#fbeaea"
 _LAYERS_AT = 312
@@ -55,15 +59,15 @@ _LABEL = "A pull flows from window to stream, spool, publication and report; mod
 def picture() -> str:
     """The flow of a pull, and below it who may import whom."""
     layers, without_airflow = _contracts()
-    height = _LAYERS_AT + 48 * max(len(layers), 5) + 24
-    parts = [_HEAD.format(height=height, label=_LABEL), *_flow(), *_layers(layers, without_airflow)]
-    return "\n".join([*parts, *_beside(), "</svg>", ""])
+    below = _LAYERS_AT + 48 * len(layers) + 14
+    parts = [_HEAD.format(height=below + 126, label=_LABEL), *_flow(), *_layers(layers, without_airflow)]
+    return "\n".join([*parts, *_sandbox(below), "</svg>", ""])
 
 
 def _contracts() -> tuple[list[list[str]], set[str]]:
     """Rows of modules from the top down, and those that import no Airflow."""
     contracts: list[dict[str, Any]] = tomllib.loads(_PROJECT.read_text())["tool"]["importlinter"]["contracts"]
-    (layers,) = (one["layers"] for one in contracts if one["type"] == "layers")
+    (layers,) = (one["layers"] for one in contracts if one.get("containers") == ["airflow_provider_np6"])
     (without,) = (one["source_modules"] for one in contracts if one.get("forbidden_modules") == ["airflow"])
     rows = [layer.split(" | ") for layer in layers if not layer.startswith("__")]
     return rows, {module.rpartition(".")[2] for module in without}
@@ -89,7 +93,7 @@ def _flow() -> Iterator[str]:
 def _layers(layers: list[list[str]], without_airflow: set[str]) -> Iterator[str]:
     yield _text(490, 290, "Who may import whom: only downwards", "head")
     for row, names in enumerate(layers):
-        top, width = _LAYERS_AT + 48 * row, (560 - 10 * (len(names) - 1)) / len(names)
+        top, width = _LAYERS_AT + 48 * row, (860 - 10 * (len(names) - 1)) / len(names)
         for at, name in enumerate(names):
             left = 60 + at * (width + 10)
             yield _box(left, top, width, 36, _YELLOW if name in without_airflow else _GREEN)
@@ -97,14 +101,13 @@ def _layers(layers: list[list[str]], without_airflow: set[str]) -> Iterator[str]
     yield _line(38, _LAYERS_AT + 4, 38, _LAYERS_AT + 48 * len(layers) - 16, "on")
 
 
-def _beside() -> Iterator[str]:
-    yield _box(660, _LAYERS_AT, 260, 36, _YELLOW)
-    yield _text(790, _LAYERS_AT + 23, "sandbox", "name")
-    yield _box(660, _LAYERS_AT + 112, 16, 16, _GREEN)
-    yield _box(660, _LAYERS_AT + 138, 16, 16, _YELLOW)
-    for below, words in _LEGEND:
-        left = 686 if words.startswith(" ") else 660
-        yield _text(left, _LAYERS_AT + below, words.strip(), "word left")
+def _sandbox(top: float) -> Iterator[str]:
+    yield _box(60, top, 425, 36, _YELLOW)
+    yield _text(272.5, top + 23, "sandbox", "name")
+    yield _box(510, top + 10, 16, 16, _GREEN)
+    yield _box(660, top + 10, 16, 16, _YELLOW)
+    for left, below, words in _LEGEND:
+        yield _text(left, top + below, words, "word left")
 
 
 def _box(left: float, top: float, width: float, height: float, fill: str) -> str:

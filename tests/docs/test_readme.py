@@ -6,6 +6,7 @@ import re
 import shlex
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -69,11 +70,18 @@ def test_its_dag_runs_lands_where_it_says_and_is_found_there(
     path.unlink()
     assert run.state == "success"
     capsys.readouterr()
-    exec(PYTHON[1].replace('"/tmp/np6"', repr(str(tmp_path))))  # noqa: S102 - the README's own words
+    names: dict[str, Any] = {}
+    exec(PYTHON[1].replace('"/tmp/np6"', repr(str(tmp_path))), names)  # noqa: S102 - the README's own words
     (report,) = run.reports()
     before = "[2026-11-01T00:00:00.000Z, 2026-11-22T00:00:00.000Z)"
     after = "[2026-11-23T00:00:00.000Z, 2026-12-01T00:00:00.000Z)"
-    assert capsys.readouterr().out == f"{report['events']} [{before}, {after}] [] []\n"
+    assert capsys.readouterr().out == f"{report['events']} {before} {after}\n"
+    assert [window["window_end"] for window in names["coverage"].missing_windows()] == [
+        "2026-11-22T00:00:00.000Z",
+        "2026-12-01T00:00:00.000Z",
+    ]
+    assert names["coverage"].invalid == []
+    assert names["lake"].verify().is_ok
     told = re.findall(r"^/tmp/np6/(\S+)$", README, re.MULTILINE)
     landed = {str(file.relative_to(tmp_path)) for file in tmp_path.rglob("2026*") if file.is_file()}
     assert landed == set(told)
@@ -83,7 +91,7 @@ def test_its_dag_runs_lands_where_it_says_and_is_found_there(
 def test_its_fan_out_runs(sandbox: Sandbox, tmp_path: Path) -> None:
     from datetime import UTC, datetime
 
-    head, _, _ = PYTHON[0].partition("    Np6EventsOperator(")
+    head, _, _ = PYTHON[0].replace('"np6_bounces"', '"np6_fan_out"').partition("    Np6EventsOperator(")
     fan_out = PYTHON[2].replace('"/tmp/np6"', repr(str(tmp_path)))
     path = DAGS_FOLDER / "readme_fan_out.py"
     path.write_text(

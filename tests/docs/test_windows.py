@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pendulum
@@ -12,14 +13,18 @@ from airflow.timetables.base import DataInterval, TimeRestriction, Timetable
 from airflow.timetables.interval import CronDataIntervalTimetable
 
 from airflow_provider_np6.np6.errors import Np6InputError
+from airflow_provider_np6.np6.query import EventQuery
 from airflow_provider_np6.np6.window import Window, from_ms
 from airflow_provider_np6.operators._window import resolve_window
-from tests.support.airflow_runs import AIRFLOW_3, AIRFLOW_3_2
+from airflow_provider_np6.sandbox import Fault, Sandbox
+from tests.support.airflow_runs import AIRFLOW_3, AIRFLOW_3_2, run_source
 from tests.support.pages import Page
+from tests.support.pulls import held
 
 pytestmark = pytest.mark.core
 
-ROWS = Page("docs/windows.md").rows("## What each kind of run pulls")
+PAGE = Page("docs/windows.md")
+ROWS = PAGE.rows("## What each kind of run pulls")
 COLUMN = 3 if AIRFLOW_3 else 2
 DAY = timedelta(days=1)
 MIDNIGHT = pendulum.datetime(2026, 11, 22)
@@ -44,6 +49,20 @@ def test_a_run_pulls_what_the_table_says(row: list[str]) -> None:
             resolve_window(context, None, None, window_length)
     else:
         assert in_words(resolve_window(context, None, None, window_length)) == row[COLUMN]
+
+
+@pytest.mark.usefixtures("airflow_db", "np6_connection")
+def test_a_second_pull_shows_late_events(sandbox: Sandbox, tmp_path: Path) -> None:
+    written = PAGE.block("python", "np6_late_events").replace("/data/np6", str(tmp_path))
+    source = written.replace("\n):", "\n) as dag:").replace('"np6_late_events"', "DAG_ID")
+    there = held(sandbox, EventQuery.between("bounces", "000PE4", "2026-11-20", "2026-11-23"))
+    sandbox.plan.add(Fault(body=b"[" + b",".join(there[1:]) + b"]"))  # the first one comes late
+    night = datetime(2026, 11, 22, 3, tzinfo=UTC)
+    (before,), (after,) = (run_source(source, night).reports("pull_again") for _ in range(2))
+    assert (before["window_start"][:10], before["window_end"][:10]) == ("2026-11-20", "2026-11-23")
+    assert (before["outcome"], before["previous_events"]) == ("created", 0)
+    assert (after["outcome"], after["previous_events"]) == ("changed", len(there) - 1)
+    assert after["events"] - after["previous_events"] == 1
 
 
 def dag(schedule: str) -> DAG:
