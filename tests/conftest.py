@@ -9,47 +9,27 @@ import json
 import logging
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-KEY = "np6-test-key-7f3a9c51"
-"""The API key of every sandbox in these tests."""
+from tests.support.run import KEY, LOG, SCRATCH, WORKER, files_with
 
-WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
-"""Which of the processes that share the run this is; "" for the one that leads it."""
+# isort: split
+# Airflow, which the following imports bring, reads its settings just then.
 
-SCRATCH = Path(os.environ["NP6_SCRATCH"] if WORKER else tempfile.mkdtemp(prefix="np6-tests-")).resolve()
-AIRFLOW_HOME = SCRATCH / f"airflow{WORKER}"
-DAGS = AIRFLOW_HOME / "dags"
-DAGS.mkdir(parents=True)
-
-# Airflow reads its settings when it is first imported, so they stand here.
-os.environ.update(
-    {
-        "NP6_SCRATCH": str(SCRATCH),
-        "AIRFLOW_HOME": str(AIRFLOW_HOME),
-        "AIRFLOW__CORE__DAGS_FOLDER": str(DAGS),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{AIRFLOW_HOME}/airflow.db",
-        "AIRFLOW__METRICS__TIMER_UNIT_CONSISTENCY": "True",
-        "AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK": "False",
-        "NO_PROXY": "127.0.0.1,localhost",
-    }
-)
-
-from airflow_provider_np6.destinations import SqlDestination  # noqa: E402
-from airflow_provider_np6.np6.client import Np6Client  # noqa: E402
-from airflow_provider_np6.np6.config import Np6Config  # noqa: E402
-from airflow_provider_np6.sandbox import FakeAccount, Sandbox  # noqa: E402
-from tests.support.airflow_runs import migrate  # noqa: E402
-from tests.support.mariadb import Mariadb, missing  # noqa: E402
-from tests.support.postgres import Postgres  # noqa: E402
-
-LOG = SCRATCH / f"everything{WORKER}.log"
+from airflow_provider_np6.destinations import SqlDestination
+from airflow_provider_np6.np6.client import Np6Client
+from airflow_provider_np6.np6.config import Np6Config
+from airflow_provider_np6.sandbox import FakeAccount, Sandbox
+from tests.support.airflow_runs import migrate
+from tests.support.command_line import Run, runner
+from tests.support.mariadb import Mariadb
+from tests.support.postgres import Postgres
+from tests.support.properties import load_profile
+from tests.support.services import require
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -60,18 +40,13 @@ def pytest_configure(config: pytest.Config) -> None:
     handler.setLevel(logging.DEBUG)
     logging.getLogger().addHandler(handler)
     logging.getLogger("airflow_provider_np6").setLevel(logging.DEBUG)
+    load_profile()
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Keep what a test printed and how it failed, for the search at the end."""
     with LOG.open("a") as log:
         log.write(f"{report.capstdout}{report.capstderr}{report.caplog}{report.longreprtext}\n")
-
-
-def files_with(secret: str, *roots: Path) -> list[Path]:
-    """Files below ``roots`` that hold ``secret``."""
-    files = [path for root in roots if root.exists() for path in root.rglob("*") if path.is_file()]
-    return [path for path in files if secret.encode() in path.read_bytes()]
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -81,7 +56,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     found = files_with(KEY, SCRATCH, Path(session.config.option.basetemp))
     if found:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
-        print(f"\nThe API key stands in {', '.join(map(str, found))}")
+        print(f"\nThe API key is in {', '.join(map(str, found))}")
     else:
         shutil.rmtree(SCRATCH, ignore_errors=True)
 
@@ -130,6 +105,15 @@ def np6_connection(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def np6(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs a command line of ours in this process."""
+    for name in ("_AIRFLOW_PROCESS_CONTEXT", "AIRFLOW__LOGGING__LOGGING_LEVEL"):
+        monkeypatch.setenv(name, "")  # restored at the end
+        del os.environ[name]
+    return runner(capsys)
+
+
+@pytest.fixture
 def sqlite_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The connection ``np6_sql``, to a SQLite file, whose path is returned."""
     path = tmp_path / "np6.db"
@@ -173,11 +157,8 @@ def postgres() -> Iterator[Postgres]:
 @pytest.fixture(scope="session")
 def mariadb() -> Iterator[Mariadb]:
     """A MariaDB server of this run's own."""
-    reason = missing()
-    if reason and os.environ.get("NP6_SERVERS"):
-        pytest.fail(reason)
-    if reason:
-        pytest.skip(reason)
+    require("mysqlclient", find_spec("MySQLdb"))
+    require("MariaDB", shutil.which("mariadbd") and shutil.which("mariadb-install-db"))
     with Mariadb() as server:
         yield server
 

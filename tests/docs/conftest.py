@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import json
-import sqlite3
-from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,33 +12,11 @@ from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.query import EventQuery
 from airflow_provider_np6.np6.window import DAY, Window
 from airflow_provider_np6.sandbox import Sandbox
-from tests.conftest import KEY
+from tests.support.place import Place
 from tests.support.pulls import MIDNIGHT, land
+from tests.support.run import KEY
 
 SECRET = "pages-pseudonym-key-0123456789abcdef"
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where code of the pages is run.
-
-    :param root: the folder that takes the place of ``/data``, with a tree ``np6`` in it.
-    :param lake: the URI that takes the place of ``s3://aws_default@lake``, where a tree ``np6`` is too.
-    :param database: the file that the connections ``my_database`` and ``np6_sql`` lead to.
-    """
-
-    root: Path
-    lake: str
-    database: Path
-
-    def here(self, text: str) -> str:
-        """``text`` with the paths of this place."""
-        return text.replace("/data/", f"{self.root}/").replace("s3://aws_default@lake", self.lake)
-
-    def query(self, text: str) -> list[tuple[Any, ...]]:
-        """What the database answers."""
-        with closing(sqlite3.connect(self.database)) as connection:
-            return connection.execute(text).fetchall()
 
 
 @pytest.fixture

@@ -23,10 +23,10 @@ from packaging.requirements import Requirement
 import airflow_provider_np6.destinations as destinations_package
 from airflow_provider_np6.np6.window import iso
 from airflow_provider_np6.sandbox import Sandbox
-from tests.docs.conftest import Place
 from tests.support import ROOT
 from tests.support.airflow_runs import AIRFLOW_3, AIRFLOW_3_2, DAGS_FOLDER
 from tests.support.pages import PAGES, Block, Page
+from tests.support.place import Place
 from tests.support.pulls import MIDNIGHT
 
 pytestmark = pytest.mark.core

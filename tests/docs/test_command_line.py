@@ -15,8 +15,8 @@ from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.query import EventQuery
 from airflow_provider_np6.np6.window import DAY, Window
 from airflow_provider_np6.sandbox import Fault, Sandbox
-from tests.integration.cli.conftest import Run
 from tests.support import ROOT
+from tests.support.command_line import Run
 from tests.support.pulls import MIDNIGHT, land
 
 pytestmark = pytest.mark.core

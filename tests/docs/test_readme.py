@@ -12,9 +12,9 @@ import pytest
 
 from airflow_provider_np6.np6.config import _EXTRAS
 from airflow_provider_np6.sandbox import Sandbox
-from tests.integration.test_provider import airflow
 from tests.support import ROOT
 from tests.support.airflow_runs import AIRFLOW_3, DAGS_FOLDER, load, run_dag
+from tests.support.command_line import airflow
 from tests.support.pages import Page
 
 PAGE = Page("README.md")

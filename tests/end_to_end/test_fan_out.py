@@ -17,11 +17,11 @@ from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.query import EventQuery
 from airflow_provider_np6.sandbox import FakeAccount, Fault, Sandbox
 from airflow_provider_np6.sandbox.account import FakeEvent
-from tests.conftest import KEY
 from tests.support import ROOT
 from tests.support.airflow_runs import AIRFLOW_3, DAGS_FOLDER, load, run_dag
 from tests.support.files import data_files, manifests
 from tests.support.pulls import TODAY, land
+from tests.support.run import KEY
 from tests.support.standalone import Standalone
 
 MAPPED = int(os.environ.get("NP6_MAPPED", "40"))

@@ -22,10 +22,10 @@ from airflow_provider_np6 import __version__
 from airflow_provider_np6.destinations import FileDestination
 from airflow_provider_np6.sandbox import FakeAccount
 from airflow_provider_np6.sandbox.account import EVENT_TYPES
-from tests.conftest import KEY
 from tests.support import ROOT
 from tests.support.files import manifests, verify
 from tests.support.postgres import free_port
+from tests.support.run import KEY
 
 DIST = Path(os.environ.get("NP6_DIST", "dist")).resolve()
 WHEEL_PYTHON = ROOT / os.environ.get("NP6_WHEEL", ".venv-wheel/bin/python")

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from airflow_provider_np6.sandbox import Fault, Sandbox
-from tests.conftest import KEY
 from tests.support.airflow_runs import AIRFLOW_3
+from tests.support.run import KEY
 from tests.support.standalone import Standalone, example
 
 pytestmark = [

@@ -26,9 +26,9 @@ from airflow_provider_np6.privacy.pseudonyms import Pseudonyms, normalize
 from airflow_provider_np6.privacy.subjects import identifiers, scan_identifiers
 from airflow_provider_np6.sandbox import FakeAccount, Fault, Sandbox, faults
 from airflow_provider_np6.sandbox.account import FakeEvent
-from tests.integration.test_personal_data import connect, pull
 from tests.support.databases import ask, payloads
 from tests.support.files import manifests, verify
+from tests.support.operator_pulls import connect, pull
 from tests.support.people import KEY, percented, unicoded
 
 pytestmark = [pytest.mark.core, pytest.mark.usefixtures("airflow_db")]

@@ -20,8 +20,8 @@ from airflow_provider_np6.destinations.schema import COLUMNS
 from airflow_provider_np6.np6.errors import Np6ResponseError
 from airflow_provider_np6.operators.events import Np6EventsOperator
 from airflow_provider_np6.sandbox import Fault, Sandbox
-from tests.conftest import KEY
 from tests.support.airflow_runs import AIRFLOW_3_2
+from tests.support.run import KEY
 
 pytestmark = [pytest.mark.core, pytest.mark.usefixtures("airflow_db", "np6_connection")]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_np6.sandbox import FakeAccount, Sandbox
-from tests.conftest import KEY
+from tests.support.run import KEY
 
 PULL = """
 import json, os, re, sys

@@ -19,10 +19,10 @@ from airflow_provider_np6.np6.errors import Np6DestinationError
 from airflow_provider_np6.np6.query import EventQuery
 from airflow_provider_np6.np6.window import Window
 from airflow_provider_np6.sandbox import FakeAccount, Fault, Sandbox, faults
+from tests.support.faulty_proxy import FaultyProxy
 from tests.support.files import manifests, verify
 from tests.support.killing import pullers
 from tests.support.pulls import HOUR, MIDNIGHT, held, land, query_of
-from tests.support.storms import Storm
 
 KILLS = int(os.environ.get("NP6_KILLS", "20"))
 SPAN = ("bounces", "000PE4", "2024-10-04", "2024-10-05")
@@ -31,20 +31,20 @@ PARTS = [Window(MIDNIGHT + n * HOUR, MIDNIGHT + (n + 1) * HOUR) for n in (3, 5)]
 
 
 @pytest.fixture(scope="module")
-def storms(s3_server: str) -> Iterator[Storm]:
+def storms(s3_server: str) -> Iterator[FaultyProxy]:
     """One for all tests: Airflow keeps a connection's file system."""
-    with Storm(s3_server) as running:
+    with FaultyProxy(s3_server) as running:
         yield running
 
 
 @pytest.fixture
-def storm(storms: Storm) -> Storm:
+def storm(storms: FaultyProxy) -> FaultyProxy:
     storms.clear()
     return storms
 
 
 @pytest.fixture
-def bucket(s3: str, s3_server: str, storm: Storm, monkeypatch: pytest.MonkeyPatch) -> Any:
+def bucket(s3: str, s3_server: str, storm: FaultyProxy, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The bucket behind the storm, seen without it; pulls go through the connection ``aws_storm``."""
     options = {"endpoint_url": storm.url, "region_name": "us-east-1"}
     extra = {**options, "config_kwargs": {"retries": {"max_attempts": 0}}}
@@ -84,7 +84,7 @@ def slices(root: str, s3: str) -> dict[Window, int]:
 
 @pytest.mark.parametrize("fault", ["500", "cut", "lost"])
 def test_a_store_that_fails_at_any_write_leaves_the_old_slices_or_the_new(
-    client: Np6Client, sandbox: Sandbox, bucket: Any, storm: Storm, fault: str
+    client: Np6Client, sandbox: Sandbox, bucket: Any, storm: FaultyProxy, fault: str
 ) -> None:
     s3, query = "s3://aws_test@lake", query_of(sandbox, MORNING)
     whole = len(held(sandbox, query))
@@ -127,7 +127,7 @@ def large_body(megabytes: int) -> bytes:
 
 @pytest.mark.parametrize("fault", ["500", "cut"])
 def test_a_large_upload_that_fails_is_given_up(
-    client: Np6Client, sandbox: Sandbox, bucket: Any, storm: Storm, fault: str
+    client: Np6Client, sandbox: Sandbox, bucket: Any, storm: FaultyProxy, fault: str
 ) -> None:
     sandbox.plan.add(Fault(body=large_body(12)), times=99)
     query = query_of(sandbox, MORNING)

@@ -9,7 +9,6 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
@@ -18,19 +17,17 @@ from airflow_provider_np6.destinations import FileDestination, SqlDestination, r
 from airflow_provider_np6.destinations.files.header import Header
 from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.errors import Np6ResponseError
-from airflow_provider_np6.operators.events import Np6EventsOperator
 from airflow_provider_np6.privacy.pseudonyms import Pseudonyms
 from airflow_provider_np6.privacy.subjects import scan_identifiers
 from airflow_provider_np6.sandbox import FakeAccount, Fault, Sandbox, faults
 from airflow_provider_np6.sandbox.account import FakeEvent
-from tests.conftest import KEY as API_KEY
+from tests.support.operator_pulls import connect, pull
 from tests.support.people import KEY, SPELLINGS, plain
 from tests.support.pulls import land, query_of
 
 pytestmark = [pytest.mark.core, pytest.mark.usefixtures("airflow_db")]
 
 REPLACING = ("pseudonymize", "pseudonymize+domain", "drop")
-BOUNDS = {"window_start": "2024-10-04", "window_end": "2024-10-05"}
 PSEUDONYMS = Pseudonyms(KEY)
 PHONE = "+33 (0)6 12 34 56 78"
 
@@ -55,36 +52,9 @@ def account() -> FakeAccount:
     return Strange(events_per_day=240)
 
 
-def connect(monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox, key: str | None = KEY) -> None:
-    connection = {
-        "conn_type": "np6",
-        "host": sandbox.url,
-        "password": API_KEY,
-        "extra": {"max_attempts": 2, "pseudonym_key": key},
-    }
-    monkeypatch.setenv("AIRFLOW_CONN_NP6_DEFAULT", json.dumps(connection))
-
-
 @pytest.fixture(autouse=True)
 def _connected(monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox) -> None:
     connect(monkeypatch, sandbox)
-
-
-def pull(destination: object, mode: str, **arguments: Any) -> dict[str, Any]:
-    given = {
-        "event_type": "bounces",
-        "action_id": "000PE4",
-        "on_invalid": "quarantine",
-        **BOUNDS,
-        **arguments,
-    }
-    task = Np6EventsOperator(
-        task_id="pull",
-        destination=destination,  # type: ignore[arg-type]
-        personal_data=mode,
-        **given,
-    )
-    return task.execute({})
 
 
 def raw(sandbox: Sandbox, event_type: str = "bounces") -> list[bytes]:

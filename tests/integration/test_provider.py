@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import tomllib
@@ -17,27 +16,15 @@ from airflow_provider_np6.hooks.np6 import Np6Hook
 from airflow_provider_np6.np6.config import _EXTRAS
 from airflow_provider_np6.provider_info import CONN_FIELDS, get_provider_info
 from airflow_provider_np6.sandbox import Sandbox
-from tests.conftest import KEY
 from tests.support import ROOT
 from tests.support.airflow_runs import AIRFLOW_3_2
+from tests.support.command_line import airflow
 from tests.support.postgres import free_port
+from tests.support.run import KEY
 
 pytestmark = pytest.mark.core
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-
-
-def airflow(*arguments: str, **environment: str) -> str:
-    """What an airflow command prints."""
-    done = subprocess.run(
-        [sys.executable, "-m", "airflow", *arguments],
-        env={**os.environ, "PYTHONWARNINGS": "ignore", **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    return done.stdout + done.stderr
 
 
 def test_the_metadata_fits_airflows_schema() -> None:

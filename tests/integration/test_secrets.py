@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.conftest import KEY, LOG, SCRATCH, files_with
+from tests.support.run import KEY, LOG, SCRATCH, files_with
 
 
 def test_the_search_finds_a_key_in_text_and_in_binary_files(tmp_path: Path) -> None:

@@ -21,9 +21,9 @@ from airflow_provider_np6.destinations.sql.dialects import get_dialect
 from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.window import Window
 from airflow_provider_np6.sandbox import FakeAccount, Fault, Sandbox, faults
-from tests.conftest import KEY
 from tests.support.databases import ask, payloads
 from tests.support.pulls import HOUR, MIDNIGHT, held, land, query_of
+from tests.support.run import KEY
 
 pytestmark = [pytest.mark.core, pytest.mark.timeout(900)]
 

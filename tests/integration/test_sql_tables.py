@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_np6.destinations import SqlDestination
@@ -18,6 +18,7 @@ from airflow_provider_np6.np6.query import EventQuery
 from airflow_provider_np6.np6.window import DAY, Window
 from airflow_provider_np6.sandbox import Fault, Sandbox
 from tests.support.databases import ask, payloads
+from tests.support.properties import examples
 from tests.support.pulls import HOUR, MIDNIGHT, held, in_order, land, query_of
 
 pytestmark = pytest.mark.core
@@ -200,7 +201,7 @@ def near_events(draw: st.DrawFn) -> dict[str, Any]:
     return event
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(
     st.lists(
         near_events() | anything.map(lambda odd: {"id": "x", "timestamp": 1, "source": odd}),

@@ -24,10 +24,10 @@ from airflow_provider_np6.privacy.pseudonyms import Pseudonyms
 from airflow_provider_np6.sandbox import FakeAccount, Fault, Sandbox
 from airflow_provider_np6.sandbox.account import FakeEvent
 from tests.fixtures.make import PSEUDONYM_KEY
-from tests.integration.test_personal_data import connect
 from tests.support import ROOT
 from tests.support.databases import ask
 from tests.support.files import Covered, coverage, manifests, to_covered, verify
+from tests.support.operator_pulls import connect
 from tests.support.postgres import Postgres
 
 pytestmark = [pytest.mark.core, pytest.mark.usefixtures("airflow_db")]

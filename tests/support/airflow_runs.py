@@ -23,7 +23,7 @@ AIRFLOW_3, AIRFLOW_3_2, AIRFLOW_3_3 = (
 )
 
 if not AIRFLOW_3:
-    # Clearing a run that stands already looks up tables that only this module declares.
+    # Clearing a run that exists already looks up tables that only this module declares.
     import airflow.providers.fab.auth_manager.models
 
 DAGS_FOLDER = Path(os.environ["AIRFLOW__CORE__DAGS_FOLDER"])

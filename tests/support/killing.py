@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 
 from airflow_provider_np6.np6.window import Window
 from airflow_provider_np6.sandbox import Sandbox
-from tests.conftest import KEY
+from tests.support.run import KEY
 
 PULLS = """
 import json, os, signal, sys
@@ -74,7 +74,7 @@ class Pullers:
             yield
         finally:
             os.kill(child, signal.SIGKILL)
-            # It is nobody's child once its parent has looked away, and gone when no signal reaches it.
+            # Its parent ignores it, so it has ended when no signal reaches it.
             with suppress(ProcessLookupError):
                 while True:
                     os.kill(child, 0)

@@ -7,21 +7,9 @@ import shutil
 import subprocess
 import tempfile
 import time
-from importlib.util import find_spec
 from pathlib import Path
 
 from tests.support.postgres import free_port
-
-
-def missing() -> str | None:
-    """Why there can be no server here, if so."""
-    if find_spec("MySQLdb") is None:
-        return (
-            "mysqlclient is not installed: it is built from source, with the packages gcc and libmariadb-dev"
-        )
-    if not (shutil.which("mariadbd") and shutil.which("mariadb-install-db")):
-        return "mariadbd is not installed: Debian's package is mariadb-server"
-    return None
 
 
 class Mariadb:

@@ -10,12 +10,36 @@ from airflow_provider_np6.destinations.base import Destination
 from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.pull import Spool, pull
 from airflow_provider_np6.np6.query import EventQuery
+from airflow_provider_np6.np6.verify import Events, Invalid
 from airflow_provider_np6.np6.window import DAY, Window
 from airflow_provider_np6.sandbox import Sandbox
 
 HOUR = 3_600_000
 MIDNIGHT = 20_000 * DAY  # 2024-10-04
 TODAY = Window(MIDNIGHT, MIDNIGHT + DAY)
+
+
+class MemorySpool:
+    """A spool in memory."""
+
+    def __init__(self) -> None:
+        self.lines: list[bytes] = []
+        self.aside: list[Invalid] = []
+        self.restarts = 0
+
+    def write(self, events: Events) -> None:
+        self.lines += [bytes(item) for item in events.items]
+
+    def set_aside(self, invalid: Invalid) -> None:
+        self.aside.append(invalid)
+
+    def begin(self, pulled_at: int) -> None:
+        pass
+
+    def restart(self) -> None:
+        self.lines.clear()
+        self.aside.clear()
+        self.restarts += 1
 
 
 def query_of(

@@ -23,8 +23,8 @@ EXAMPLES = ROOT / "dags"
 
 
 def example(name: str, root: Path) -> str:
-    """The source of an example DAG, made to write below ``root``, to fail at once, and to run when it is
-    told to only: its schedule is over."""
+    """The source of an example DAG that writes below ``root``, does not retry, and runs only by hand: its
+    schedule has ended."""
     source = (EXAMPLES / f"{name}.py").read_text().replace("/tmp/np6", str(root / "np6"))
     source = re.sub(r"retries=\d+", "retries=0", source)
     if "CronDataIntervalTimetable" in source:
@@ -93,7 +93,7 @@ class Standalone:
             time.sleep(0.5)
 
     def _stop(self) -> None:
-        # Told to stop, the parent leaves its children alone: the whole group is told.
+        # The parent does not stop its children, so the signal goes to the whole group.
         for signal_, patience in ((signal.SIGTERM, 30), (signal.SIGKILL, 10)):
             with suppress(ProcessLookupError, subprocess.TimeoutExpired):
                 os.killpg(self._process.pid, signal_)

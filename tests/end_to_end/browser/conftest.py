@@ -10,14 +10,14 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from airflow_provider_np6.sandbox import FakeAccount, Sandbox
-from tests.conftest import KEY
+from tests.support.run import KEY
+from tests.support.services import require
 from tests.support.standalone import Standalone, example
 
 if TYPE_CHECKING:
@@ -36,27 +36,14 @@ ARGUMENTS = [
 ]
 
 
-def missing() -> str | None:
-    """Why there can be no browser here, if so."""
-    if find_spec("playwright") is None:
-        return "Playwright is not installed: it is in the dependency group browser"
-    if not shutil.which("chromium"):
-        return "chromium is not installed: Debian's package has the same name"
-    return None
-
-
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    reason = missing()
-    if reason and os.environ.get("NP6_SERVERS"):
-        pytest.fail(reason)
-    if reason:
-        pytest.skip(reason)
+    program = require("chromium", shutil.which("chromium"))
     from playwright.sync_api import expect, sync_playwright
 
     expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=ARGUMENTS)
+        running = playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
         yield running
         running.close()
 

@@ -12,9 +12,9 @@ from playwright.sync_api import Locator, Page, Response, expect
 
 from airflow_provider_np6.provider_info import CONN_FIELDS
 from airflow_provider_np6.sandbox import Sandbox
-from tests.conftest import KEY
 from tests.support.airflow_runs import AIRFLOW_3
 from tests.support.postgres import free_port
+from tests.support.run import KEY
 
 pytestmark = [
     pytest.mark.skipif(not AIRFLOW_3, reason="the pages of Airflow 3"),

@@ -11,8 +11,8 @@ import pytest
 from airflow_provider_np6.sandbox import Fault
 from airflow_provider_np6.sandbox.behavior import RateLimit
 from airflow_provider_np6.sandbox.faults import capped
-from tests.end_to_end.cluster.conftest import DAYS, END, START, TYPES, Cluster
-from tests.end_to_end.cluster.storm import Storm, Told
+from tests.support.cluster.running import DAYS, END, START, TYPES, Cluster
+from tests.support.cluster.storm import Storm, Told
 from tests.support.files import coverage, manifests, verify
 
 CPUS = os.cpu_count()

@@ -13,10 +13,9 @@ import pytest
 from airflow_provider_np6.conformance import QUESTIONS
 from airflow_provider_np6.np6.event_types import EVENT_TYPES
 from airflow_provider_np6.sandbox import Fault, Sandbox, ServerBehavior
-from tests.conftest import KEY
-from tests.integration.cli.conftest import Run
-from tests.integration.test_provider import airflow
+from tests.support.command_line import Run, airflow
 from tests.support.postgres import free_port
+from tests.support.run import KEY
 
 pytestmark = [pytest.mark.core, pytest.mark.usefixtures("airflow_db")]
 

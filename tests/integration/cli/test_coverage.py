@@ -17,7 +17,7 @@ from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.query import EventQuery
 from airflow_provider_np6.np6.window import DAY, Window
 from airflow_provider_np6.sandbox import FakeAccount, Fault, Sandbox, faults
-from tests.integration.cli.conftest import Run
+from tests.support.command_line import Run
 from tests.support.pulls import HOUR, MIDNIGHT, land
 
 pytestmark = pytest.mark.core

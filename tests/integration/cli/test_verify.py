@@ -15,7 +15,7 @@ from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.query import EventQuery
 from airflow_provider_np6.np6.window import DAY, Window
 from airflow_provider_np6.sandbox import FakeAccount, Fault, Sandbox, faults
-from tests.integration.cli.conftest import Run
+from tests.support.command_line import Run
 from tests.support.databases import ask
 from tests.support.pulls import MIDNIGHT, TODAY, land
 

@@ -13,9 +13,9 @@ from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.errors import Np6AuthenticationError, Np6InputError, Np6NotFoundError
 from airflow_provider_np6.sandbox import FakeAccount, Fault, Sandbox, ServerBehavior, faults
 from airflow_provider_np6.sandbox.account import FakeEvent
-from tests.conftest import KEY
 from tests.support import ROOT
 from tests.support.airflow_runs import load
+from tests.support.run import KEY
 
 pytestmark = pytest.mark.core
 

@@ -18,9 +18,9 @@ from airflow_provider_np6.np6.errors import (
 from airflow_provider_np6.np6.query import EventQuery
 from airflow_provider_np6.np6.window import DAY, Window
 from airflow_provider_np6.sandbox import FakeAccount, Fault, Sandbox, faults
-from tests.conftest import KEY
 from tests.support.postgres import free_port
 from tests.support.pulls import TODAY, held
+from tests.support.run import KEY
 
 pytestmark = pytest.mark.core
 

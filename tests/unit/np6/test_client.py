@@ -11,8 +11,8 @@ from airflow_provider_np6.np6.config import Np6Config
 from airflow_provider_np6.np6.query import EventQuery
 from airflow_provider_np6.np6.window import Window
 from airflow_provider_np6.sandbox import Fault, Sandbox
-from tests.conftest import KEY
 from tests.support.postgres import free_port
+from tests.support.run import KEY
 
 pytestmark = pytest.mark.core
 

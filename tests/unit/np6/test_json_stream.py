@@ -1,3 +1,5 @@
+"""Elements of an array: each comes once, byte for byte, however the response is cut."""
+
 from __future__ import annotations
 
 import json
@@ -6,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_np6.np6 import json_stream as streaming
@@ -15,7 +17,8 @@ from airflow_provider_np6.np6.errors import (
     Np6TimeoutError,
     Np6TruncatedError,
 )
-from airflow_provider_np6.np6.json_stream import batches
+from airflow_provider_np6.np6.json_stream import SPACE, Scan, batches
+from tests.support.properties import examples
 
 pytestmark = pytest.mark.core
 
@@ -31,7 +34,7 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
     max_leaves=12,
 )
 EVENTS = st.lists(st.dictionaries(st.text(max_size=4) | TRAPS, VALUES, max_size=4), max_size=30)
-SPACE = st.text(" \t\r\n", max_size=3)
+GAPS = st.text(" \t\r\n", max_size=3)
 
 
 @st.composite
@@ -39,7 +42,7 @@ def answers(draw: st.DrawFn) -> tuple[list[bytes], bytes]:
     """Elements as text, and an array of them with any white space between."""
     ascii_only = draw(st.booleans())
     elements = [json.dumps(event, ensure_ascii=ascii_only).encode() for event in draw(EVENTS)]
-    space = [draw(SPACE).encode() for _ in range(4)]
+    space = [draw(GAPS).encode() for _ in range(4)]
     comma = space[0] + b"," + space[1]
     return elements, space[2] + b"[" + space[0] + comma.join(elements) + space[1] + b"]" + space[3]
 
@@ -61,14 +64,14 @@ def all_of(parts: Iterator[bytes], max_event_bytes: int = MB) -> list[bytes]:
     return [bytes(item) for batch in batches(parts, max_event_bytes) for item in batch.items]
 
 
-@settings(max_examples=400)
+@examples(400)
 @given(answers(), st.lists(st.integers(0, 10_000), max_size=40))
 def test_every_element_comes_once_byte_for_byte(answer: tuple[list[bytes], bytes], cuts: list[int]) -> None:
     elements, text = answer
     assert all_of(pieces(text, cuts)) == elements
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(answers(), st.lists(st.integers(0, 10_000), max_size=40), st.integers(1, 10_000))
 def test_an_answer_cut_short_never_passes(
     answer: tuple[list[bytes], bytes], cuts: list[int], short: int
@@ -79,7 +82,7 @@ def test_an_answer_cut_short_never_passes(
         all_of(pieces(text, cuts))
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(answers(), st.binary(min_size=1, max_size=5).filter(lambda rest: rest.strip(b" \t\r\n")))
 def test_nothing_may_follow_the_array(answer: tuple[list[bytes], bytes], rest: bytes) -> None:
     with pytest.raises((Np6TruncatedError, Np6ResponseError)):
@@ -139,7 +142,7 @@ def test_an_event_beyond_the_limit_is_refused() -> None:
         all_of(iter([b'[{"a":1},', b'{"a":"' + b"x" * 2_000 + b'"}]']), 1_000)
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(
     answers(),
     st.lists(st.integers(0, 10_000), max_size=40),
@@ -163,7 +166,7 @@ def test_an_element_that_may_hold_others_is_none(between: int, space: bytes) -> 
         all_of(text[at : at + 65_536] for at in range(0, len(text), 65_536))
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(answers(), st.lists(st.integers(0, 10_000), max_size=40), st.integers(1, 10_000))
 def test_whole_elements_are_handed_on_before_a_break(
     answer: tuple[list[bytes], bytes], cuts: list[int], short: int
@@ -180,3 +183,68 @@ def test_whole_elements_are_handed_on_before_a_break(
     with pytest.raises(Np6TimeoutError):
         came.extend(bytes(item) for batch in batches(breaking(), MB) for item in batch.items)
     assert came == elements[: len(came)]
+
+
+@examples(300)
+@given(answers(), st.lists(st.integers(0), max_size=12))
+def test_whatever_the_pieces_the_elements_are_found_and_each_byte_is_looked_at_once(
+    answer: tuple[list[bytes], bytes], cuts: list[int]
+) -> None:
+    elements, array = answer
+    array = array.strip(SPACE)
+    scan, held = Scan(), bytearray()
+    for piece in pieces(array, cuts):
+        held += piece
+        scan.run(held)
+        seen = held.rstrip(b"\\")  # an escape is looked at with what it escapes
+        assert scan._position >= len(seen)
+        if scan.boundary is not None:
+            end, begin = scan.boundary
+            found = scan.elements(held, end)
+            assert found == elements[: len(found)]
+            assert held[begin:].startswith(elements[len(found)][: len(held) - begin])
+            assert held[end:begin].strip(SPACE) == b","
+    assert scan.closed_at == len(array)
+    assert scan.elements(held, len(held)) == elements
+    assert (scan.boundary is not None) == (len(elements) > 1)
+
+
+def test_an_escape_may_be_parted_from_what_it_escapes() -> None:
+    array = rb'[{"a":"},{\"},{\\"},{"b":"\\\""}]'
+    for cut in range(1, len(array)):
+        scan, held = Scan(), bytearray(array[:cut])
+        scan.run(held)
+        held += array[cut:]
+        scan.run(held)
+        assert scan.elements(held, len(held)) == [rb'{"a":"},{\"},{\\"}', rb'{"b":"\\\""}']
+
+
+def test_an_endless_number_is_looked_at_once() -> None:
+    scan, held = Scan(), bytearray(b'[{"a":')
+    for _ in range(3):
+        held += b"1" * 1_000
+        scan.run(held)
+        assert scan._position == len(held)
+
+
+@pytest.mark.parametrize("mark", [b"x", b"X", b"0", b",", b":", b"\xa0"])
+@pytest.mark.parametrize("array", ['[%{"a":NaN},{"b":1}]', '[{"a":NaN}%{"b":1}]', '[{"a":NaN},{"b":1}%]'])
+def test_only_commas_and_white_space_stand_between_elements(array: str, mark: bytes) -> None:
+    if "}%{" in array and mark == b",":
+        return  # lawful
+    answer = array.encode().replace(b"%", mark)
+    with pytest.raises(Np6TruncatedError, match="no array of objects"):
+        list(batches([answer], 1_000))
+
+
+def test_elements_end_where_they_are_asked_to() -> None:
+    scan, array = Scan(), bytearray(b'[{"a":1},{"b":2},{"c":3}]')
+    scan.run(array)
+    assert scan.elements(array, 8) == [b'{"a":1}']
+    assert scan.elements(array, 7) == []
+    assert scan.boundary == (16, 17)
+
+
+def test_one_stray_mark_is_no_empty_array() -> None:
+    with pytest.raises(Np6TruncatedError, match="no array of objects"):
+        list(batches([b"[x]"], 1_000))

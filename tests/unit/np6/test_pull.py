@@ -12,53 +12,21 @@ from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.config import Np6Config
 from airflow_provider_np6.np6.pull import iter_verified, pull
 from airflow_provider_np6.np6.query import EventQuery
-from airflow_provider_np6.np6.verify import Events, Invalid
 from airflow_provider_np6.np6.window import DAY, Window
 from airflow_provider_np6.sandbox import FakeAccount, Fault, Sandbox, faults
 from airflow_provider_np6.sandbox.account import FakeEvent
+from tests.support.pulls import MemorySpool, held, query_of
 
 pytestmark = pytest.mark.core
 
 DAY_START = 20_000 * DAY
 
 
-class Taken:
-    """A spool in memory."""
-
-    def __init__(self) -> None:
-        self.lines: list[bytes] = []
-        self.aside: list[Invalid] = []
-        self.restarts = 0
-
-    def write(self, events: Events) -> None:
-        self.lines += [bytes(item) for item in events.items]
-
-    def set_aside(self, invalid: Invalid) -> None:
-        self.aside.append(invalid)
-
-    def begin(self, pulled_at: int) -> None:
-        pass
-
-    def restart(self) -> None:
-        self.lines.clear()
-        self.aside.clear()
-        self.restarts += 1
-
-
-def query_of(sandbox: Sandbox, event_type: str = "bounces") -> EventQuery:
-    return EventQuery.checked(event_type, sandbox.account.action_ids[0], Window(DAY_START, DAY_START + DAY))
-
-
-def held(sandbox: Sandbox, query: EventQuery) -> list[bytes]:
-    events = sandbox.account.events(query.event_type, query.action_id, query.window.start, query.window.end)
-    return [event.json for event in events]
-
-
 @pytest.mark.parametrize("event_type", ["bounces", "cancellations", "responses/stop"])
 def test_a_pull_brings_just_what_the_sandbox_holds(
     client: Np6Client, sandbox: Sandbox, event_type: str
 ) -> None:
-    query, spool = query_of(sandbox, event_type), Taken()
+    query, spool = query_of(sandbox, event_type=event_type), MemorySpool()
     proof = pull(client, query, spool)
     assert spool.lines == held(sandbox, query)
     assert (proof.events, proof.duplicates, proof.requests) == (len(spool.lines), 0, 1)
@@ -74,7 +42,7 @@ def body_size(sandbox: Sandbox, query: EventQuery) -> int:
 def test_an_answer_that_breaks_is_gone_on_with(
     client: Np6Client, sandbox: Sandbox, framing: Any, share: float
 ) -> None:
-    query, spool = query_of(sandbox), Taken()
+    query, spool = query_of(sandbox), MemorySpool()
     cut = max(1, round(body_size(sandbox, query) * share) - 1)
     sandbox.plan.add(Fault(cut=cut, framing=framing))
     proof = pull(client, query, spool)
@@ -89,14 +57,14 @@ def test_an_answer_that_keeps_breaking_is_an_error(client: Np6Client, sandbox: S
     query = query_of(sandbox)
     sandbox.plan.add(Fault(cut=1, framing=framing), times=99)
     with pytest.raises(errors.Np6TruncatedError) as caught:
-        pull(client, query, Taken())
+        pull(client, query, MemorySpool())
     message = str(caught.value)
     assert f"bounces of action {query.action_id}, window [2024-10-04T00:00:00.000Z" in message
     assert "HTTP status 200; x-request-id" in message
 
 
 def test_a_server_that_ignores_the_order_is_proven_by_all_ids(client: Np6Client, sandbox: Sandbox) -> None:
-    query, spool = query_of(sandbox), Taken()
+    query, spool = query_of(sandbox), MemorySpool()
     events = held(sandbox, query)
     sandbox.plan.add(Fault(body=b"[" + b",".join([*reversed(events), events[3]]) + b"]"), times=2)
     proof = pull(client, query, spool)
@@ -122,14 +90,14 @@ def test_an_event_outside_of_the_window_fails_the_pull(client: Np6Client, sandbo
     stray = json.dumps([{"id": "a", "timestamp": query.window.end}]).encode()
     sandbox.plan.add(Fault(body=stray))
     with pytest.raises(errors.Np6ResponseError, match="outside of what was requested"):
-        pull(client, query, Taken())
+        pull(client, query, MemorySpool())
     assert len(sandbox.received) == 1
 
 
 def test_seams_are_asked_from_the_last_second_and_repeats_are_no_duplicates(
     client: Np6Client, sandbox: Sandbox
 ) -> None:
-    query, spool = query_of(sandbox), Taken()
+    query, spool = query_of(sandbox), MemorySpool()
     for cut in (9_000, 9_000, 9_000):
         sandbox.plan.add(Fault(cut=cut, framing="close"))
     proof = pull(client, query, spool)
@@ -148,7 +116,7 @@ def test_ties_that_come_in_another_order_after_a_seam_are_all_kept(
     first = b"[" + b",".join(ties[:4])
     sandbox.plan.add(Fault(body=first + b"," + ties[4][:9], framing="close"))
     sandbox.plan.add(Fault(body=b"[" + b",".join([*reversed(ties), tail]) + b"]"))
-    spool = Taken()
+    spool = MemorySpool()
     proof = pull(client, query_of(sandbox), spool)
     assert sorted(spool.lines) == sorted([*ties, tail])
     assert proof.duplicates == 0
@@ -158,7 +126,7 @@ def test_ties_that_come_in_another_order_after_a_seam_are_all_kept(
 def test_an_answer_without_the_events_of_the_seam_is_not_believed(
     client: Np6Client, sandbox: Sandbox, body: bytes
 ) -> None:
-    query, spool = query_of(sandbox), Taken()
+    query, spool = query_of(sandbox), MemorySpool()
     sandbox.plan.add(Fault(cut=9_000, framing="close"))
     sandbox.plan.add(Fault(body=body))
     proof = pull(client, query, spool)
@@ -173,12 +141,12 @@ def test_answers_that_never_agree_are_an_error(client: Np6Client, sandbox: Sandb
     with pytest.raises(
         errors.Np6WindowOpenError, match="events that one answer held are missing in the next"
     ):
-        pull(client, query_of(sandbox), Taken())
+        pull(client, query_of(sandbox), MemorySpool())
     assert len(sandbox.received) == 4  # max_attempts is 2
 
 
 def test_progress_makes_attempts_count_anew(client: Np6Client, sandbox: Sandbox) -> None:
-    query, spool = query_of(sandbox), Taken()
+    query, spool = query_of(sandbox), MemorySpool()
     sandbox.plan.add(Fault(cut=8_000, framing="close"), times=12)  # max_attempts is 2
     pull(client, query, spool)
     assert spool.lines == held(sandbox, query)
@@ -188,7 +156,7 @@ def test_progress_makes_attempts_count_anew(client: Np6Client, sandbox: Sandbox)
 def test_what_np6_cannot_answer_at_once_is_asked_by_halves(
     client: Np6Client, sandbox: Sandbox, status: int
 ) -> None:
-    query, spool = query_of(sandbox), Taken()
+    query, spool = query_of(sandbox), MemorySpool()
     sandbox.plan.add(Fault(status=status, framing="length"), times=4)
     pull(client, query, spool)
     assert spool.lines == held(sandbox, query)
@@ -197,7 +165,7 @@ def test_what_np6_cannot_answer_at_once_is_asked_by_halves(
 
 
 def test_a_time_out_before_the_first_byte_halves_the_window(sandbox: Sandbox, settings: Np6Config) -> None:
-    query, spool = query_of(sandbox), Taken()
+    query, spool = query_of(sandbox), MemorySpool()
     sandbox.plan.add(Fault(stall=1))
     pull(Np6Client(replace(settings, read_timeout=0.3)), query, spool)
     assert spool.lines == held(sandbox, query)
@@ -205,7 +173,7 @@ def test_a_time_out_before_the_first_byte_halves_the_window(sandbox: Sandbox, se
 
 
 def test_a_stalled_answer_is_gone_on_with(sandbox: Sandbox, settings: Np6Config) -> None:
-    query, spool = query_of(sandbox), Taken()
+    query, spool = query_of(sandbox), MemorySpool()
     sandbox.plan.add(Fault(cut=30_000, ending="stall", stall=2, framing="close"))
     proof = pull(Np6Client(replace(settings, read_timeout=0.3)), query, spool)
     assert spool.lines == held(sandbox, query)
@@ -215,14 +183,14 @@ def test_a_stalled_answer_is_gone_on_with(sandbox: Sandbox, settings: Np6Config)
 def test_halving_ends_at_one_second(client: Np6Client, sandbox: Sandbox) -> None:
     sandbox.plan.add(Fault(status=504, framing="length"), times=99)
     with pytest.raises(errors.Np6ServerError):
-        pull(client, query_of(sandbox), Taken())
+        pull(client, query_of(sandbox), MemorySpool())
     last = sandbox.received[-1].parameters
     assert (last["start"][-4:], last["end"][-4:]) == (":00Z", ":01Z")
 
 
 def test_a_silent_cap_never_passes_for_the_end(client: Np6Client, sandbox: Sandbox) -> None:
     sandbox.account = FakeAccount(events_per_day=720)
-    query, spool = query_of(sandbox), Taken()
+    query, spool = query_of(sandbox), MemorySpool()
     sandbox.plan.add(Fault(change=faults.capped(100)), times=99)
     proof = pull(client, query, spool)
     assert spool.lines == held(sandbox, query)
@@ -235,19 +203,19 @@ def test_a_silent_cap_within_one_second_is_an_error(client: Np6Client, sandbox: 
     sandbox.plan.add(Fault(body=capped), times=2)
     sandbox.plan.add(Fault(body=b"[" + b",".join(events[:49:-1]) + b"]"))
     with pytest.raises(errors.Np6ResponseError, match="more within one second"):
-        pull(client, query_of(sandbox), Taken())
+        pull(client, query_of(sandbox), MemorySpool())
 
 
 def test_a_round_count_that_is_whole_costs_little(client: Np6Client, sandbox: Sandbox) -> None:
     events = [json.dumps({"id": f"t{i:03}", "timestamp": DAY_START}).encode() for i in range(100)]
     sandbox.plan.add(Fault(body=b"[" + b",".join(events) + b"]"), times=3)
-    proof = pull(client, query_of(sandbox), Taken())
+    proof = pull(client, query_of(sandbox), MemorySpool())
     assert (proof.events, proof.duplicates, proof.requests) == (100, 0, 3)
     assert [request.parameters["sort"] for request in sandbox.received] == ["asc", "asc", "desc"]
 
 
 def test_a_silent_cap_without_order_is_found_by_halves(client: Np6Client, sandbox: Sandbox) -> None:
-    query, spool = query_of(sandbox), Taken()
+    query, spool = query_of(sandbox), MemorySpool()
     sandbox.account = FakeAccount(events_per_day=240)
     sandbox.plan.add(Fault(change=faults.shuffled(1)))
     sandbox.plan.add(Fault(change=faults.capped(100)), times=99)
@@ -264,7 +232,7 @@ def test_an_open_window_is_not_closed_by_the_workers_clock(
     end = time.time_ns() // 1_000_000_000 * 1_000
     query = EventQuery.checked("bounces", "000PE4", Window(end - DAY, end))
     sandbox.plan.add(Fault(clock=-120))
-    spool = Taken()
+    spool = MemorySpool()
     pull(client, query, spool, grace_period=0)
     assert spool.lines == held(sandbox, query)
     assert [pytest.approx(120, abs=3)] == slept
@@ -273,7 +241,7 @@ def test_an_open_window_is_not_closed_by_the_workers_clock(
 
 def test_invalid_events_are_set_aside_within_bounds(client: Np6Client, sandbox: Sandbox) -> None:
     sandbox.account = FakeAccount(events_per_day=240)
-    query, spool = query_of(sandbox), Taken()
+    query, spool = query_of(sandbox), MemorySpool()
     bad = b'{"id":"x","timestamp":1}'
     sandbox.plan.add(Fault(change=faults.broken(7, bad)))
     proof = pull(client, query, spool, quarantine=True)
@@ -287,7 +255,7 @@ def test_invalid_events_are_set_aside_within_bounds(client: Np6Client, sandbox: 
 def test_more_than_one_percent_of_invalid_events_fail_the_pull(client: Np6Client, sandbox: Sandbox) -> None:
     sandbox.plan.add(Fault(change=faults.broken(7, b"{}")))
     with pytest.raises(errors.Np6ResponseError, match="1 of 97 events are invalid, more than 1 %"):
-        pull(client, query_of(sandbox), Taken(), quarantine=True)
+        pull(client, query_of(sandbox), MemorySpool(), quarantine=True)
 
 
 def test_more_than_a_thousand_invalid_events_fail_the_pull_at_once(
@@ -296,7 +264,7 @@ def test_more_than_a_thousand_invalid_events_fail_the_pull_at_once(
     bad = b"[" + b",".join(b'{"n":%d}' % n for n in range(1_001)) + b"]"
     sandbox.plan.add(Fault(body=bad))
     with pytest.raises(errors.Np6ResponseError, match="more than 1000 events are invalid"):
-        pull(client, query_of(sandbox), Taken(), quarantine=True)
+        pull(client, query_of(sandbox), MemorySpool(), quarantine=True)
 
 
 def test_events_between_two_broken_ones_never_pass_for_one_invalid_event(
@@ -316,7 +284,7 @@ def test_events_between_two_broken_ones_never_pass_for_one_invalid_event(
 
     sandbox.plan.add(Fault(change=unescaped), times=1_000)
     with pytest.raises(errors.Np6TruncatedError):
-        pull(client, query, Taken(), quarantine=True)
+        pull(client, query, MemorySpool(), quarantine=True)
 
 
 def test_an_invalid_event_that_comes_again_at_a_seam_is_set_aside_once(
@@ -326,7 +294,7 @@ def test_an_invalid_event_that_comes_again_at_a_seam_is_set_aside_once(
     bad = b'{"id":"bad"}'
     sandbox.plan.add(Fault(body=b"[" + b",".join([*good[:150], bad, good[150]]), framing="close"))
     sandbox.plan.add(Fault(body=b"[" + b",".join([*good[:150], bad, *good[150:]]) + b"]"))
-    spool = Taken()
+    spool = MemorySpool()
     proof = pull(client, query_of(sandbox), spool, quarantine=True)
     assert spool.lines == good
     assert [invalid.item for invalid in spool.aside] == [bad]
@@ -342,12 +310,12 @@ def test_a_window_must_be_closed_by_np6s_clock_too(
     sandbox.plan.add(Fault(clock=0))
     sandbox.plan.add(Fault(clock=60))
     query = EventQuery.checked("bounces", "000PE4", Window(end - DAY, end))
-    pull(client, query, Taken(), grace_period=60_000)
+    pull(client, query, MemorySpool(), grace_period=60_000)
     assert [pytest.approx(30, abs=3)] == slept
 
 
 def test_an_unordered_answer_that_breaks_starts_afresh(client: Np6Client, sandbox: Sandbox) -> None:
-    query, spool = query_of(sandbox), Taken()
+    query, spool = query_of(sandbox), MemorySpool()
     for _ in range(2):
         sandbox.plan.add(Fault(change=faults.shuffled(1)))
         sandbox.plan.add(Fault(change=faults.shuffled(2), cut=40_000))
@@ -360,7 +328,7 @@ def test_an_unordered_answer_that_breaks_starts_afresh(client: Np6Client, sandbo
 
 
 def test_without_order_a_refused_request_loses_nothing(client: Np6Client, sandbox: Sandbox) -> None:
-    query, spool = query_of(sandbox), Taken()
+    query, spool = query_of(sandbox), MemorySpool()
     sandbox.plan.add(Fault(change=faults.shuffled(1)))
     sandbox.plan.add(Fault(status=503))
     sandbox.plan.add(Fault(change=faults.shuffled(2)))
@@ -384,10 +352,10 @@ def test_one_percent_is_the_bound(
 ) -> None:
     sandbox.plan.add(bad_and_good(bad, good), times=3)
     if passes:
-        assert pull(client, query_of(sandbox), Taken(), quarantine=True).invalid == bad
+        assert pull(client, query_of(sandbox), MemorySpool(), quarantine=True).invalid == bad
     else:
         with pytest.raises(errors.Np6ResponseError, match="more than 1 %"):
-            pull(client, query_of(sandbox), Taken(), quarantine=True)
+            pull(client, query_of(sandbox), MemorySpool(), quarantine=True)
 
 
 def test_a_thousand_invalid_events_are_not_too_many_by_themselves(
@@ -395,4 +363,4 @@ def test_a_thousand_invalid_events_are_not_too_many_by_themselves(
 ) -> None:
     sandbox.plan.add(bad_and_good(1_000, 10), times=2)
     with pytest.raises(errors.Np6ResponseError, match="1000 of 1010 events are invalid, more than 1 %"):
-        pull(client, query_of(sandbox), Taken(), quarantine=True)
+        pull(client, query_of(sandbox), MemorySpool(), quarantine=True)

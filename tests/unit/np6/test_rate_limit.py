@@ -13,7 +13,7 @@ from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.config import Np6Config
 from airflow_provider_np6.np6.rate_limit import requested_delay, server_date
 from airflow_provider_np6.sandbox import Fault, Sandbox
-from tests.conftest import KEY
+from tests.support.run import KEY
 
 pytestmark = pytest.mark.core
 

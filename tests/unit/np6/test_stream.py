@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import logging
+import re
 import time
 from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
 
-from airflow_provider_np6.np6 import errors
+from airflow_provider_np6.np6 import errors, stream
 from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.config import Np6Config
 from airflow_provider_np6.np6.pull import iter_verified, pull
 from airflow_provider_np6.np6.query import EventQuery
 from airflow_provider_np6.np6.window import DAY, Window
 from airflow_provider_np6.sandbox import FakeAccount, Fault, Sandbox, faults
-from tests.unit.np6.test_pull import DAY_START, Taken, held, query_of
+from tests.support.pulls import MIDNIGHT as DAY_START
+from tests.support.pulls import MemorySpool, held, query_of
 
 pytestmark = pytest.mark.core
 
@@ -52,7 +56,7 @@ def test_a_window_without_events_takes_one_request(client: Np6Client, sandbox: S
     sandbox.account = FakeAccount(events_per_day=0)
     before = time.time_ns() // 1_000_000
     for _ in range(2):
-        proof = pull(client, query_of(sandbox), Taken())
+        proof = pull(client, query_of(sandbox), MemorySpool())
         assert (proof.events, proof.requests, proof.bytes_read) == (0, 1, 2)
         assert before <= proof.pulled_at <= time.time_ns() // 1_000_000
     assert list(iter_verified(client, query_of(sandbox))) == []
@@ -79,7 +83,7 @@ def test_what_came_before_np6s_clock_went_back_is_pulled_afresh(
     client: Np6Client, sandbox: Sandbox, slept: list[float]
 ) -> None:
     end = time.time_ns() // 1_000_000_000 * 1_000
-    query, spool = EventQuery.checked("bounces", "000PE4", Window(end - DAY, end)), Taken()
+    query, spool = EventQuery.checked("bounces", "000PE4", Window(end - DAY, end)), MemorySpool()
     sandbox.plan.add(Fault(change=faults.shuffled(1)))
     sandbox.plan.add(Fault(status=413, framing="length"))
     sandbox.plan.add(Fault())
@@ -98,7 +102,7 @@ def test_an_end_that_cannot_be_proven_is_given_up(client: Np6Client, sandbox: Sa
         sandbox.plan.add(ties)
         sandbox.plan.add(Fault(status=500))
     with pytest.raises(errors.Np6ServerError):
-        pull(client, query_of(sandbox), Taken())
+        pull(client, query_of(sandbox), MemorySpool())
     assert [request.parameters["sort"] for request in sandbox.received] == [
         "asc",
         "asc",
@@ -115,12 +119,12 @@ def test_parts_without_order_that_keep_breaking_are_given_up(client: Np6Client, 
         sandbox.plan.add(Fault())
         sandbox.plan.add(Fault(cut=20_000))
     with pytest.raises(errors.Np6TruncatedError):
-        pull(client, query_of(sandbox), Taken())
+        pull(client, query_of(sandbox), MemorySpool())
     assert len(sandbox.received) == 1 + 2 * 3
 
 
 def test_without_order_a_fresh_start_expects_none(patient: Np6Client, sandbox: Sandbox) -> None:
-    query, spool = query_of(sandbox), Taken()
+    query, spool = query_of(sandbox), MemorySpool()
     sandbox.plan.add(Fault(change=faults.shuffled(1)))
     sandbox.plan.add(Fault(change=faults.shuffled(2), cut=40_000), times=2)
     sandbox.plan.add(Fault(change=faults.shuffled(3)))
@@ -130,7 +134,7 @@ def test_without_order_a_fresh_start_expects_none(patient: Np6Client, sandbox: S
 
 
 def test_progress_without_order_makes_attempts_count_anew(client: Np6Client, sandbox: Sandbox) -> None:
-    query, spool = query_of(sandbox), Taken()
+    query, spool = query_of(sandbox), MemorySpool()
     sandbox.plan.add(Fault(change=faults.shuffled(1)))
     sandbox.plan.add(Fault(status=413, framing="length"))
     for _ in range(2):  # max_attempts is 2
@@ -147,7 +151,7 @@ def test_a_round_count_without_order_is_halved_more_than_once(client: Np6Client,
     sandbox.plan.add(Fault(status=503))  # loses nothing of the first half
     for first, last in ((0, 100), (0, 50), (50, 100), (100, 200), (100, 150), (150, 200)):
         sandbox.plan.add(answer(reversed(events[first:last])))
-    spool = Taken()
+    spool = MemorySpool()
     proof = pull(client, query_of(sandbox), spool)
     assert sorted(spool.lines) == events
     assert (proof.requests, proof.duplicates) == (9, 0)
@@ -168,9 +172,9 @@ def test_a_round_count_without_order_within_one_second_is_proven(
     sandbox.plan.add(answer(reversed(events[more:])))
     if more:
         with pytest.raises(errors.Np6ResponseError, match="there are more within one second"):
-            pull(client, query, Taken())
+            pull(client, query, MemorySpool())
     else:
-        proof = pull(client, query, Taken())
+        proof = pull(client, query, MemorySpool())
         assert (proof.events, proof.duplicates, proof.requests) == (100, 0, 7)
     assert [request.parameters["sort"] for request in sandbox.received[3:5]] == ["asc", "desc"]
     assert sandbox.received[4].parameters["end"][-4:] == ":01Z"
@@ -179,7 +183,7 @@ def test_a_round_count_without_order_within_one_second_is_proven(
 def test_a_half_that_fails_is_asked_again_and_the_other_is_not_forgotten(
     client: Np6Client, sandbox: Sandbox
 ) -> None:
-    query, spool = query_of(sandbox), Taken()
+    query, spool = query_of(sandbox), MemorySpool()
     sandbox.plan.add(Fault(status=413, framing="length"))
     for _ in range(2):
         sandbox.plan.add(Fault(status=503))
@@ -192,7 +196,7 @@ def test_a_half_that_fails_is_asked_again_and_the_other_is_not_forgotten(
 def test_answers_that_break_twice_without_anything_new_are_asked_by_halves(
     patient: Np6Client, sandbox: Sandbox
 ) -> None:
-    query, spool = query_of(sandbox), Taken()
+    query, spool = query_of(sandbox), MemorySpool()
     sandbox.plan.add(Fault(cut=1), times=3)
     pull(patient, query, spool)
     assert spool.lines == held(sandbox, query)
@@ -202,7 +206,7 @@ def test_answers_that_break_twice_without_anything_new_are_asked_by_halves(
 def test_answers_that_stall_twice_without_anything_new_are_asked_by_halves(
     sandbox: Sandbox, settings: Np6Config
 ) -> None:
-    query, spool = query_of(sandbox), Taken()
+    query, spool = query_of(sandbox), MemorySpool()
     came = held(sandbox, query)[:2]
     part = b"[" + b",".join([*came, b'{"id"'])
     sandbox.plan.add(Fault(body=part, cut=len(part), ending="stall", stall=2, framing="close"), times=2)
@@ -213,5 +217,31 @@ def test_answers_that_stall_twice_without_anything_new_are_asked_by_halves(
 
 def test_a_server_that_fails_is_not_asked_for_less(patient: Np6Client, sandbox: Sandbox) -> None:
     sandbox.plan.add(Fault(status=503), times=3)
-    pull(patient, query_of(sandbox), Taken())
+    pull(patient, query_of(sandbox), MemorySpool())
     assert asked_hours(sandbox) == [(0, 0)] * 4
+
+
+def test_progress_tells_how_far_a_pull_is_and_never_an_event(
+    client: Np6Client, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(stream, "INTERVAL", 0.0)
+    sandbox.account = FakeAccount(events_per_day=2_401)
+    query = query_of(sandbox)
+    with caplog.at_level(logging.INFO):
+        pull(client, query, MemorySpool())
+    lines = [record.message for record in caplog.records if record.message.startswith("Pulling ")]
+    shares = [int(re.search(r"\((\d+) %\)", line)[1]) for line in lines]  # type: ignore[index]
+    assert len(lines) > 3
+    assert shares == sorted(shares)
+    assert shares[-1] == 100
+    some = json.loads(held(sandbox, query)[1_000])
+    assert some["id"] not in caplog.text
+    assert some["source"]["detail"]["activation"]["recipient"] not in caplog.text
+
+
+def test_progress_waits_for_its_interval(
+    client: Np6Client, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        pull(client, query_of(sandbox), MemorySpool())
+    assert "Pulling " not in caplog.text

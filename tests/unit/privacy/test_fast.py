@@ -8,7 +8,7 @@ import tracemalloc
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_np6.privacy.fast import make_redactor
@@ -20,6 +20,7 @@ from tests.support.personal_events import (
     policy,
     strange_events,
 )
+from tests.support.properties import examples
 
 pytestmark = pytest.mark.core
 
@@ -36,13 +37,13 @@ def redact_fast(items: list[bytes], mode: str) -> list[bytes]:
     return lines
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@examples(300, derandomize=True)
 @given(events=st.lists(documented_events(), min_size=1, max_size=4), mode=st.sampled_from(REDACTING_MODES))
 def test_documented_events_are_redacted_as_by_the_plain_walk(events: list[bytes], mode: str) -> None:
     assert redact_fast(events, mode) == redact_plain(events, mode)
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@examples(100, derandomize=True)
 @given(
     cases=st.lists(st.one_of(strange_events().map(lambda case: case[0].encode()), documented_events())),
     order=st.randoms(use_true_random=False),

@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_np6.privacy.redaction import redact_event
@@ -17,11 +17,12 @@ from tests.support.personal_events import (
     spelled,
     strange_events,
 )
+from tests.support.properties import examples
 
 pytestmark = pytest.mark.core
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@examples(300, derandomize=True)
 @given(case=strange_events(), mode=st.sampled_from(REDACTING_MODES))
 def test_no_address_id_or_number_survives(case: tuple[str, list[str], list[str]], mode: str) -> None:
     event, named, numbers = case
@@ -49,7 +50,7 @@ def test_no_address_id_or_number_survives(case: tuple[str, list[str], list[str]]
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="@%\\0123456789\n\r"), max_size=20)
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@examples(100, derandomize=True)
 @given(
     texts=st.lists(TEXTS, min_size=5, max_size=5),
     values=st.lists(addresses, min_size=2, max_size=2, unique_by=str.casefold),
@@ -78,7 +79,7 @@ def test_all_other_bytes_are_kept(
     assert redact_event(raw, policy("pseudonymize")) == expected
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@examples(100, derandomize=True)
 @given(texts=st.lists(TEXTS, min_size=4, max_size=4), space=st.sampled_from(["", " "]))
 def test_an_event_without_personal_data_stays_as_it_is(texts: list[str], space: str) -> None:
     a, b, c, d = (json.dumps(text) for text in texts)

@@ -5,11 +5,12 @@ import itertools
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_np6.sandbox import FakeAccount
 from airflow_provider_np6.sandbox.account import ALL_EVENT_TYPES, EVENT_TYPES, HOUR, ROBOTS, UNIONS, FakeEvent
+from tests.support.properties import examples
 
 START = int(datetime(2026, 11, 22, tzinfo=UTC).timestamp() * 1_000)
 DAY_END = START + 24 * HOUR
@@ -19,7 +20,7 @@ ACTION = ACCOUNT.action_ids[0]
 MOMENTS = st.integers(START, START + 5 * HOUR)
 
 
-@settings(max_examples=50)
+@examples(50)
 @given(
     st.sampled_from([ACCOUNT, REALISTIC]),
     st.lists(MOMENTS, min_size=2, max_size=6, unique=True),

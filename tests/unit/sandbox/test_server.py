@@ -12,8 +12,8 @@ import requests
 from airflow_provider_np6.sandbox import Sandbox
 from airflow_provider_np6.sandbox.account import ALL_EVENT_TYPES, HOUR, UNIONS
 from airflow_provider_np6.sandbox.behavior import RateLimit
-from tests.conftest import KEY
 from tests.support.postgres import free_port
+from tests.support.run import KEY
 
 START = int(datetime(2026, 11, 22, tzinfo=UTC).timestamp() * 1_000)
 DAY_END = START + 24 * HOUR

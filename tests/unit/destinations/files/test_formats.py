@@ -13,7 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_np6.destinations import FileDestination
@@ -27,6 +27,7 @@ from airflow_provider_np6.np6.query import EventQuery
 from airflow_provider_np6.np6.verify import Events
 from airflow_provider_np6.np6.window import to_ms
 from airflow_provider_np6.sandbox import FakeAccount, Fault, Sandbox
+from tests.support.properties import examples
 from tests.support.pulls import MIDNIGHT, TODAY, held, land, query_of
 
 pytestmark = pytest.mark.core
@@ -88,7 +89,7 @@ def raw_events(draw: st.DrawFn) -> bytes:
 def test_any_event_comes_back_byte_for_byte(tmp_path: Path, format_: str) -> None:
     path = tmp_path / f"any.{format_}"
 
-    @settings(max_examples=100, deadline=None)
+    @examples(100)
     @given(st.lists(st.lists(raw_events(), max_size=4), min_size=1, max_size=4), st.booleans())
     def round_trip(batches: list[list[bytes]], pauses: bool) -> None:
         items = [item for batch in batches for item in batch]
@@ -101,7 +102,7 @@ def test_any_event_comes_back_byte_for_byte(tmp_path: Path, format_: str) -> Non
     round_trip()
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(st.lists(raw_events(), min_size=1, max_size=6))
 def test_parquet_has_the_columns_of_sql(items: list[bytes]) -> None:
     expected = dict(zip((column.name for column in COLUMNS), to_columns(items, QUERY, 0), strict=True))

@@ -1,3 +1,5 @@
+"""Batches of their real size: where they end, and how often their bytes are read."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator

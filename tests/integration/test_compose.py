@@ -18,12 +18,12 @@ from cryptography.fernet import Fernet
 from airflow_provider_np6.np6.config import Np6Config
 from cluster.settings import Settings, shared
 from tests.support import ROOT
+from tests.support.services import require
 
 Config = Callable[..., subprocess.CompletedProcess[str]]
 Services = dict[str, dict[str, Any]]
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
-NO_COMPOSE = "no Compose found; on Debian: apt-get install -y docker-compose (config needs no engine)"
 SECRETS = ["FERNET_KEY", "JWT_SECRET", "API_SECRET_KEY", "POSTGRES_PASSWORD", "NP6_SQL_PASSWORD"]
 AIRFLOW_SERVICES = {
     "airflow-init",
@@ -48,11 +48,7 @@ def find_compose() -> list[str] | None:
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory) -> Config:
     """``compose config`` with nothing in its environment, and in no ``.env``, but what is given."""
-    compose = find_compose()
-    if compose is None:
-        if os.environ.get("CI"):
-            pytest.fail(NO_COMPOSE)
-        pytest.skip(NO_COMPOSE)
+    compose = require("Compose", find_compose())
     no_env = tmp_path_factory.mktemp("compose") / "env"
     no_env.touch()
     command = [*compose, "--env-file", str(no_env), "--file", str(ROOT / "docker-compose.yaml"), "config"]

@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 WRITES = ("PUT", "POST", "DELETE")
 
 
-class Storm:
-    """``with Storm(url) as storm: storm.url …``
+class FaultyProxy:
+    """``with FaultyProxy(url) as proxy: proxy.url …``
 
-    ``storm.plan`` is asked before each request that writes, with its number from 0 on: ``"500"`` answers
+    ``proxy.plan`` is called before each request that writes, with its number from 0 on: ``"500"`` responds
     so, ``"cut"`` reads half of the request and hangs up, ``"lost"`` hangs up once it was carried out.
     """
 
@@ -27,14 +27,14 @@ class Storm:
         self.plan: Callable[[int], str | None] = lambda _: None
         self.writes: list[str] = []
 
-    def __enter__(self) -> Storm:
-        storm = self
+    def __enter__(self) -> FaultyProxy:
+        proxy = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
             def handle_any(self) -> None:
-                storm._handle(self)
+                proxy._handle(self)
 
             do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = handle_any  # noqa: N815
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from airflow_provider_np6.sandbox import Fault
 from airflow_provider_np6.sandbox.behavior import RateLimit
-from tests.end_to_end.cluster.conftest import DAYS, END, START, Cluster
+from tests.support.cluster.running import DAYS, END, START, Cluster
 
 DAGS = ("files_daily", "sql_caught_up")
 PATIENCE = 3 * 3_600.0
