@@ -1,4 +1,4 @@
-"""Waiting for a moment without holding a worker's slot."""
+"""Wait until a time without taking a worker slot."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 
 class WaitUntilTrigger(BaseTrigger):
-    """Fires once a moment has come.
+    """Fires at a time.
 
-    :param moment: ms since the epoch, UTC.
+    :param until: ms since the epoch, UTC.
     """
 
-    def __init__(self, moment: int) -> None:
+    def __init__(self, until: int) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.moment = moment
+        self.until = until
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        return "airflow_provider_np6.triggers.wait_until.WaitUntilTrigger", {"timestamp": self.moment}
+        return "airflow_provider_np6.triggers.wait_until.WaitUntilTrigger", {"until": self.until}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        while (left := self.moment / 1_000 - time.time()) > 0:
-            await asyncio.sleep(min(left, 60))  # in steps, for the clock may be set meanwhile
-        yield TriggerEvent(self.moment)
+        while (left := self.until / 1_000 - time.time()) > 0:
+            await asyncio.sleep(min(left, 60))  # in steps, because the clock may be set meanwhile
+        yield TriggerEvent(self.until)

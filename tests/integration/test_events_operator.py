@@ -245,7 +245,7 @@ def test_a_young_window_waits_in_the_triggerer_and_then_is_pulled(sandbox: Sandb
     with pytest.raises(TaskDeferred) as caught:
         deferred.execute({})
     assert isinstance(caught.value.trigger, WaitUntilTrigger)
-    assert caught.value.trigger.moment == round(end.timestamp() * 1_000) + 30_000
+    assert caught.value.trigger.until == round(end.timestamp() * 1_000) + 30_000
     assert caught.value.method_name == "execute_complete"
     assert sandbox.received == []
     deferred.grace_period = timedelta(0)
@@ -369,7 +369,7 @@ def test_a_long_limit_frees_the_slot_by_deferral_before_anything_was_pulled(
     with pytest.raises(TaskDeferred) as caught:
         operator(tmp_path, **BOUNDS, deferrable=True).execute({})
     assert isinstance(caught.value.trigger, WaitUntilTrigger)
-    delay = caught.value.trigger.moment / 1_000 - asked_at.timestamp()
+    delay = caught.value.trigger.until / 1_000 - asked_at.timestamp()
     assert 3_600 <= delay < 3_602
 
 
