@@ -24,12 +24,8 @@ _LEGEND = (
     (60, 58, "An NP6 on loopback. It imports nothing of what it tests, and nothing imports it."),
     (536, 23, "knows Airflow"),
     (686, 23, "does without Airflow"),
-    (
-        60,
-        88,
-        "Heavy packages (requests, msgspec, pyarrow, drivers) are imported where they are used: a DAG file that",
-    ),
-    (60, 106, "imports an operator loads none of them."),
+    (60, 88, "Heavy packages (requests, msgspec, pyarrow, drivers) are imported where they are used:"),
+    (60, 106, "a DAG file that imports an operator loads none of them."),
 )
 _GREEN, _YELLOW, _RED = "#e8f4f0", "#fdf6e3", "#fbeaea"
 _LAYERS_AT = 312

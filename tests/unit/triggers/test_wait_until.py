@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import TYPE_CHECKING
 
 import pytest
-from airflow.triggers.base import TriggerEvent
 
 from airflow_provider_np6.triggers.wait_until import WaitUntilTrigger
+
+if TYPE_CHECKING:
+    from airflow.triggers.base import TriggerEvent
 
 pytestmark = pytest.mark.core
 
