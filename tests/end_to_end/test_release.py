@@ -64,7 +64,7 @@ def test_the_wheel_holds_the_package_and_nothing_else() -> None:
     assert names == there
     assert {
         "airflow_provider_np6/py.typed",
-        "airflow_provider_np6/destinations/manifest.schema.json",
+        "airflow_provider_np6/destinations/files/manifest.schema.json",
         "airflow_provider_np6/sandbox/__main__.py",
     } <= names
     assert (metadata["Name"], metadata["Version"]) == ("airflow-provider-np6", __version__)
