@@ -71,7 +71,7 @@ def measure_all(options: argparse.Namespace, contenders: list[Contender], folder
             imports = [measure("ours import_operator", Job("", folder, folder)) for _ in range(IMPORTS)]
             results["importing"] = round(statistics.median(run["seconds"] for run in imports) * 1_000, 1)
         source = Source(folder, options.events, with_ids=True)
-        return results | compare(contenders, source, options.rounds, options.minutes)
+        return results | compare(contenders, source, options.rounds)
 
 
 def write(results: dict[str, Any], docs: Path) -> None:
@@ -87,8 +87,7 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--events", type=int, default=500_000, help="bounces (%(default)s)")
-    parser.add_argument("--rounds", type=int, default=5, help="at most; slow ways in half (%(default)s)")
-    parser.add_argument("--minutes", type=float, default=16, help="for all rounds (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, help="slow ways run in every other (%(default)s)")
     parser.add_argument("--only", nargs="+", choices=OUTPUTS, default=OUTPUTS, help="outputs to measure")
     largest_help = "events up to which growth is measured (%(default)s); 0 leaves out import time too"
     parser.add_argument("--largest", type=int, default=10_000_000, help=largest_help)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import statistics
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,20 +66,17 @@ def clear_folder(folder: Path) -> None:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-def compare(contenders: Sequence[Contender], source: Source, rounds: int, minutes: float) -> dict[str, Any]:
-    """Medians of as many rounds as end within ``minutes``, but at least one and at most ``rounds``.
+def compare(contenders: Sequence[Contender], source: Source, rounds: int) -> dict[str, Any]:
+    """Medians of some rounds.
 
-    A contender that fails once is void, and runs no more.
+    :param contenders: those that take turns, the slow ones in every other round; one that fails is void, and
+        runs no further.
+    :param source: of the events.
+    :param rounds: how many.
     """
     runs: dict[Contender, list[Figures]] = {contender: [] for contender in contenders}
     void: dict[Contender, str] = {}
-    begun = time.monotonic()
-    taken: list[float] = []
     for number in range(rounds):
-        started = time.monotonic()
-        # As long as the last round but one: with the slow ways, or without them.
-        if number and started + taken[max(0, number - 2)] > begun + minutes * 60:
-            break
         for contender in contenders:
             if contender in void or (number % 2 and contender.is_slow):
                 continue
@@ -89,7 +85,6 @@ def compare(contenders: Sequence[Contender], source: Source, rounds: int, minute
             except ContenderError as error:
                 void[contender] = str(error)[-300:]
                 print(f"{contender.output}, {contender.way}: void: {error}", file=sys.stderr, flush=True)
-        taken.append(time.monotonic() - started)
     ways = [
         {"output": contender.output, "way": contender.way}
         | ({"void": void[contender]} if contender in void else _medians(runs[contender], source))
