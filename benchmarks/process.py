@@ -76,11 +76,11 @@ def main() -> None:
     steps = contender(Job(url, Path(body), Path(folder)), *arguments)
     next(steps)
     before = read_megabytes("VmRSS")
-    begun = time.perf_counter()
+    begun, begun_cpu = time.perf_counter(), time.process_time()
     figures = next(steps)
-    seconds = time.perf_counter() - begun
-    peak = read_megabytes("VmHWM")
-    print("\n" + json.dumps({"seconds": seconds, "peak": peak, "above": peak - before, **figures}))
+    figures |= {"seconds": time.perf_counter() - begun, "cpu": time.process_time() - begun_cpu}
+    figures |= {"peak": read_megabytes("VmHWM"), "above": read_megabytes("VmHWM") - before}
+    print("\n" + json.dumps(figures))
 
 
 if __name__ == "__main__":
