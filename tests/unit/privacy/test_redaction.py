@@ -47,7 +47,11 @@ def test_no_address_id_or_number_survives(case: tuple[str, list[str], list[str]]
         assert tokens[0] in redacted
 
 
-TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="@%\\0123456789\n\r"), max_size=20)
+SUBJECT_KEYS = ("receiver", "recipient", "unicity")
+# Hypothesis also draws strings of the code under test, and a member with one of these keys is personal data.
+TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="@%\\0123456789\n\r"), max_size=20).filter(
+    lambda text: text not in SUBJECT_KEYS
+)
 
 
 @examples(100, derandomize=True)
