@@ -1,4 +1,4 @@
-"""``python -m airflow_provider_np6``: what a connection may read, and what a destination holds."""
+"""``python -m airflow_provider_np6``: what a connection may read, and what a destination contains."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Errors that another try cannot hint end the task for good."""
+"""Errors where another try cannot help end the task without retry."""
 
 from __future__ import annotations
 

@@ -24,14 +24,14 @@ def erase(
     """Remove the events that are about persons, of every event type and action, and keep them out.
 
     An event is about a person if its own recipient, or its target's id, value, unicity or hash, is what is
-    given, whatever the letters' case. Files are written anew one by one, with their manifests; in SQL all
-    is one transaction. Tokens of the persons stand on a list beside the data from then on: later pulls of
-    any window drop their events and report how many.
+    given, whatever the letters' case. Files are rewritten one by one, with their manifests; in SQL all
+    is one transaction. From then on, an erasure list beside the data has tokens of the persons: later pulls
+    of any window drop their events and report how many.
 
     :param destination: as :class:`~airflow_provider_np6.operators.events.Np6EventsOperator` takes it.
     :param persons: addresses, or other identities; where personal data is pseudonymized also their tokens.
     :param np6_conn_id: connection of type ``np6`` whose extra ``pseudonym_key`` makes the tokens.
-    :return: numbers only: ``events`` removed, and ``files`` or ``windows`` that held them.
+    :return: numbers only: ``events`` removed, and ``files`` or ``windows`` that had them.
     :raises Np6InputError: without a key or a person, or where ``personal_data`` is ``drop``.
     :raises Np6ConflictError: if the destination is another account's.
     :raises Np6DestinationError: if it broke off; to be called again then.
@@ -39,5 +39,5 @@ def erase(
     if not persons:
         raise Np6InputError("no person to erase is given", hint="Give an address, or another identity.")
     config = Np6Hook(np6_conn_id).config
-    pseudonyms = get_pseudonyms(config, np6_conn_id, "erased persons are kept out by a keyed list")
+    pseudonyms = get_pseudonyms(config, np6_conn_id, "erased persons are kept out with a keyed list")
     return resolve_destination(destination).erase(persons, pseudonyms, config.account)

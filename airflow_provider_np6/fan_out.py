@@ -53,7 +53,8 @@ def summarize_reports(
         more = f" and {len(failed) - NAMED} more" if len(failed) > NAMED else ""
         raise AirflowFailException(
             f"{len(failed)} of {len(expected)} pulls failed: {', '.join(failed[:NAMED])}{more}."
-            " What the others pulled is stored. Their logs tell why; clear them, and this task runs again."
+            " What the others pulled is stored. Read the logs of those that failed, and clear them: this task"
+            " runs again."
         )
     return _sum(pulled)
 

@@ -1,4 +1,4 @@
-"""What lineage is told of a pull: where it reads, where it writes, how much, and with which columns.
+"""What lineage records of a pull: where it reads, where it writes, how much, and with which columns.
 
 Never a key, an address or an event; and nothing at all, without a word, where no one listens.
 """
@@ -87,7 +87,7 @@ def openlineage(
 
 
 def hook_lineage(hook: Np6Hook, query: EventQuery, published: Sequence[str]) -> None:
-    """Tell Airflow's collector, once each, what was read and which files or table were published.
+    """Report to Airflow's collector, once each, what was read and which files or table were published.
 
     Whatever it says to that: it refuses some URIs, and the pull is done.
     """
@@ -100,7 +100,7 @@ def hook_lineage(hook: Np6Hook, query: EventQuery, published: Sequence[str]) -> 
         for uri in published:
             collector.add_output_asset(context=hook, uri=uri)
     except Exception as error:
-        log.warning("Lineage of %s is not told: %s", query.description, type(error).__name__)
+        log.warning("Lineage of %s is not reported: %s", query.description, type(error).__name__)
 
 
 def source(hook: Np6Hook, query: EventQuery) -> DatasetName:
@@ -109,7 +109,7 @@ def source(hook: Np6Hook, query: EventQuery) -> DatasetName:
 
 
 def sink(destination: Destination) -> DatasetName | None:
-    """A tree of files is one data set, named after its root as its asset is: OpenLineage leaves partitions
+    """A file destination is one data set, named after its root as its asset is: OpenLineage leaves partitions
     out of names. A table is what its database's hook says; None where the hook says nothing."""
     if isinstance(destination, FileDestination):
         url = urlsplit(destination.asset_uri)

@@ -1,4 +1,4 @@
-"""The provider's metadata. Airflow asks for it in every process: this module imports nothing heavy."""
+"""The provider's metadata. Airflow reads it in every process: this module imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CONN_FIELDS: dict[str, dict[str, Any]] = {
     ),
     "connect_timeout": _field("Connect timeout", "number", "Seconds to wait for a connection; by default 10"),
     "read_timeout": _field(
-        "Read timeout", "number", "Seconds to wait between two bytes of an answer; by default 120"
+        "Read timeout", "number", "Seconds to wait between two bytes of a response; by default 120"
     ),
     "max_attempts": _field(
         "Max attempts", "integer", "Tries in a row without anything new before a pull fails; by default 8"

@@ -30,7 +30,7 @@ class Np6RetryPolicy(RetryPolicy):  # type: ignore[misc]
         max_tries: int,
         context: Context | None = None,
     ) -> RetryDecision:
-        """Airflow asks this on the worker, with the exception that ended the try."""
+        """Airflow calls this on the worker, with the exception that ended the try."""
         if isinstance(exception, Np6TransientError) and exception.delay is not None:
             delay = timedelta(seconds=exception.delay + MARGIN)
             return RetryDecision.retry(delay=delay, reason="NP6 asked to wait that long")

@@ -1,4 +1,4 @@
-"""The one place that knows where Airflow moved a name, or keeps it to itself."""
+"""The one place that knows where Airflow moved a name, or keeps it private."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ except ImportError:  # they came with Airflow 3.3
 
 
 def get_task_terminated() -> type[BaseException]:
-    """The exception that ends a task that was asked to stop; it moved with Airflow 3.2."""
+    """The exception that ends a task when somebody stops it; it moved with Airflow 3.2."""
     terminated: type[BaseException]
     try:
         terminated = import_module("airflow.sdk.exceptions").AirflowTaskTerminated
@@ -27,9 +27,9 @@ def get_task_terminated() -> type[BaseException]:
 
 
 def mask_secret(secret: str) -> None:
-    """Keep a secret out of Airflow's logs; what does that moved with Airflow 3.
+    """Keep a secret out of Airflow's logs; the function for it moved with Airflow 3.
 
-    :param secret: the text to mask.
+    :param secret: the string to mask.
     """
     try:
         masker = import_module("airflow.sdk.log")

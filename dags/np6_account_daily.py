@@ -1,11 +1,11 @@
-"""Every day, eight event types of a whole account, into files: one request a type, whatever the actions.
+"""Every day, eight event types of a whole account, into files: one request per type, whatever the actions.
 
-``action_id="*"`` asks NP6 for all actions at once: 200 actions take 8 requests a day, not 1,600, need no
+``action_id="*"`` requests all actions at once: 200 actions take 8 requests per day, not 1,600, need no
 listing of actions, and may be more than Airflow maps a task over (``[core] max_map_length``, 1,024).
 
 A fan-out as in ``np6_events_daily``, a task for each action and type, is the better choice where some actions
 are enough, where the key's user may not read them all, where one that fails must cost no other, or where one
-answer for all would be too large: a pull begins again from where it broke, but its task has one time-out.
+response for all would be too large: a pull resumes where it broke off, but its task has one timeout.
 """
 
 # Create the pool once, or the tasks are never scheduled: airflow pools set np6_api 4 "Requests to NP6"
@@ -42,7 +42,7 @@ with DAG(
     start_date=datetime(2026, 1, 1, tzinfo=pendulum.UTC),
     catchup=False,
     params={
-        # A tree of its own: pulls of single actions and of all are refused where they would overlap.
+        # A root of its own: pulls of single actions and of all are refused where they would overlap.
         "files": Param("/tmp/np6_account", type="string", description="Root of the files: a path or a URI"),
     },
     tags=["np6"],

@@ -28,7 +28,7 @@ OF_THE_DAY = f"occurred_at >= '{DAY}T00:00:00.000Z' AND occurred_at < '{NEXT_DAY
 
 with DAG(
     "np6_bounces_hourly",
-    description="Chosen actions into SQL, checked and summarize_reports up",
+    description="Chosen actions into SQL, checked and summed up",
     doc_md=__doc__,
     schedule=CronDataIntervalTimetable("0 * * * *", timezone="UTC"),
     start_date=datetime(2026, 1, 1, tzinfo=pendulum.UTC),

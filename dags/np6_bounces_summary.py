@@ -50,7 +50,7 @@ with DAG(
         return [write(folder, event.extra) for events in told.values() for event in events]
 
     def write(folder: Path, told: Mapping[str, Any]) -> str:
-        """One window's file, written anew."""
+        """One window's file, replaced."""
         import duckdb
 
         from airflow_provider_np6.destinations import FileDestination

@@ -1,6 +1,6 @@
 """Every morning, which windows of the last days the files of ``np6_events_daily`` lack.
 
-The run fails with their list, so that Airflow's own alerts tell of a hole before a report does. Clear the
+The run fails with their list, so that Airflow's own alerts show a hole before a report does. Clear the
 pulls of those days, or backfill them, to fill it.
 """
 
@@ -22,7 +22,7 @@ with DAG(
     catchup=False,
     params={
         "files": Param("/tmp/np6", type="string", description="Root of the files: a path or a URI, s3://…"),
-        "actions": Param(["000PE4", "000PEB"], type="array", description="Ids of the actions to look at"),
+        "actions": Param(["000PE4", "000PEB"], type="array", description="Ids of the actions to check"),
         "event_types": Param(
             ["bounces", "cancellations", "responses/stop"], type="array", description="Their event types"
         ),

@@ -1,4 +1,4 @@
-"""By hand: the actions, event types and window that the trigger form asks for, into SQL."""
+"""Started manually: the actions, event types and window of the trigger form, into SQL."""
 
 # Create the pool once, or the tasks are never scheduled: airflow pools set np6_api 4 "Requests to NP6"
 
@@ -24,7 +24,7 @@ with DAG(
     start_date=datetime(2026, 1, 1, tzinfo=pendulum.UTC),
     params={
         "actions": Param(
-            ["000PE4"], type="array", title="Actions", description="Ids of the actions, one a line"
+            ["000PE4"], type="array", title="Actions", description="Ids of the actions, one per line"
         ),
         "event_types": Param(
             ["bounces", "cancellations", "responses/stop"],
@@ -39,14 +39,14 @@ with DAG(
             type="string",
             format="date-time",
             title="Start",
-            description="First moment of the window",
+            description="Start of the window",
         ),
         "end": Param(
             "2026-11-02T00:00:00Z",
             type="string",
             format="date-time",
             title="End",
-            description="First moment after the window, which is not pulled any more",
+            description="End of the window (exclusive)",
         ),
     },
     tags=["np6"],

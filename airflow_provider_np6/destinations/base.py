@@ -45,9 +45,9 @@ class Landing(Protocol):
         """Persons whose events must not go into the spool."""
 
     def publish(self, proof: VerifiedPull) -> dict[str, Any]:
-        """Replace what the destination holds for the window; returns the report's own entries.
+        """Replace what is stored of the window; returns the destination's entries of the report.
 
-        :raises Np6DestinationError: if that failed; what was there is there still.
+        :raises Np6DestinationError: if that failed; what was stored before is still stored.
         """
 
     @property
@@ -85,12 +85,12 @@ class Destination:
     def open(
         self, query: EventQuery, account: str, personal_data: str = "keep"
     ) -> AbstractContextManager[Landing]:
-        """Check all that can be checked before a request is sent, and make ready to land.
+        """Check all that can be checked before a request is sent, and prepare to write.
 
         :param personal_data: what is done with personal data, as it is recorded with the events: a mode,
             and for tokens a colon and the fingerprint of their key.
         :raises Np6InputError: if the destination cannot be used.
-        :raises Np6ConflictError: if it holds data that this pull must not replace.
+        :raises Np6ConflictError: if data is stored that this pull must not replace.
         """
         raise NotImplementedError
 
@@ -177,9 +177,9 @@ def optional_field(value: str | None) -> str | None:
 
 
 def check_personal_data(what: str, stored: str, wanted: str, where: str) -> None:
-    """Refuse to mix events whose personal data is there in different forms.
+    """Refuse to mix events whose personal data is stored in different forms.
 
-    :param stored: mode and key as the destination records them.
+    :param stored: mode and key as they are recorded with the data.
     :param wanted: the pull's own.
     :raises Np6ConflictError: if they differ.
     """
@@ -188,13 +188,13 @@ def check_personal_data(what: str, stored: str, wanted: str, where: str) -> None
     mode, _, key = wanted.partition(":")
     if key and mode == stored.partition(":")[0]:
         raise Np6ConflictError(
-            f"{what} holds tokens of another pseudonym_key: {stored!r}, not {wanted!r}",
-            hint="Give the connection the key that it was begun with, or begin another tree or table.",
+            f"{what} has tokens of another pseudonym_key: {stored!r}, not {wanted!r}",
+            hint="Give the connection the key of the first pull, or use another destination.",
             context=where,
         )
     raise Np6ConflictError(
         f"{what} was written with personal_data {stored!r}, and this pull's is {wanted!r}",
-        hint="Pull with the same personal_data, or into another tree or table.",
+        hint="Pull with the same personal_data, or into another destination.",
         context=where,
     )
 

@@ -1,4 +1,4 @@
-"""What a destination holds of a range of time, and what is missing."""
+"""What is stored of a range of time, and what is missing."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class UtcWindow:
 
 @dataclass(frozen=True)
 class Coverage:
-    """What a destination holds of one event type and action over a range of time.
+    """What is stored of one event type and action over a range of time.
 
     :param event_type: path of the event type.
     :param action_id: the action's id, or ``"*"`` for what was pulled for all actions at once.
@@ -129,7 +129,7 @@ State = Literal["complete", "empty", "partial", "missing", "invalid"]
 def states_by_day(span: Window, stored: Iterable[StoredWindow]) -> dict[Series, list[State]]:
     """The state of each UTC day of ``span``, for each series that has a stored window.
 
-    :param span: the days to look at; the first and the last may be parts of days.
+    :param span: the range of days; the first and the last may be parts of days.
     :param stored: windows of any series, in any order.
     """
     by_series: dict[Series, list[StoredWindow]] = {}
@@ -141,7 +141,7 @@ def states_by_day(span: Window, stored: Iterable[StoredWindow]) -> dict[Series, 
 def day_states(span: Window, stored: Iterable[StoredWindow]) -> list[State]:
     """The state of each UTC day of ``span``.
 
-    :param span: the days to look at; the first and the last may be parts of days.
+    :param span: the range of days; the first and the last may be parts of days.
     :param stored: windows of one series, in any order. A window of several days that has any event makes each
         of them complete, because it does not say on which days its events are.
     """

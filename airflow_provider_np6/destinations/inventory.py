@@ -1,4 +1,4 @@
-"""What a destination has on record, and what came of comparing it with what is there."""
+"""What is recorded of a destination, and how the stored data compares with it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Scope:
-    """Which records are asked for.
+    """Which stored windows to read.
 
     :param span: those that it touches.
     :param event_types: those of these event types; none means all.
@@ -74,7 +74,7 @@ class Checked:
     :param name: what it is, in a user's words.
     :param problem: what does not hold; None if all does.
     :param window: whether it is a window that was pulled.
-    :param events: that are there.
+    :param events: that were counted.
     :param bytes: that were read.
     """
 
@@ -109,7 +109,7 @@ class PendingVerification:
 
 @dataclass(frozen=True)
 class Verification:
-    """What a destination holds, compared with what is recorded of it.
+    """What is stored, compared with what is recorded of it.
 
     :param windows: windows that are stored.
     :param events: events that were counted.
@@ -145,7 +145,7 @@ class SliceOutcome:
 
 
 def overlapping(pulled: Iterable[tuple[Series, Window]]) -> Iterator[Checked]:
-    """Pairs of windows of one series that both claim a moment."""
+    """Pairs of windows of one series that overlap."""
     for series, each in groupby(sorted(pulled), key=lambda one: one[0]):
         for (_, earlier), (_, later) in pairwise(each):
             if earlier.overlaps(later):

@@ -1,4 +1,4 @@
-"""What is kept of something that is no event: a line of JSON each."""
+"""What is kept of an invalid event: one line of JSON."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def record(invalid: Invalid) -> dict[str, Any]:
     """``near`` (time of the last event before it), ``reason``, ``position`` (events before it),
-    ``sha256``, and ``event``: its text, or ``base64:…`` where it is no text; missing where it must not be
+    ``sha256``, and ``event``: its text, or ``base64:…`` if it is not UTF-8; missing where it must not be
     kept."""
     event = {} if invalid.item is None else {"event": _text(invalid.item)}
     return {

@@ -1,4 +1,4 @@
-"""The test of a connection: one cheap question, and its outcome in a sentence."""
+"""The test of a connection: one cheap request, and its outcome in a sentence."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ Read = Callable[[], "tuple[Np6Config, dict[str, Any]]"]
 
 def outcome_within(seconds: float, read: Read) -> tuple[bool, str]:
     """Whether the connection works, and a sentence on it; never the key."""
-    outcome = (False, f"No answer within {seconds} s: check the host and the way to it.")
+    outcome = (False, f"No response within {seconds} s: check the host and the worker's network.")
 
-    def ask() -> None:
+    def test() -> None:
         nonlocal outcome
         outcome = _outcome(read)
 
-    asking = threading.Thread(target=ask, daemon=True)
-    asking.start()
-    asking.join(seconds - 0.5)
+    thread = threading.Thread(target=test, daemon=True)
+    thread.start()
+    thread.join(seconds - 0.5)
     return outcome
 
 
 def _outcome(read: Read) -> tuple[bool, str]:
-    """Ask for the actions created from now on."""
+    """Request the actions created from now on."""
     from airflow_provider_np6.np6.client import Np6Client, chunks
 
     where = ""
@@ -52,9 +52,9 @@ def _outcome(read: Read) -> tuple[bool, str]:
             start = next(chunks(response), b"").lstrip()[:1]
         if start == b"[":
             return True, f"{config.base_url} accepts the API key."
-        return False, f"{config.base_url} answered, but not as NP6 does: check the host."
+        return False, f"{config.base_url} responds, but not as NP6 does: check the host."
     except Np6NotFoundError:
-        return True, "NP6 answers, but has no list of actions for this account: key not verifiable."
+        return True, "NP6 responds, but has no list of actions for this account: the key cannot be verified."
     except Np6Error as error:
         return False, f"{where}{error}"
     except Exception as error:  # whatever else it is, its text may hold the key

@@ -78,7 +78,7 @@ class Np6Hook(BaseHook):
         return self.client.session
 
     def test_connection(self) -> tuple[bool, str]:
-        """Ask for the actions created from now on, and tell what came of it in one sentence.
+        """Request the actions created from now on, and say in one sentence whether that works.
 
         Takes :data:`TEST_SECONDS` at most.
         """
@@ -104,7 +104,7 @@ class Np6Hook(BaseHook):
         :param states: states to keep, such as 50; None keeps all.
         :param names: pattern that an action's ``name`` must match whole, with ``*`` and ``?``, whatever the
             letters' case: ``"welcome*"``; None keeps all.
-        :raises Np6Error: if NP6 cannot be asked; Np6NotFoundError if the endpoint is gone.
+        :raises Np6Error: if the request fails; Np6NotFoundError if the endpoint is gone.
         """
         parameters = {}
         if created_after is not None:
@@ -125,7 +125,7 @@ class Np6Hook(BaseHook):
 
         :param filters: those of :meth:`list_actions`.
         :raises Np6InputError: if there are more than Airflow maps a task over.
-        :raises Np6Error: if NP6 cannot be asked.
+        :raises Np6Error: if the request fails.
         """
         ids = [action["id"] for action in self.list_actions(**filters)]
         most = conf.getint("core", "max_map_length", fallback=1_024)
@@ -141,7 +141,7 @@ class Np6Hook(BaseHook):
     def get_action(self, action_id: str) -> dict[str, Any]:
         """One action with its settings and content, as ``GET /actions/{id}`` gives it (documented).
 
-        :raises Np6Error: if NP6 cannot be asked; Np6NotFoundError if there is no such action.
+        :raises Np6Error: if the request fails; Np6NotFoundError if there is no such action.
         """
         return self.client.get_action(_single(action_id))
 
@@ -156,15 +156,15 @@ class Np6Hook(BaseHook):
     ) -> Iterator[dict[str, Any]]:
         """Events of ``[start, end)``, lazily, in order of timestamp, each once.
 
-        Every event is proven as it comes; that none is missing is known when the iterator ends without an
+        Every event is verified as it comes; that none is missing is known when the iterator ends without an
         error, so keep nothing before that.
 
         :param event_type: path of the event type, such as ``bounces``.
         :param action_id: the action's id, or ``"*"`` for all.
-        :param start: first moment, aware, or text with an offset, or a date meaning midnight UTC.
-        :param end: first moment beyond the window.
+        :param start: aware datetime, ISO string with an offset, or date (midnight UTC).
+        :param end: likewise (exclusive).
         :param classification: classes of robots, for hits only.
-        :raises Np6Error: if the answer broke or is not what was asked for.
+        :raises Np6Error: if the response breaks off or is not what was requested.
         """
         import msgspec
 
@@ -184,15 +184,14 @@ class Np6Hook(BaseHook):
         end: datetime | date | str,
         classification: str | None = None,
     ) -> int:
-        """How many events there are in ``[start, end)``, each once: streamed, proven complete as a pull is,
-        and not kept.
+        """Count the events of ``[start, end)``, each once: streamed, verified as in a pull, and not kept.
 
         :param event_type: path of the event type, such as ``bounces``.
         :param action_id: the action's id, or ``"*"`` for all.
-        :param start: first moment, aware, or text with an offset, or a date meaning midnight UTC.
-        :param end: first moment beyond the window.
+        :param start: aware datetime, ISO string with an offset, or date (midnight UTC).
+        :param end: likewise (exclusive).
         :param classification: classes of robots, for hits only.
-        :raises Np6Error: if an answer broke for good or is not what was asked for.
+        :raises Np6Error: if a response breaks off or is not what was requested.
         """
         from airflow_provider_np6.np6.pull import count
 

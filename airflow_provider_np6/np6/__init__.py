@@ -1,1 +1,1 @@
-"""The NP6 REST API, without Airflow: what to ask, how to read the answer, how to prove it."""
+"""The NP6 REST API, without Airflow: what to request, how to read the response, how to verify it."""

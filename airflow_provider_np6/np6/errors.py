@@ -4,24 +4,24 @@
 
     Np6Error
     ├── Np6InputError            an argument, connection or window that cannot work; nothing was sent
-    ├── Np6RefusedError          NP6 said no, and would say no again: 400, other 4xx, a foreign redirect
+    ├── Np6RefusedError          NP6 refused, and would refuse again: 400, other 4xx, a foreign redirect
     │   ├── Np6AuthenticationError   401
     │   ├── Np6PermissionError       403
     │   └── Np6NotFoundError         404, 410
     ├── Np6TransientError        may pass: tried again inside the task, then by Airflow
     │   ├── Np6RateLimitError        429
     │   ├── Np6ServerError           5xx
-    │   ├── Np6ConnectionError       no answer: unknown host, refused, TLS, proxy
-    │   │   └── Np6TimeoutError          no byte within the time-out
-    │   ├── Np6TruncatedError        an answer that broke off before its closing bracket
-    │   └── Np6WindowOpenError        by NP6's clock the window is open still, or what it shows of it changes
-    ├── Np6ResponseError           a whole answer that is not a list of events of this window
+    │   ├── Np6ConnectionError       no response: unknown host, refused, TLS, proxy
+    │   │   └── Np6TimeoutError          no byte within the timeout
+    │   ├── Np6TruncatedError        a response that broke off before its closing bracket
+    │   └── Np6WindowOpenError       by NP6's clock the window is still open, or its events change
+    ├── Np6ResponseError         a whole response that is not a list of events of this window
     └── Np6DestinationError      the destination could not take the events
-        └── Np6ConflictError         it holds data that this pull must not replace, or in a later format
+        └── Np6ConflictError         stored data must not be replaced by this pull, or has a later format
 
 Catch :class:`Np6Error` for all of them. ``retryable`` says whether another try can help: the operator
 turns errors that are not retryable into ``AirflowFailException``, and leaves the others to Airflow's retries.
-No message ever holds the API key, an address or an event.
+No message contains the API key, an address or an event.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ class Np6Error(Exception):
     :param what: what happened, one clause without a full stop.
     :param hint: what to do about it, one or more sentences.
     :param context: action, event type and window, as in :attr:`EventQuery.description`.
-    :param status: the HTTP status of the answer, if there was one.
-    :param request_id: the answer's ``x-request-id``, which NP6's support asks for.
+    :param status: the HTTP status of the response, if there was one.
+    :param request_id: the response's ``x-request-id``, which NP6's support needs.
     """
 
     retryable: ClassVar[bool] = True
@@ -99,7 +99,7 @@ class Np6NotFoundError(Np6RefusedError):
 class Np6TransientError(Np6Error):
     """A failure that may pass.
 
-    :param delay: seconds that the server requested to wait, if it did.
+    :param delay: seconds to wait, if the response says so.
     """
 
     def __init__(self, what: str, *, delay: float | None = None, **facts: object) -> None:
@@ -116,32 +116,32 @@ class Np6ServerError(Np6TransientError):
 
 
 class Np6ConnectionError(Np6TransientError):
-    """No answer came: unknown host, connection refused, TLS, proxy."""
+    """No response came: unknown host, connection refused, TLS, proxy."""
 
 
 class Np6TimeoutError(Np6ConnectionError):
-    """Nothing came within the time-out."""
+    """Nothing came within the timeout."""
 
 
 class Np6TruncatedError(Np6TransientError):
-    """The answer broke off before its end."""
+    """The response broke off before its end."""
 
 
 class Np6WindowOpenError(Np6TransientError):
-    """By the answer's own ``Date``, the window is still open or has just ended; or events of one answer
+    """By the response's ``Date``, the window is still open or has just ended; or events of one response
     are missing in the next."""
 
 
 class Np6ResponseError(Np6Error):
-    """The answer is whole, but is not a list of events of the window that was requested."""
+    """The response is whole, but is not a list of events of the requested window."""
 
 
 class Np6DestinationError(Np6Error):
-    """The destination could not take the events; what it held before is still there."""
+    """The destination could not take the events; what was stored before is still stored."""
 
 
 class Np6ConflictError(Np6DestinationError):
-    """The destination holds data that this pull must not replace, or in a later version's format."""
+    """Stored data must not be replaced by this pull, or has a later version's format."""
 
     retryable = False
 

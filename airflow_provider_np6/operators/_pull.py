@@ -40,12 +40,15 @@ class EventPull:
     quarantine: bool
 
     def open(self) -> AbstractContextManager[Landing]:
-        """Check all that can be checked before a request, and make ready to land."""
+        """Check all that can be checked before a request, and open the destination."""
         recorded = "keep" if self.policy is None else self.policy.recorded
         return self.destination.open(self.query, self.hook.config.account, recorded)
 
     def pull(self) -> dict[str, Any]:
-        """Replace what the destination holds of the window; returns the report."""
+        """Replace what is stored of the window.
+
+        :return: the report.
+        """
         from airflow_provider_np6.np6.pull import pull
         from airflow_provider_np6.privacy.erasure_filter import ErasureFilter
         from airflow_provider_np6.privacy.redacting_spool import RedactingSpool

@@ -2,7 +2,7 @@
 
 A cron string gives runs an empty data interval on Airflow 3, some runs have no interval at all, and an
 empty window pulled in silence looks like a quiet day. So the window is resolved here, at run time, and
-every run without one fails with the hint.
+every run without one fails and says what to do.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ def resolve_window(
     cron; the run's data interval; for an empty interval, ``window_length`` before the logical date.
 
     :param context: the task's context.
-    :param start: first moment; None, "" and "None" are unset.
-    :param end: first moment beyond the window; both bounds or neither.
+    :param start: start of the window; None, "" and "None" are unset.
+    :param end: end of the window (exclusive); both bounds or neither.
     :param window_length: length of a window whose run has an empty interval; whole days are counted in the
         timetable's zone, so that a day with a clock change has 23 or 25 hours.
-    :raises Np6InputError: if a bound cannot be used, or the run has no window; with the hint.
+    :raises Np6InputError: if a bound cannot be used, or the run has no window.
     """
     if start not in _UNSET or end not in _UNSET:
         if start in _UNSET or end in _UNSET:
@@ -77,7 +77,7 @@ def resolve_window(
 def _length_before(dag: Any, logical_date: datetime, window_length: timedelta) -> Window:
     if not isinstance(window_length, timedelta) or window_length <= timedelta(0):
         raise Np6InputError(f"window_length is {window_length!r}", hint="Give a timedelta above zero.")
-    # Runs started by hand carry the moment of the click, to the microsecond.
+    # Manual runs carry the time of the click, to the microsecond.
     end = logical_date.replace(microsecond=logical_date.microsecond // 1_000 * 1_000)
     if window_length % timedelta(days=1):
         return Window(to_ms(end - window_length), to_ms(end))
@@ -121,7 +121,7 @@ def _partition(dag: Any, partition: datetime) -> Window:
 
 
 def _interval_from(cron: str, zone: Any, moment: pendulum.DateTime) -> DataInterval:
-    """From a cron's last tick, at ``timestamp`` or before, to its next one."""
+    """From a cron's last tick, at or before a time, to its next one."""
     from airflow.timetables.base import DataInterval, TimeRestriction
     from airflow.timetables.interval import CronDataIntervalTimetable
 
@@ -164,7 +164,7 @@ def _ticking(timetable: Any) -> list[Any]:
 
 
 def wait_until(window: Window, *, grace_period: timedelta, max_wait: float, now: int) -> int | None:
-    """The moment (ms) from which the window may be pulled, or None if that is now.
+    """The time, in ms, from which the window may be pulled; None if that is now.
 
     :param grace_period: how long a window must have ended, for NP6 may publish events a little late.
     :param max_wait: how far ahead, in seconds, a window's end may lie.
@@ -182,6 +182,6 @@ def wait_until(window: Window, *, grace_period: timedelta, max_wait: float, now:
     return ready if now < ready else None
 
 
-def describe(moment: int) -> str:
-    """A moment for the log."""
-    return from_ms(moment).strftime("%H:%M:%S UTC")
+def describe(time: int) -> str:
+    """A time, in ms, for the log."""
+    return from_ms(time).strftime("%H:%M:%S UTC")

@@ -33,36 +33,36 @@ if TYPE_CHECKING:
 class Np6EventsOperator(BaseOperator):
     """Pull one event type of one action, over the run's data interval, into files or a SQL table.
 
-    A pull replaces what the destination holds for its window: run it again as often as you like. It is
-    all or nothing, and nothing is published before the whole answer was read and proven. Made to be
-    mapped: ``Np6EventsOperator.partial(…).expand(action_id=[…], event_type=[…])``.
+    A pull replaces what is stored of its window: run it again as often as you like. It is all or nothing,
+    and nothing is published before the whole response is read and verified. Made to be mapped:
+    ``Np6EventsOperator.partial(…).expand(action_id=[…], event_type=[…])``.
 
     Returns a report, never events: ``event_type, action_id, classification, window_start, window_end,
-    pulled_at, events, duplicates, invalid, erased, bytes_read, requests, seconds, destination``, and
-    ``manifest`` and ``bytes_written``, or ``table``; times are ISO UTC with ms. Each asset among the
-    ``outlets`` gets it as its event's extra.
+    pulled_at, outcome, slices, changed, events, previous_events, duplicates, invalid, erased, ids_compared,
+    bytes_read, requests, seconds, destination``, and ``manifests`` and ``bytes_written``, or ``table``; times
+    are ISO UTC with ms. Each asset among the ``outlets`` gets it as its event's extra.
 
     .. seealso:: the example DAGs in ``dags/``.
 
     :param event_type: path of the event type below ``/actions/{id}/events/``: one of
         :class:`~airflow_provider_np6.np6.event_types.EventType`, or any other as ``"/custom/path"``.
         (templated)
-    :param action_id: id of the action, such as ``000PE4``; ``"*"`` for all, by one request. (templated)
-    :param destination: absolute path or URI of a tree of files, or a
+    :param action_id: id of the action, such as ``000PE4``; ``"*"`` for all, with one request. (templated)
+    :param destination: absolute path or URI of the root of a file destination, or a
         :class:`~airflow_provider_np6.destinations.FileDestination` or
         :class:`~airflow_provider_np6.destinations.SqlDestination`. (templated, its fields too)
-    :param window_start: first moment of the window: aware datetime, text with an offset, or
-        ``YYYY-MM-DD`` for midnight UTC; default: the run's data interval. (templated)
-    :param window_end: first moment beyond the window. (templated)
-    :param period: length of the window where the run's interval is empty, as with a cron string on
+    :param window_start: start of the window: aware datetime, string with an offset, or ``YYYY-MM-DD`` for
+        midnight UTC; default: the run's data interval. (templated)
+    :param window_end: end of the window (exclusive). (templated)
+    :param window_length: length of the window where the run's interval is empty, as with a cron string on
         Airflow 3: the window is that long before the logical date.
     :param classification: for hits only: the classes of robots whose hits are wanted, a comma list of
-        ``genericrobot``, ``mpp`` and ``gsr``; they are a dataset of their own. Without it hits of robots
+        ``genericrobot``, ``mpp`` and ``gsr``; they are a series of their own. Without it hits of robots
         are left out, as far as is known. (templated)
     :param grace_period: how long ago a window must have ended before it is pulled; a younger one waits.
-    :param on_invalid: what to do about an event that cannot be proven: ``fail``, or ``quarantine`` to set
-        it aside with its reason, at most 1 % and 1,000.
-    :param personal_data: what to do with personal data: ``keep``; ``pseudonymize``, to replace it by keyed
+    :param on_invalid: what to do about an invalid event: ``fail``, or ``quarantine`` to set it aside with its
+        reason, at most 1 % and 1,000.
+    :param personal_data: what to do with personal data: ``keep``; ``pseudonymize``, to replace it with keyed
         tokens; ``pseudonymize+domain``, to leave an address's domain after its token; or ``drop``. Tokens
         need the connection's extra ``pseudonym_key``.
     :param np6_conn_id: connection of type ``np6``. (templated)
@@ -134,7 +134,7 @@ class Np6EventsOperator(BaseOperator):
     def execute_complete(
         self, context: Context, event: Any = None, *, start: int | None = None, end: int | None = None
     ) -> dict[str, Any]:
-        """Go on after a deferral.
+        """Continue after a deferral.
 
         :param start: the window's, in ms: templates may render to another one by now.
         :param end: likewise.
@@ -145,7 +145,7 @@ class Np6EventsOperator(BaseOperator):
     def on_kill(self) -> None:
         """End the pull: Airflow 3 calls this from its signal handler, and else lets the task go on."""
         if self._pulling:
-            raise get_task_terminated()("the task was told to stop")
+            raise get_task_terminated()("the task was stopped")
 
     def get_openlineage_facets_on_start(self) -> OperatorLineage[Any, Any] | None:
         """Where the task reads and writes; see :mod:`airflow_provider_np6.lineage`."""
@@ -209,12 +209,12 @@ class Np6EventsOperator(BaseOperator):
             context["np6_map_index"] = f"{query.event_type} · {query.action_id}"
             context["map_index_template"] = "{{ np6_map_index }}"
 
-    def _wait(self, window: Window, moment: int, event: str) -> None:
+    def _wait(self, window: Window, until: int, event: str) -> None:
         from airflow_provider_np6.triggers.wait_until import WaitUntilTrigger
 
-        self.log.info("%s at %s: waiting until then.", event, describe(moment))
+        self.log.info("%s at %s: waiting until then.", event, describe(until))
         if self.deferrable:
             bounds = {"start": window.start, "end": window.end}
-            self.defer(trigger=WaitUntilTrigger(moment), method_name="execute_complete", kwargs=bounds)
-        while (left := moment / 1_000 - time.time()) > 0:
+            self.defer(trigger=WaitUntilTrigger(until), method_name="execute_complete", kwargs=bounds)
+        while (left := until / 1_000 - time.time()) > 0:
             time.sleep(left)

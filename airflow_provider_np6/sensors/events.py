@@ -25,18 +25,18 @@ _UNSET = (None, "", "None")
 class Np6EventsSensor(BaseSensorOperator):
     """Wait until there is an event of a type, for one action or any, since some time.
 
-    Cheap: each look reads the answer's first bytes and hangs up. It tells that there is something, not how
-    much, nor that it is complete: pull the window once it has ended.
+    Cheap: each poke reads the first bytes of a response and hangs up. It shows that there is an event, not
+    how many, nor that they are complete: pull the window once it has ended.
 
-    A limit of NP6's that outlasts ``max_wait`` is no failure, it is waited for by the next look.
+    A rate limit that outlasts ``max_wait`` is not a failure: the next poke tries again.
 
     :param event_type: path of the event type, such as ``hits/open``. (templated)
     :param action_id: id of the action; ``"*"`` for any. (templated)
-    :param since: first moment that counts: aware datetime, text with an offset, or ``YYYY-MM-DD`` for
-        midnight UTC; default: the start of the run's data interval. (templated)
+    :param since: start of the time that counts: aware datetime, string with an offset, or ``YYYY-MM-DD``
+        for midnight UTC; default: the start of the run's data interval. (templated)
     :param classification: classes of robots, for hits only. (templated)
     :param np6_conn_id: connection of type ``np6``. (templated)
-    :param mode: Airflow's; ``reschedule``, by default here, holds no slot between two looks.
+    :param mode: Airflow's; ``reschedule``, by default here, takes no slot between two pokes.
     :raises AirflowFailException: where another try cannot help: bad arguments, a refused key.
     :raises Np6Error: where it can.
     """
@@ -81,7 +81,7 @@ class Np6EventsSensor(BaseSensorOperator):
             except Np6TransientError as error:
                 if error.delay is None:
                     raise
-                self.log.warning("%s Looking again later.", error)
+                self.log.warning("%s Trying again later.", error)
                 return False
             finally:
                 client.close()

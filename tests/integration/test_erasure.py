@@ -285,7 +285,7 @@ def test_another_accounts_persons_are_not_erased(
     name = "AIRFLOW_CONN_NP6_DEFAULT"
     connection = json.loads(os.environ[name])
     monkeypatch.setenv(name, json.dumps({**connection, "extra": {**connection["extra"], "account": "two"}}))
-    with pytest.raises(Np6ConflictError, match=r"holds events of account 'np6_default'.*'two'"):
+    with pytest.raises(Np6ConflictError, match=r"has events of account 'np6_default'.*'two'"):
         erase(resolve_destination(destination), PERSON)
     connect(monkeypatch, sandbox)
     assert pull(destination, "keep")["erased"] == 0

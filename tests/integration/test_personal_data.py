@@ -190,7 +190,7 @@ def test_everything_else_of_the_sandboxs_events_is_kept(sandbox: Sandbox, tmp_pa
         ("pseudonymize", "drop", KEY, "this pull's is 'drop'"),
         ("drop", "pseudonymize", KEY, "was written with personal_data 'drop'"),
         ("pseudonymize", "pseudonymize+domain", KEY, "this pull's is 'pseudonymize\\+domain:"),
-        ("pseudonymize", "pseudonymize", KEY[::-1], "holds tokens of another pseudonym_key"),
+        ("pseudonymize", "pseudonymize", KEY[::-1], "has tokens of another pseudonym_key"),
     ],
 )
 def test_another_mode_or_key_is_refused_before_any_request(

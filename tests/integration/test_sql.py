@@ -281,7 +281,7 @@ def test_all_actions_and_single_ones_do_not_mix(
     client: Np6Client, sandbox: Sandbox, sql: SqlDestination, stored: str, wanted: str
 ) -> None:
     land(client, sql, query_of(sandbox, action=stored))
-    with pytest.raises(Np6ConflictError, match="holds events of this time"):
+    with pytest.raises(Np6ConflictError, match="has events of this time"):
         land(client, sql, query_of(sandbox, action=wanted))
     assert len(sandbox.received) == 1
     land(client, sql, query_of(sandbox, Window(MIDNIGHT + DAY, MIDNIGHT + 2 * DAY), action=wanted))

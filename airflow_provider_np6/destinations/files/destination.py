@@ -34,10 +34,11 @@ if TYPE_CHECKING:
 
 @dataclass
 class FileDestination(Destination):
-    """A tree of files on a local disk or any object store that Airflow's ``ObjectStoragePath`` knows.
+    """Files on a local disk or in any object store that Airflow's ``ObjectStoragePath`` knows.
 
-    :param path: absolute path or URI of the tree's root, such as ``s3://aws_default@lake/np6``. (templated)
-    :param format: ``jsonl``, ``jsonl.gz``, ``jsonl.zst``: one raw event a line; ``parquet``: one row each.
+    :param path: absolute path or URI of the destination root, such as ``s3://aws_default@lake/np6``.
+        (templated)
+    :param format: ``jsonl``, ``jsonl.gz``, ``jsonl.zst``: one raw event per line; ``parquet``: one row.
         The last two need the extra ``parquet``. (templated)
     :param conn_id: connection with the object store's credentials, unless the URI names it. (templated)
     """

@@ -72,7 +72,7 @@ class Header:
         """:raises Np6ConflictError: if the root is another account's."""
         if owner != self.account:
             raise Np6ConflictError(
-                f"the destination holds events of account {owner!r}, this connection's is {self.account!r}",
+                f"the destination has events of account {owner!r}, this connection's is {self.account!r}",
                 hint="Use one destination per account, or set the same extra account in both connections.",
                 context=context,
             )

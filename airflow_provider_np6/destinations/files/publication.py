@@ -64,7 +64,7 @@ class Publication:
             partition = self._conflicting_partition(window)
             if partition is not None:
                 raise Np6ConflictError(
-                    f"the destination holds events of this time pulled for {layout.action_key(partition)}",
+                    f"the destination has events of this time pulled for {layout.action_key(partition)}",
                     hint="Pull all actions at once or each by itself, or use two destinations.",
                     context=self.query.description,
                 )
@@ -186,8 +186,8 @@ class Publication:
         """See that no other pull came in between, and withdraw the slice if one did: a store that cannot
         lock lets two pulls publish at once.
 
-        Each writes its manifest and looks then, so that at least one of the two sees the other. Two pulls
-        of one window that hold other events differ in the size of their file.
+        Each writes its manifest and then reads, so that at least one of the two sees the other. Two pulls of
+        one window with different events differ in the size of their file.
         """
         size = spool.data.size if spool.data is not None and spool.data_name else None
         stored = self.stored_slices(spool.window).values()

@@ -1,4 +1,4 @@
-"""A pull's way into files: each slice is spooled in the destination's format, then published."""
+"""Writes a pull into files: each slice is spooled in the destination's format, then published."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class FileLanding:
             self._spools.first().open()
 
     def begin(self, pulled_at: int) -> None:
-        """Only the manifest holds it."""
+        """Only the manifest has it."""
 
     def write(self, events: Events) -> None:
         with store_errors(self._root, "cannot be written to"):

@@ -1,4 +1,4 @@
-"""SQL: one row an event, and one row a window that was pulled, replaced in one transaction."""
+"""SQL: one row per event, and one row per pulled window, replaced in one transaction."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class SqlDestination(Destination):
     :param table: name of the table. (templated)
     :param schema: its schema; None means the connection's own. (templated)
     :param create: whether to create tables that are missing.
-    :param evolve: whether to add columns that are missing to tables that are there.
+    :param evolve: whether to add columns that are missing to tables that exist.
     """
 
     template_fields: ClassVar[Sequence[str]] = ("conn_id", "table", "schema")

@@ -18,11 +18,11 @@ _ROWS = 1_000
 _BYTES = 4 * 1024 * 1024
 
 DisplacedRows = set[tuple[str | None, int]]
-"""Action and time, in ms, of rows that another window held."""
+"""Action and time, in ms, of rows that were stored in another window."""
 
 
 class InsertLoader:
-    """Inserts rows in batches: the spool holds events as they came, one per line.
+    """Inserts rows in batches: the spool has events as they came, one per line.
 
     :param table: the table of events.
     :param query: what is pulled.

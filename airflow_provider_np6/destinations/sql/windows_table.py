@@ -63,7 +63,7 @@ def check_account(database: Database, cursor: Any, account: str, where: str = ""
     others = database.windows.select(cursor, ["account"], {"account <>": account})
     if others:
         raise Np6ConflictError(
-            f"table {database.events.name} holds events of account {others[0][0]!r}, not {account!r}",
+            f"table {database.events.name} has events of account {others[0][0]!r}, not {account!r}",
             hint="Give each account a table of its own, or both connections the same extra account.",
             context=where,
         )
@@ -83,7 +83,7 @@ def check_table(database: Database, cursor: Any, query: EventQuery, account: str
     where = {**database.windows.series(query), other: ALL_ACTIONS, **overlapping(query.window)}
     if database.windows.count(cursor, where):
         raise Np6ConflictError(
-            f"table {database.events.name} holds events of this time, pulled for"
+            f"table {database.events.name} has events of this time, pulled for"
             f" {'single actions' if query.action_id == ALL_ACTIONS else 'all actions at once'}",
             hint="Pull all actions at once or each by itself, or use two tables.",
             context=query.description,

@@ -1,4 +1,4 @@
-"""A pull's way into SQL: the window is spooled, then replaced in one short transaction."""
+"""Writes a pull into SQL: the window is spooled, then replaced in one short transaction."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class SqlLanding:
     def _replace(self, pull: VerifiedPull, *, take_over: bool) -> SliceOutcome:
         """Delete, insert, record.
 
-        :param take_over: whether rows of the same ids are deleted wherever they are; that costs a look-up
+        :param take_over: whether rows of the same ids are deleted wherever they are; that costs a lookup
             per event and is needed only when an event moved between windows or actions.
         """
         database, query = self._database, self._query

@@ -107,9 +107,9 @@ def test_a_pull_by_hand_takes_what_the_form_says(
         expect(page.get_by_role("dialog")).to_have_count(1)
 
     expect(field("Event types", "What to pull of each action")).to_contain_text("responses/stop")
-    field("Actions", "Ids of the actions, one a line").get_by_role("textbox").fill("000PE4\n000PEB")
-    fill(field("Start", "First moment of the window"), "2026/11/05", "06:00")
-    fill(field("End", "First moment after the window"), "2026/11/05", "12:00")
+    field("Actions", "Ids of the actions, one per line").get_by_role("textbox").fill("000PE4\n000PEB")
+    fill(field("Start", "Start of the window"), "2026/11/05", "06:00")
+    fill(field("End", "End of the window"), "2026/11/05", "12:00")
     picture("trigger_form")
     form.get_by_role("button", name="Trigger", exact=True).click()
     page.wait_for_url("**/np6_events_on_demand/runs/*")
