@@ -246,7 +246,7 @@ def resolve(name: str) -> Any:
 
 
 def named_in_init(found: Any, member: str) -> bool:
-    return f"self.{member} = " in inspect.getsource(found)
+    return re.search(rf"self\.{member}(: [^\n]+)? = ", inspect.getsource(found)) is not None
 
 
 FORM = {"get_connection_form_widgets", "get_ui_field_behaviour"}  # Airflow's own to call
