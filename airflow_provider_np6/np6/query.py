@@ -115,7 +115,7 @@ class EventQuery:
     def between(
         cls, event_type: object, action_id: object, start: object, end: object, classification: object = None
     ) -> EventQuery:
-        """Likewise, over ``[start, end)``: moments as :func:`~.moments.parse_time` takes them."""
+        """Likewise, over ``[start, end)``: times as :func:`~.window.parse_time` takes them."""
         window = Window(parse_time("start", start), parse_time("end", end))
         return cls.checked(event_type, action_id, window, classification)
 
@@ -131,7 +131,7 @@ class EventQuery:
         return f"/actions{action}/events{below}"
 
     def parameters(self, requested: Window, sort: str = "asc") -> dict[str, str]:
-        """What is requested a part of the window: ``start`` and ``end`` as ISO date-times in whole
+        """Parameters of a request for a part of the window: ``start`` and ``end`` as ISO date-times in whole
         seconds, the form that NP6 documents, and the order: without ``sort`` it is undefined (documented).
         """
         whole = requested.in_whole_seconds()

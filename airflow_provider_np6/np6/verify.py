@@ -1,4 +1,4 @@
-"""VerifiedPull of what answers hold, batch by batch: every element an event, inside the window, once.
+"""Verifies responses, batch by batch: every element is an event, inside the window, once.
 
 The envelope of an event is documented: ``id`` (a uuid; any text up to 64 characters is taken) and
 ``timestamp`` (int64, ms). All else may change and is passed on as it came.
