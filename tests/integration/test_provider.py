@@ -133,7 +133,8 @@ def test_a_dag_file_loads_nothing_heavy() -> None:
 def test_metadata_and_api_load_no_airflow() -> None:
     code = (
         "import sys, airflow_provider_np6.provider_info, airflow_provider_np6.sandbox,"
-        " airflow_provider_np6.np6.pull; print('AIRFLOW', 'airflow' in sys.modules)"
+        " airflow_provider_np6.np6.pull, airflow_provider_np6.destinations;"
+        " print('AIRFLOW', 'airflow' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "AIRFLOW False" in done.stdout
