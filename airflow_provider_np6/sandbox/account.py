@@ -73,11 +73,17 @@ class FakeAccount:
         self._indexes = {action_id: index for index, action_id in enumerate(self.action_ids)}
 
     def has(self, action_id: str) -> bool:
-        """Whether the action exists."""
+        """Whether the action exists.
+
+        :param action_id: an id, of an action or not.
+        """
         return action_id in self._indexes
 
     def action(self, action_id: str) -> dict[str, Any]:
-        """An action, as an item of ``GET /actions``."""
+        """An action, as an item of ``GET /actions``.
+
+        :param action_id: id of one of its actions.
+        """
         index = self._indexes[action_id]
         plan = self._plan(action_id)
         return {
@@ -99,7 +105,14 @@ class FakeAccount:
         *,
         classification: frozenset[str] = frozenset(),
     ) -> Iterator[FakeEvent]:
-        """Events of ``[start, end)`` (ms), ordered by time, of one action or (None) of all."""
+        """Events of ``[start, end)``, ordered by time.
+
+        :param event_type: path of the event type, such as ``bounces``; ``events`` for the mixed stream.
+        :param action_id: the action; None for all actions.
+        :param start: in ms since the epoch.
+        :param end: in ms since the epoch (exclusive).
+        :param classification: see :meth:`hour`.
+        """
         for hour in range(start // HOUR, -(-end // HOUR)):
             for event in self.hour(event_type, action_id, hour, classification=classification):
                 if start <= event.timestamp < end:
@@ -118,6 +131,11 @@ class FakeAccount:
         Hits are those of robots of the classes in ``classification``, or those of people if it is empty
         (inferred). What it does to other types is unknown: here it does nothing, and the mixed stream always
         has the hits of people.
+
+        :param event_type: path of the event type; ``events`` for the mixed stream.
+        :param action_id: the action; None for all actions.
+        :param hour: the hour.
+        :param classification: classes of robots.
         """
         if self._events_per_day == 0:
             return []  # at once, however many hours the window has

@@ -61,6 +61,7 @@ class ServerBehavior:
     def window(self, parameters: Mapping[str, str]) -> tuple[int, int]:
         """``[start, end)`` in ms of a request for events.
 
+        :param parameters: the request's query parameters.
         :raises RefusedError: with 400, for invalid bounds.
         """
         if self.bounds_needed and not {"start", "end"} <= set(parameters):
@@ -72,7 +73,14 @@ class ServerBehavior:
     def bounds(
         self, parameters: Mapping[str, str], start: str, end: str, *, default: tuple[int, int] = _EVER
     ) -> tuple[int, int]:
-        """Two bounds in ms, from the parameters of these names."""
+        """Two bounds in ms.
+
+        :param parameters: the request's query parameters.
+        :param start: name of the parameter that has the first bound.
+        :param end: name of the parameter that has the second bound.
+        :param default: bounds where a parameter is missing.
+        :raises RefusedError: with 400, for invalid bounds.
+        """
         return (
             self._parse_bound(parameters[start]) if start in parameters else default[0],
             self._parse_bound(parameters[end]) if end in parameters else default[1],

@@ -47,12 +47,18 @@ class Fault:
 
 
 def capped(limit: int) -> Change:
-    """No more than ``limit`` events, silently."""
+    """No more events than a limit, silently.
+
+    :param limit: number of events.
+    """
     return lambda events: events[:limit]
 
 
 def shuffled(seed: int) -> Change:
-    """Events without order."""
+    """Events without order.
+
+    :param seed: the same seed, the same disorder.
+    """
 
     def change(events: list[FakeEvent]) -> list[FakeEvent]:
         return random.Random(seed).sample(events, len(events))  # noqa: S311 - repeatable disorder
@@ -61,22 +67,36 @@ def shuffled(seed: int) -> Change:
 
 
 def doubled(index: int) -> Change:
-    """One event twice."""
+    """One event twice.
+
+    :param index: its index; an event that does not exist changes nothing.
+    """
     return lambda events: [*events[: index + 1], *events[index : index + 1], *events[index + 1 :]]
 
 
 def without(index: int) -> Change:
-    """One event left out."""
+    """One event left out.
+
+    :param index: its index; an event that does not exist changes nothing.
+    """
     return lambda events: [*events[:index], *events[index + 1 :]]
 
 
 def broken(index: int, json: bytes) -> Change:
-    """An invalid event before the event at ``index``."""
+    """An invalid event among the others.
+
+    :param index: its index.
+    :param json: the invalid event.
+    """
     return lambda events: [*events[:index], FakeEvent(0, "", json), *events[index:]]
 
 
 def moved(index: int, by: int) -> Change:
-    """One event ``by`` ms later, inside the window or not."""
+    """One event at another time, inside the window or not.
+
+    :param index: its index; an event that does not exist changes nothing.
+    :param by: ms by which it is later.
+    """
 
     def change(events: list[FakeEvent]) -> list[FakeEvent]:
         if index >= len(events):
@@ -98,12 +118,19 @@ class Plan:
         self._lock = Lock()
 
     def add(self, fault: Fault, times: int = 1) -> None:
-        """Apply ``fault`` to the next ``times`` requests that it fits."""
+        """Apply a fault to the next requests that it fits.
+
+        :param fault: the fault.
+        :param times: number of requests.
+        """
         with self._lock:
             self._faults += [fault] * times
 
     def take(self, path: str) -> Fault | None:
-        """Remove and return the fault for a request for ``path``, if any."""
+        """Remove and return the fault for a request, if any.
+
+        :param path: path of the request.
+        """
         with self._lock:
             for index, fault in enumerate(self._faults):
                 if fault.path in path:

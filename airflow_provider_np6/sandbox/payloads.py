@@ -53,7 +53,10 @@ _FOUR_MONTHS = 120 * 24 * 60 * _MINUTE
 
 
 def uuid(rng: Random) -> str:
-    """An event's id, or another of that form."""
+    """An event's id, or another of that form.
+
+    :param rng: where chance comes from.
+    """
     text = f"{rng.getrandbits(128):032x}"
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
