@@ -25,6 +25,7 @@ SERVICES := chromium curl docker-compose gcc libmariadb-dev mariadb-server pkg-c
 .PHONY: services
 services: ## install the Debian packages that some tests need (as root), and mysqlclient
 	.ci/services $(SERVICES)
+	npm install --silent --no-save --prefix .venv-azurite azurite
 	@rm -f .venv/ready .venv-airflow-*/ready .venv-lowest*/ready
 	$(MAKE) .venv/ready
 
@@ -129,7 +130,7 @@ cluster-test: .venv/ready ## pull a month of 20 actions in that deployment while
 # The two in the middle use versions of two weeks after their release: later ones break them.
 .PHONY: constraints
 constraints: $(UV) ## choose all versions again: the newest for each Airflow, and the lowest that pyproject.toml allows
-	echo "apache-airflow==$(NEWEST)" | $(COMPILE) --group browser --group cluster --group lint --output-file constraints/airflow-$(NEWEST).txt
+	echo "apache-airflow==$(NEWEST)" | $(COMPILE) --group browser --group cluster --group lint --group stores --output-file constraints/airflow-$(NEWEST).txt
 	echo "apache-airflow==3.2.2" | $(COMPILE) --exclude-newer 2026-06-15 --output-file constraints/airflow-3.2.2.txt
 	echo "apache-airflow==3.1.8" | $(COMPILE) --exclude-newer 2026-03-25 --output-file constraints/airflow-3.1.8.txt
 	echo "apache-airflow==$(LAST_2)" | $(COMPILE) --output-file constraints/airflow-$(LAST_2).txt
@@ -150,14 +151,14 @@ INSTALL = $(UV) pip install --quiet --editable . --requirement $(REQUIREMENTS) $
 RESOLVE := $(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --no-header --no-annotate
 COMPILE := $(RESOLVE) $(REQUIREMENTS) --extra mysql -
 # Each NAME>=VERSION of pyproject.toml as NAME==VERSION; and what Airflow 2.11.0 needs but only 2.11.2 declares.
-LOWEST := { sed -n '/^dependencies/,/^s3/ s/.*"\(.*\)>=\(.*\)".*/\1==\2/p' pyproject.toml; echo "universal-pathlib<0.3"; }
+LOWEST := { sed -n '/^dependencies/,/boto3/ s/.*"\(.*\)>=\(.*\)".*/\1==\2/p' pyproject.toml; echo "universal-pathlib<0.3"; }
 
 $(UV):
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet uv
 
 .venv/ready: constraints/airflow-$(NEWEST).txt pyproject.toml | $(UV)
-	$(INSTALL) --group browser --group cluster --group lint --constraint $< --python .venv
+	$(INSTALL) --group browser --group cluster --group lint --group stores --constraint $< --python .venv
 	@touch $@
 
 .venv-%$(CELL)/ready: constraints/%.txt pyproject.toml | $(UV)

@@ -17,7 +17,6 @@ from airflow_provider_np6.assets import SCHEME
 from airflow_provider_np6.destinations import FileDestination, SqlDestination, resolve_destination
 from airflow_provider_np6.destinations.base import optional_field
 from airflow_provider_np6.destinations.schema import COLUMNS
-from airflow_provider_np6.destinations.sql.database import get_sql_hook
 from airflow_provider_np6.hooks.np6 import Np6Hook
 from airflow_provider_np6.np6.errors import Np6Error
 from airflow_provider_np6.np6.query import EventQuery
@@ -123,6 +122,8 @@ def sink(destination: Destination) -> DatasetName | None:
 
 
 def _table(destination: SqlDestination) -> DatasetName | None:
+    from airflow_provider_np6.destinations.sql.database import get_sql_hook
+
     hook = get_sql_hook(destination.conn_id)
     connection = hook.get_connection(destination.conn_id)
     info = hook.get_openlineage_database_info(connection)

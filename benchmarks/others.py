@@ -140,13 +140,14 @@ def copy(job: Job) -> Iterator[Any]:
     hook: Any = BaseHook.get_hook("bench")
     database: Any = Database(hook, TableName(None, "np6_events"))
     client, query = client_and_query(job)
-    with SqlDestination("bench").open(query, "bench") as writer, closing(hook.get_conn()) as connection:
-        pull(client, query, writer.spool)
-        rows: Any = writer.spool
-        rows.file.seek(0)
+    with SqlDestination("bench").open(query, "bench") as opened, closing(hook.get_conn()) as connection:
+        writer: Any = opened
+        pull(client, query, writer)
+        rows = writer._spool.file
+        rows.seek(0)
         yield
         table = database.events
-        database.dialect.bulk_load(connection.cursor(), table.quoted, table.column_list, rows.file)
+        database.dialect.bulk_load(connection.cursor(), table.quoted, table.column_list, rows)
         connection.commit()
         yield {}
 

@@ -50,13 +50,13 @@ def pull_into(job: Job, output: str, mode: str = "keep", root: str = "") -> Iter
     elif output in ("parquet", "jsonl.zst"):
         import airflow_provider_np6.destinations.files.formats.parquet  # noqa: F401
     if root:
-        import airflow.providers.amazon.aws.fs.s3  # noqa: F401
-        import s3fs  # noqa: F401
+        import airflow.providers.amazon.aws.hooks.s3  # noqa: F401
+        import boto3.s3.transfer  # noqa: F401
     client, query = client_and_query(job, pseudonym_key="bench" * 8)
     policy = resolve_policy(mode, client.config, "bench")
     yield
     with destination.open(query, "bench", policy.recorded if policy else "keep") as writer:
-        verified = pull(client, query, RedactingSpool(writer.spool, policy) if policy else writer.spool)
+        verified = pull(client, query, RedactingSpool(writer, policy) if policy else writer)
         begun = time.perf_counter()
         writer.publish(verified)
         publish = time.perf_counter() - begun

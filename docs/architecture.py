@@ -17,7 +17,7 @@ _STEPS = (
     ("window", "which half-open", "interval of time", "operators/_window"),
     ("stream", "batches of raw events,", "verified as they come", "np6/stream"),
     ("spool", "the whole window,", "on the worker's disk", "destinations"),
-    ("publication", "all of it at once:", "a rename or a commit", "destinations"),
+    ("publication", "the old or the new:", "a manifest, a commit", "destinations"),
     ("report", "what was pulled,", "in numbers", "operators/_pull"),
 )
 _LEGEND = (
@@ -83,7 +83,7 @@ def _flow() -> Iterator[str]:
         if 0 < at < len(_STEPS) - 1:
             yield _line(left + 80, 168, left + 80, 196, "fails")
     yield _box(220, 198, 540, 44, _RED)
-    yield _text(490, 225, "An error, whenever it comes, leaves the destination as it was", "word")
+    yield _text(490, 225, "After an error, what was not published is as it was", "word")
 
 
 def _layers(layers: list[list[str]], without_airflow: set[str]) -> Iterator[str]:

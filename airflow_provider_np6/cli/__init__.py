@@ -15,7 +15,7 @@ __all__ = ["main"]
 @click.group()
 @click.version_option(__version__, message="%(version)s")
 def main() -> None:
-    """Check NP6 connections, and what was pulled. No command changes anything."""
+    """Check NP6 connections, and what was pulled. Only verify --remove-orphans changes anything."""
 
 
 for _command in (check, coverage, verify):

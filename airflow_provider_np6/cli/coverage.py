@@ -35,6 +35,7 @@ _STYLES: dict[State, tuple[str, str]] = {
     "partial": ("/", "magenta"),
     "missing": ("-", "red"),
     "invalid": ("!", "yellow"),
+    "expired": ("x", "blue"),
 }
 _MAX_CHARACTERS = 62
 _WEEK = 7
@@ -72,9 +73,9 @@ def coverage(
     """Show which days of which actions are stored.
 
     PATH is the root of a file destination: a folder, or a URI such as s3://aws_default@lake/np6. A day is
-    complete, empty (pulled, without events), partial, missing, or invalid (pulled, and events were set
-    aside). No event is read. Exits with 1 if nothing is stored, if a day is partial, missing or invalid, or
-    if nothing is stored of a type or an action that you name.
+    complete, empty (pulled, without events), partial, missing, invalid (pulled, and events were set aside),
+    or expired (events were removed with expire). No event is read. Exits with 1 if nothing is stored, if a
+    day is partial, missing or invalid, or if nothing is stored of a type or an action that you name.
     """
     span = Window(parse_time("--start", start), parse_time("--end", end))
     names = frozenset(map(check_event_type, types)), frozenset(map(check_action_id, actions))

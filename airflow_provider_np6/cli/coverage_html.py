@@ -23,9 +23,10 @@ _MEANINGS: dict[State, str] = {
     "partial": "partly stored",
     "missing": "not stored",
     "invalid": "invalid events set aside",
+    "expired": "events removed with expire",
 }
 PROBLEMS: Sequence[State] = ("missing", "partial", "invalid")
-WORST_FIRST: Sequence[State] = (*PROBLEMS, "complete", "empty")
+WORST_FIRST: Sequence[State] = (*PROBLEMS, "expired", "complete", "empty")
 
 _MAX_ROWS = 1_000
 _MAX_COLUMNS = 400

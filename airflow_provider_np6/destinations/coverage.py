@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
@@ -20,11 +20,13 @@ class CountedWindow:
 
     :param events: events stored.
     :param invalid: invalid events that were set aside.
+    :param is_expired: whether its events were removed by ``expire``.
     """
 
     window: Window
     events: int
     invalid: int
+    is_expired: bool = False
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,7 @@ class Coverage:
     :param missing: windows within the range that were never pulled, or whose data is gone, in order of time;
         joined where they touch.
     :param invalid: stored windows with invalid events that were set aside.
+    :param expired: stored windows whose events were removed by ``expire``; they are not missing.
     """
 
     event_type: str
@@ -65,6 +68,7 @@ class Coverage:
     events: int
     missing: list[UtcWindow]
     invalid: list[UtcWindow]
+    expired: list[UtcWindow] = field(default_factory=list)
 
     @property
     def is_complete(self) -> bool:
@@ -98,12 +102,15 @@ def to_coverage(query: EventQuery, stored: Iterable[CountedWindow]) -> Coverage:
     span = query.window
     missing: list[Window] = []
     invalid: list[Window] = []
+    expired: list[Window] = []
     events = 0
     covered = span.start
     for counted in stored:
         events += counted.events
         if counted.invalid:
             invalid.append(counted.window)
+        if counted.is_expired:
+            expired.append(counted.window)
         begin, end = max(counted.window.start, span.start), min(counted.window.end, span.end)
         if begin > covered:
             missing.append(Window(covered, begin))
@@ -117,13 +124,14 @@ def to_coverage(query: EventQuery, stored: Iterable[CountedWindow]) -> Coverage:
         events,
         [UtcWindow.from_window(window) for window in missing],
         [UtcWindow.from_window(window) for window in invalid],
+        [UtcWindow.from_window(window) for window in expired],
     )
 
 
-State = Literal["complete", "empty", "partial", "missing", "invalid"]
+State = Literal["complete", "empty", "partial", "missing", "invalid", "expired"]
 """``complete``: the whole day is stored, with events; ``empty``: the whole day, without events;
 ``partial``: a part of the day; ``missing``: nothing of the day, for it was never pulled or its data is gone;
-``invalid``: the whole day, and events were set aside."""
+``invalid``: the whole day, and events were set aside; ``expired``: events were removed by ``expire``."""
 
 
 def states_by_day(span: Window, stored: Iterable[StoredWindow]) -> dict[Series, list[State]]:
@@ -169,6 +177,8 @@ def _state(day: Window, stored: Sequence[StoredWindow]) -> State:
         covered = max(covered, pulled.window.end)
     if covered < day.end:
         return "partial"
+    if any(pulled.expired for pulled in stored):
+        return "expired"
     if any(pulled.invalid for pulled in stored):
         return "invalid"
     return "empty" if all(pulled.empty for pulled in stored) else "complete"

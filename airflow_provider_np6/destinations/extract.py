@@ -1,7 +1,7 @@
 """Columns of many events at a time.
 
 Documented events are decoded into typed structs made from the columns' paths, and read out in C; an event
-with another shape anywhere (a number for a text, a null for an object) is taken apart step by step.
+with another shape anywhere (a number for a string, a null for an object) is read step by step.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ Values = Sequence[Any]
 
 
 def to_columns(items: Sequence[Item], query: EventQuery, pulled_at: int) -> list[Values]:
-    """The columns of :data:`COLUMNS`, each with one value an event: text, or ms since the epoch for
-    moments, or None.
+    """The columns of :data:`COLUMNS`, each with one value per event: a string, a time in ms since the epoch,
+    or None.
 
     :param items: raw events, each on one line.
     :param pulled_at: ms since the epoch.
@@ -62,10 +62,13 @@ def _tree(columns: Iterable[Column]) -> Tree:
     return root
 
 
-def _struct(name: str, tree: Tree) -> type[msgspec.Struct]:
-    """A struct for ``tree``; an object that is missing is an empty one, so that reading never meets None."""
+def _struct(name: str, members: Tree) -> type[msgspec.Struct]:
+    """A struct for nested fields; a missing object is an empty one, so that reading never meets None.
+
+    :param members: their types by name; an object is a dict of its own.
+    """
     fields: list[tuple[str, Any, Any]] = []
-    for key, value in tree.items():
+    for key, value in members.items():
         if isinstance(value, dict):
             node = _struct(key, value)
             fields.append((key, node, node()))
@@ -82,7 +85,7 @@ _decode = msgspec.json.Decoder(float_hook=str).decode  # a number keeps its text
 
 
 def _merged(events: list[Any]) -> list[Values]:
-    """For each column, of the paths where its value may stand the first that is there."""
+    """The values of each column, from the first of its paths that an event has."""
     read: dict[tuple[str, ...], Values] = {}
     _read(events, _TREE, _EVENT(), (), read)
     missing = [None] * len(events)

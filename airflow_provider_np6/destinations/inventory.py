@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby, pairwise
 from typing import TYPE_CHECKING, Literal
 
@@ -59,12 +59,14 @@ class StoredWindow:
 
     :param empty: whether it holds no event.
     :param invalid: whether events were set aside.
+    :param expired: whether its events were removed by ``expire``.
     """
 
     series: Series
     window: Window
     empty: bool
     invalid: bool
+    expired: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,8 @@ class Checked:
     :param window: whether it is a window that was pulled.
     :param events: that were counted.
     :param bytes: that were read.
+    :param orphan: whether it is a file that no manifest names. That is not damage: a killed pull left it, or
+        a pull that still runs is about to publish it.
     """
 
     name: str
@@ -83,6 +87,7 @@ class Checked:
     window: bool = False
     events: int = 0
     bytes: int = 0
+    orphan: bool = False
 
 
 @dataclass(frozen=True)
@@ -104,6 +109,7 @@ class PendingVerification:
             events=sum(check.events for check in checks),
             bytes=sum(check.bytes for check in checks),
             problems=[f"{check.name}: {check.problem}" for check in checks if check.problem],
+            orphans=[check.name for check in checks if check.orphan],
         )
 
 
@@ -115,12 +121,14 @@ class Verification:
     :param events: events that were counted.
     :param bytes: size of the data files, in bytes; 0 in SQL.
     :param problems: one sentence for each thing that does not match its record.
+    :param orphans: files that no manifest names; removed, if that was wanted. They are not damage.
     """
 
     windows: int
     events: int
     bytes: int
     problems: list[str]
+    orphans: list[str] = field(default_factory=list)
 
     @property
     def is_ok(self) -> bool:
@@ -128,20 +136,28 @@ class Verification:
         return not self.problems
 
 
-Outcome = Literal["created", "changed", "superseded"]
-"""What became of a slice: nothing was stored of it; it replaced stored slices; a later pull is stored."""
+Outcome = Literal["unchanged", "created", "changed", "shrunk", "superseded"]
+"""What became of a slice: it is stored already; nothing was stored of it; it replaced stored slices; it has
+fewer events than are stored, which were kept; a newer pull is stored."""
 
 
 @dataclass(frozen=True)
 class SliceOutcome:
     """What a pull did to one slice of a destination.
 
+    :param events: events that are stored of it now.
     :param previous_events: events that were stored of it before.
     """
 
     window: Window
     outcome: Outcome
+    events: int
     previous_events: int
+
+    @property
+    def is_published(self) -> bool:
+        """Whether the pull's own events are stored."""
+        return self.outcome not in ("shrunk", "superseded")
 
 
 def overlapping(pulled: Iterable[tuple[Series, Window]]) -> Iterator[Checked]:

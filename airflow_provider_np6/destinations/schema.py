@@ -1,7 +1,7 @@
 """The columns that events have in SQL, and where each is found in an event.
 
-Paths are those of the documented samples; ``detail.link.type`` of hits is told by another client. A value
-of another type than the documented one never breaks a pull: numbers and booleans become text, anything
+Paths are those of the documented samples; ``detail.link.type`` of hits is known from another client. A value
+of another type than the documented one never breaks a pull: numbers and booleans become strings, anything
 deeper stays in ``payload`` alone.
 """
 
@@ -15,7 +15,7 @@ EARLIEST = -62_135_596_800_000
 """The first millisecond of the year 1, in ms since the epoch."""
 
 LATEST = 253_402_300_799_999
-"""The last one of the year 9999; moments beyond these two are no dates anywhere, and become NULL."""
+"""The last one of the year 9999. Calendars end there, so times outside of these two become NULL."""
 
 Kind = Literal["key", "text", "timestamp", "count", "payload"]
 
@@ -25,7 +25,7 @@ class Column:
     """One column.
 
     :param kind: ``key`` (short text), ``text``, ``timestamp`` (UTC, ms), ``count`` or ``payload``.
-    :param paths: where its value may stand in an event; the first that is there counts.
+    :param paths: places of its value in an event; the first one that the event has counts.
     """
 
     name: str
@@ -93,9 +93,9 @@ INDEX = ("event_type", "action_id", "occurred_at")
 """What windows are replaced by."""
 
 
-def in_calendar(moments: Sequence[int | None], earliest: int = EARLIEST) -> Sequence[int | None]:
-    """Moments in ms, those before ``earliest`` or beyond the calendar made None."""
-    known = [ms for ms in moments if ms is not None]
+def in_calendar(times: Sequence[int | None], earliest: int = EARLIEST) -> Sequence[int | None]:
+    """Times in ms, of which those before ``earliest`` or after :data:`LATEST` become None."""
+    known = [ms for ms in times if ms is not None]
     if not known or earliest <= min(known) <= max(known) <= LATEST:
-        return moments
-    return [ms if ms is not None and earliest <= ms <= LATEST else None for ms in moments]
+        return times
+    return [ms if ms is not None and earliest <= ms <= LATEST else None for ms in times]

@@ -106,17 +106,26 @@ class Np6Client:
 
     @contextmanager
     def get(
-        self, path: str, parameters: Mapping[str, str] | None = None, *, timeout: Any = None
+        self,
+        path: str,
+        parameters: Mapping[str, str] | None = None,
+        *,
+        timeout: Any = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Iterator[requests.Response]:
-        """One GET, whatever its status; its body is still to be read, and the connection given up at the end.
+        """One GET, whatever its status; its body is still to be read. The connection is closed at the end.
 
+        :param path: below the connection's host.
+        :param parameters: of the query string.
+        :param timeout: for connecting and between bytes, in s; None means the connection's own.
+        :param headers: beside those of every request.
         :raises Np6TransientError: if no answer came, or a rate limit is to be waited for too long.
         """
         wait_for_limit(self.limit.wait(), self.config.max_wait)
         self.requests += 1
         with translated():
             response = self.session.get(
-                self.config.base_url + path, params=parameters, stream=True, timeout=timeout
+                self.config.base_url + path, params=parameters, stream=True, timeout=timeout, headers=headers
             )
         self.limit.learn(response.headers)
         try:
@@ -126,13 +135,18 @@ class Np6Client:
 
     @contextmanager
     def get_ok(
-        self, path: str, parameters: Mapping[str, str] | None = None, *, timeout: Any = None
+        self,
+        path: str,
+        parameters: Mapping[str, str] | None = None,
+        *,
+        timeout: Any = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Iterator[requests.Response]:
         """Likewise, of status 200.
 
         :raises Np6Error: of the class that the outcome stands for.
         """
-        with self.get(path, parameters, timeout=timeout) as response:
+        with self.get(path, parameters, timeout=timeout, headers=headers) as response:
             if response.status_code != requests.codes.ok:
                 raise refusal(response)
             yield response

@@ -17,7 +17,9 @@
     │   └── Np6WindowOpenError       by NP6's clock the window is still open, or its events change
     ├── Np6ResponseError         a whole response that is not a list of events of this window
     └── Np6DestinationError      the destination could not take the events
-        └── Np6ConflictError         stored data must not be replaced by this pull, or has a later format
+        ├── Np6ConflictError         stored data must not be replaced by this pull, or has a later format
+        ├── Np6PullAgainError        what is stored changed during the pull, or is more than the pull brought
+        └── Np6ShrunkError           NP6 has fewer events of a day than are stored
 
 Catch :class:`Np6Error` for all of them. ``retryable`` says whether another try can help: the operator
 turns errors that are not retryable into ``AirflowFailException``, and leaves the others to Airflow's retries.
@@ -26,7 +28,7 @@ No message contains the API key, an address or an event.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class Np6Error(Exception):
@@ -137,13 +139,31 @@ class Np6ResponseError(Np6Error):
 
 
 class Np6DestinationError(Np6Error):
-    """The destination could not take the events; what was stored before is still stored."""
+    """The destination could not take the events. Each day keeps its events, or has all of a new pull."""
 
 
 class Np6ConflictError(Np6DestinationError):
     """Stored data must not be replaced by this pull, or has a later version's format."""
 
     retryable = False
+
+
+class Np6PullAgainError(Np6DestinationError):
+    """The window must be pulled again before it can be published; pulls do so by themselves, a few times.
+
+    :param is_short: whether a day has fewer events than are stored: then the next pull must agree.
+    """
+
+    def __init__(self, what: str, *, is_short: bool = False, **facts: Any) -> None:
+        super().__init__(what, **facts)
+        self.is_short = is_short
+
+
+class Np6ShrunkError(Np6DestinationError):
+    """NP6 has fewer events of a day than are stored, and said so twice; ``on_shrink`` is "fail".
+
+    Nothing of the window was published. It is retryable: if NP6's response was wrong, a later one is right.
+    """
 
 
 def check_version(what: str, stored: int, known: int) -> None:

@@ -18,31 +18,38 @@ if TYPE_CHECKING:
 
 
 class Spool(Protocol):
-    """Where the events of a window wait until all of them are proven."""
+    """Where the events of a window wait until all of them are verified."""
 
-    def begin(self, pulled_at: int) -> None:
-        """Make ready; comes once, before all else.
+    def restart(self, pulled_at: int) -> None:
+        """Forget all that was taken; comes once before all else, and whenever the window is pulled again.
 
-        :param pulled_at: the proof's.
+        :param pulled_at: of the :class:`~airflow_provider_np6.np6.stream.VerifiedPull`.
         """
 
     def write(self, events: Events) -> None:
-        """Take some events."""
+        """Take some events, in order of time and id."""
 
     def set_aside(self, invalid: Invalid) -> None:
-        """Take something that is no event of the window."""
-
-    def restart(self) -> None:
-        """Forget all that was taken so far: the window is pulled afresh."""
+        """Take an invalid event."""
 
 
 def pull(
-    client: Np6Client, query: EventQuery, spool: Spool, *, grace_period: int = 0, quarantine: bool = False
+    client: Np6Client,
+    query: EventQuery,
+    spool: Spool,
+    *,
+    grace_period: int = 0,
+    quarantine: bool = False,
+    uncached: bool = False,
 ) -> VerifiedPull:
     """Bring the events of ``query`` into ``spool``, each once, until the closing bracket.
 
+    :param client: of the account.
+    :param query: what to pull.
+    :param spool: takes the events.
     :param grace_period: ms that the window must have ended ago by NP6's own clock.
     :param quarantine: whether to set invalid events aside, at most 1 % and 1,000, instead of failing.
+    :param uncached: whether to ask caches on the way for a fresh response.
     :raises Np6Error: if that could not be done; then ``spool`` holds nothing of worth.
     """
     work = EventStream(
@@ -51,11 +58,11 @@ def pull(
         grace_period=grace_period,
         set_aside=spool.set_aside if quarantine else refuse,
         restart=spool.restart,
+        uncached=uncached,
     )
-    spool.begin(work.pulled_at)
     for events in work.events():
         spool.write(events)
-    return work.proof()
+    return work.verified_pull()
 
 
 def iter_verified(client: Np6Client, query: EventQuery) -> Iterator[Events]:
@@ -65,7 +72,13 @@ def iter_verified(client: Np6Client, query: EventQuery) -> Iterator[Events]:
     :raises Np6Error: if an answer breaks for good, or is not in order.
     """
 
-    def refuse_disorder() -> None:
+    started = False
+
+    def refuse_disorder(_: int) -> None:
+        nonlocal started
+        if not started:
+            started = True
+            return
         raise Np6ResponseError(
             "NP6's answers are not in order, or do not agree with each other",
             hint="What came already cannot be taken back; a pull into a destination can start afresh.",
@@ -78,16 +91,13 @@ def iter_verified(client: Np6Client, query: EventQuery) -> Iterator[Events]:
 class Nowhere:
     """A spool that keeps nothing."""
 
-    def begin(self, pulled_at: int) -> None:
-        """Nothing is made ready."""
-
     def write(self, events: Events) -> None:
-        """They are counted by the proof."""
+        """They are counted anyway."""
 
     def set_aside(self, invalid: Invalid) -> None:
         """Likewise."""
 
-    def restart(self) -> None:
+    def restart(self, pulled_at: int) -> None:
         """There is nothing to forget."""
 
 

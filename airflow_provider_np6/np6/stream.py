@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Generator, Iterator
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -30,9 +30,11 @@ from airflow_provider_np6.np6.verify import (
     OutOfOrderError,
     Verifier,
 )
-from airflow_provider_np6.np6.window import SECOND, Window, halves, iso
+from airflow_provider_np6.np6.window import DAY, SECOND, Window, halves, iso
 
 if TYPE_CHECKING:
+    from requests import Response
+
     from airflow_provider_np6.np6.query import EventQuery
 
 log = logging.getLogger(__name__)
@@ -78,11 +80,12 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class VerifiedPull:
-    """What was read and proven.
+    """What was read and verified.
 
-    :param pulled_at: when the first request was sent, ms since the epoch, by this machine's clock.
-    :param events: events handed on.
-    :param duplicates: events dropped because their id had come already.
+    :param pulled_at: when the first response that its events come from was sent, ms since the epoch: by the
+        server's ``Date`` if that is plausible, else by this machine's clock.
+    :param events_by_day: events handed on, by UTC day since the epoch.
+    :param duplicates_by_day: events dropped because their id had come already, by UTC day since the epoch.
     :param invalid: events set aside.
     :param bytes_read: bytes of unpacked JSON, over all tries.
     :param requests: requests sent, over all tries.
@@ -90,15 +93,28 @@ class VerifiedPull:
     """
 
     pulled_at: int
-    events: int
-    duplicates: int
+    events_by_day: Mapping[int, int]
+    duplicates_by_day: Mapping[int, int]
     invalid: int
     bytes_read: int
     requests: int
     ids_compared: str
 
+    @property
+    def events(self) -> int:
+        """Events handed on."""
+        return sum(self.events_by_day.values())
 
-log = logging.getLogger(__name__)
+    @property
+    def counts(self) -> tuple[Mapping[int, int], Mapping[int, int], int]:
+        """What two pulls of one window agree about if NP6 has the same: events and duplicates by day, and
+        invalid events."""
+        return self.events_by_day, self.duplicates_by_day, self.invalid
+
+    @property
+    def duplicates(self) -> int:
+        """Events dropped because their id had come already."""
+        return sum(self.duplicates_by_day.values())
 
 
 class EventStream:
@@ -116,7 +132,8 @@ class EventStream:
         *,
         grace_period: int,
         set_aside: Callable[[Invalid], None],
-        restart: Callable[[], None],
+        restart: Callable[[int], None],
+        uncached: bool = False,
     ) -> None:
         self._client = client
         self._query = query
@@ -125,7 +142,7 @@ class EventStream:
         self._restart_spool = restart
         self._attempts = Attempts(client.config)
         self._requests_before = client.requests
-        self.pulled_at = time.time_ns() // 1_000_000
+        self._headers = {"Cache-Control": "no-cache"} if uncached else None
         self._bytes_read = 0
         self._progress = Progress(query)
         self._restarts = 0
@@ -133,10 +150,17 @@ class EventStream:
         self._begin(ordered=True)
 
     def events(self) -> Iterator[Events]:
-        """All events, as they are proven.
+        """All events in order of time and id, as they are verified.
 
         :raises Np6Error: if the window could not be pulled whole.
         """
+        try:
+            yield from self._verified_events()
+        finally:
+            self._verifier.close()
+        self._check_share_of_invalid()
+
+    def _verified_events(self) -> Iterator[Events]:
         while self._left:
             requested, taken = self._left[0], self._verifier.taken
             try:
@@ -152,14 +176,15 @@ class EventStream:
                     self._attempts.wait_or_raise(error)
             except Np6Error as error:
                 self._recover(error.at(self._query.description), requested, new=self._verifier.taken > taken)
-        self._check_share_of_invalid()
+        yield from self._verifier.finish()
 
-    def proof(self) -> VerifiedPull:
+    def verified_pull(self) -> VerifiedPull:
         """What came of it, once all events have been taken."""
+        assert self.pulled_at is not None  # noqa: S101 - a response came
         return VerifiedPull(
             pulled_at=self.pulled_at,
-            events=self._verifier.events,
-            duplicates=self._verifier.duplicates,
+            events_by_day=dict(self._verifier.events_by_day),
+            duplicates_by_day=dict(self._verifier.duplicates_by_day),
             invalid=self._verifier.invalid,
             bytes_read=self._bytes_read,
             requests=self._client.requests - self._requests_before,
@@ -168,6 +193,7 @@ class EventStream:
 
     def _begin(self, *, ordered: bool) -> None:
         self._ordered = ordered
+        self.pulled_at: int | None = None
         self._left = [self._query.window.in_whole_seconds()]
         self._again = self._left[0].start  # parts before it have been requested already
         self._verifier = Verifier(self._query.window, ordered=ordered, set_aside=self._bounded)
@@ -181,7 +207,7 @@ class EventStream:
         self._begin_again(ordered=self._ordered)
 
     def _begin_again(self, *, ordered: bool) -> None:
-        self._restart_spool()
+        self._verifier.close()
         self._begin(ordered=ordered)
 
     def _read(self, requested: Window) -> Iterator[Events]:
@@ -194,15 +220,22 @@ class EventStream:
                 self._progress.tell(self._verifier.events, self._bytes_read, self._verifier.last)
 
     def _response(self, requested: Window, sort: str = "asc") -> Generator[RawBatch, None, None]:
-        with self._client.get_ok(self._query.path, self._query.parameters(requested, sort)) as response:
-            try:
-                self._check_window_closed(server_date(response.headers))
+        with self._client.get_ok(
+            self._query.path, self._query.parameters(requested, sort), headers=self._headers
+        ) as response:
+            date = server_date(response.headers)
+            with _facts_added(response):
+                self._check_window_closed(date)
+            self._note_response(date)
+            with _facts_added(response):
                 yield from batches(self._metered(chunks(response)), self._client.config.max_event_bytes)
-            except Np6Error as error:
-                known = facts(response)
-                error.status = error.status or known["status"]
-                error.request_id = error.request_id or known["request_id"]
-                raise
+
+    def _note_response(self, date: int | None) -> None:
+        """With the first response since a start, the spool is empty and has the time of that response."""
+        if self.pulled_at is None:
+            now = time.time_ns() // 1_000_000
+            self.pulled_at = date if date is not None and abs(date - now) <= DAY else now
+            self._restart_spool(self.pulled_at)
 
     def _metered(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
         for piece in pieces:
@@ -301,3 +334,15 @@ class EventStream:
                 hint="So many are not set aside: look at what NP6 sends for this window.",
                 context=self._query.description,
             )
+
+
+@contextmanager
+def _facts_added(response: Response) -> Iterator[None]:
+    """Add status and request id to an error about a response."""
+    try:
+        yield
+    except Np6Error as error:
+        known = facts(response)
+        error.status = error.status or known["status"]
+        error.request_id = error.request_id or known["request_id"]
+        raise

@@ -6,15 +6,19 @@ The envelope of an event is documented: ``id`` (a uuid; any text up to 64 charac
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from operator import itemgetter
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
 from airflow_provider_np6.np6.errors import Np6ResponseError
-from airflow_provider_np6.np6.window import SECOND, Window, iso
+from airflow_provider_np6.np6.event_sorter import EventSorter
+from airflow_provider_np6.np6.window import DAY, SECOND, Window, iso
 
 if TYPE_CHECKING:
     from airflow_provider_np6.np6.json_stream import RawBatch
@@ -32,6 +36,16 @@ class _Envelope(msgspec.Struct, gc=False):
 
 _decode_envelopes = msgspec.json.Decoder(list[_Envelope]).decode
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
+
+
+_time_and_id = itemgetter(0, 1)
+
+
+def _pick(
+    places: Sequence[int], items: Sequence[Item], ids: Sequence[str], timestamps: Sequence[int]
+) -> tuple[list[Item], list[str], list[int]]:
+    """Some events, by their places."""
+    return [items[i] for i in places], [ids[i] for i in places], [timestamps[i] for i in places]
 
 
 class OutOfOrderError(Exception):
@@ -106,15 +120,28 @@ class Verifier:
         self._previous = self._asked.start
         self.last = self._asked.start
         """Largest timestamp so far, or the window's start."""
-        self.events = 0
-        """Events let through so far."""
-        self.duplicates = 0
-        """Events dropped because their id had come already in the same answer."""
+        self.events_by_day: Counter[int] = Counter()
+        """Events let through so far, by UTC day since the epoch."""
+        self.duplicates_by_day: Counter[int] = Counter()
+        """Events dropped because their id had come already in the same response, by UTC day since the
+        epoch."""
+        self._sorter = None if ordered else EventSorter()
+        self._tail: list[tuple[int, str, Item]] = []
         self._known_may_come = False
         self.taken = 0
         """Ids seen for the first time."""
         self.in_response = 0
         """Elements of the current answer."""
+
+    @property
+    def events(self) -> int:
+        """Events let through so far."""
+        return self.events_by_day.total()
+
+    @property
+    def duplicates(self) -> int:
+        """Events dropped because their id had come already in the same response."""
+        return self.duplicates_by_day.total()
 
     @property
     def invalid(self) -> int:
@@ -154,10 +181,57 @@ class Verifier:
         window = self._window
         if timestamps[0] < window.start or timestamps[-1] >= window.end or not self._ordered:
             keep = [i for i in keep if window.start <= timestamps[i] < window.end]
-        self.events += len(keep)
-        if len(keep) == len(items):
-            return Events(items, timestamps)
-        return Events([items[i] for i in keep], [timestamps[i] for i in keep])
+        if len(keep) < len(items):
+            items, ids, timestamps = _pick(keep, items, ids, timestamps)
+        self._count(timestamps)
+        return self._ordered_by_id(items, ids, timestamps)
+
+    def _count(self, timestamps: Sequence[int]) -> None:
+        if timestamps and self._ordered and timestamps[0] // DAY == timestamps[-1] // DAY:
+            self.events_by_day[timestamps[0] // DAY] += len(timestamps)
+        else:
+            self.events_by_day.update(timestamp // DAY for timestamp in timestamps)
+
+    def finish(self) -> Iterator[Events]:
+        """The events that were held back, when no more come."""
+        if self._sorter is not None:
+            for items, timestamps in self._sorter.sorted():
+                yield Events(items, timestamps)
+            return
+        tail, self._tail = sorted(self._tail, key=_time_and_id), []
+        if tail:
+            yield Events([item for *_, item in tail], [timestamp for timestamp, *_ in tail])
+
+    def close(self) -> None:
+        """Forget what was held back."""
+        if self._sorter is not None:
+            self._sorter.close()
+
+    def _ordered_by_id(self, items: Sequence[Item], ids: Sequence[str], timestamps: Sequence[int]) -> Events:
+        """Events of one time in order of their ids, so that the same events always give the same bytes. Those
+        of the last time are held back: more of them may come."""
+        if not ids:
+            return Events([], [])
+        tail = self._tail
+        if self._sorter is not None:
+            self._sorter.add(items, ids, timestamps)
+            return Events([], [])
+        if tail:
+            if timestamps[0] < tail[0][0]:
+                raise OutOfOrderError  # a new event of the second that comes again, after later ones
+            if timestamps[-1] == tail[0][0]:
+                tail.extend(zip(timestamps, ids, items, strict=True))
+                return Events([], [])
+            items = [*(item for *_, item in tail), *items]
+            ids = [*(id_ for _, id_, _ in tail), *ids]
+            timestamps = [*(timestamp for timestamp, *_ in tail), *timestamps]
+        if len(set(timestamps)) < len(timestamps):
+            keys = list(zip(timestamps, ids, strict=True))
+            in_order = sorted(range(len(keys)), key=keys.__getitem__)
+            items, ids, timestamps = _pick(in_order, items, ids, timestamps)
+        end = bisect_left(timestamps, timestamps[-1])
+        self._tail = list(zip(timestamps[end:], ids[end:], items[end:], strict=True))
+        return Events(items[:end], timestamps[:end])
 
     def knows(self, batch: RawBatch) -> bool:
         """Whether all of ``batch`` came already, within the last second, or was set aside."""
@@ -247,7 +321,7 @@ class Verifier:
             elif id_ in self._seam:
                 self._seam.discard(id_)
             elif not self._known_may_come:
-                self.duplicates += 1
+                self.duplicates_by_day[timestamp // DAY] += 1
         self._check_held()
         return keep
 

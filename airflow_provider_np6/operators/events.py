@@ -12,7 +12,7 @@ from airflow.providers.common.compat.sdk import Asset, BaseOperator, conf
 
 from airflow_provider_np6._errors import fail_without_retry
 from airflow_provider_np6.destinations import resolve_destination
-from airflow_provider_np6.destinations.base import Destination
+from airflow_provider_np6.destinations.base import ON_SHRINK, Destination
 from airflow_provider_np6.hooks.np6 import Np6Hook
 from airflow_provider_np6.lineage import openlineage
 from airflow_provider_np6.np6.errors import Np6InputError, Np6TransientError
@@ -62,6 +62,9 @@ class Np6EventsOperator(BaseOperator):
     :param grace_period: how long ago a window must have ended before it is pulled; a younger one waits.
     :param on_invalid: what to do about an invalid event: ``fail``, or ``quarantine`` to set it aside with its
         reason, at most 1 % and 1,000.
+    :param on_shrink: what to do about a UTC day of which more events are stored than NP6 has, once a second
+        pull brings the same: ``fail``, and leave the whole window as it is; ``keep`` the day as it is stored,
+        and publish the others; or ``replace`` it. (templated)
     :param personal_data: what to do with personal data: ``keep``; ``pseudonymize``, to replace it with keyed
         tokens; ``pseudonymize+domain``, to leave an address's domain after its token; or ``drop``. Tokens
         need the connection's extra ``pseudonym_key``.
@@ -80,6 +83,7 @@ class Np6EventsOperator(BaseOperator):
         "window_start",
         "window_end",
         "classification",
+        "on_shrink",
         "np6_conn_id",
     )
     ui_color = "#e8f4f0"
@@ -96,6 +100,7 @@ class Np6EventsOperator(BaseOperator):
         classification: str | None = None,
         grace_period: timedelta = timedelta(minutes=1),
         on_invalid: str = "fail",
+        on_shrink: str = "fail",
         personal_data: str = "keep",
         np6_conn_id: str = DEFAULT_CONN_ID,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
@@ -111,6 +116,7 @@ class Np6EventsOperator(BaseOperator):
         self.classification = classification
         self.grace_period = grace_period
         self.on_invalid = on_invalid
+        self.on_shrink = on_shrink
         self.personal_data = personal_data
         self.np6_conn_id = np6_conn_id
         self.deferrable = deferrable
@@ -171,7 +177,7 @@ class Np6EventsOperator(BaseOperator):
         hook = Np6Hook(self.np6_conn_id)
         policy = resolve_policy(self.personal_data, hook.config, self.np6_conn_id)
         quarantine = self.on_invalid == "quarantine"
-        pulling = EventPull(hook, query, destination, policy, self.grace_period, quarantine)
+        pulling = EventPull(hook, query, destination, policy, self.grace_period, quarantine, self.on_shrink)
         ready = wait_until(
             window,
             grace_period=self.grace_period,
@@ -182,7 +188,7 @@ class Np6EventsOperator(BaseOperator):
             self._wait(window, ready, "The grace period ends")
         self._pulling = True
         try:
-            report = pulling.pull()
+            report = pulling.pull().to_dict()
         except Np6TransientError as error:
             if self.deferrable and error.delay is not None and hook.client.requests <= 1:
                 self._wait(window, round((time.time() + error.delay) * 1_000), "NP6's rate limit is reset")
@@ -200,6 +206,8 @@ class Np6EventsOperator(BaseOperator):
         """Refuse what cannot be done before anything else is."""
         if self.on_invalid not in ("fail", "quarantine"):
             raise Np6InputError(f"on_invalid is {self.on_invalid!r}", hint="Give 'fail' or 'quarantine'.")
+        if self.on_shrink not in ON_SHRINK:
+            raise Np6InputError(f"on_shrink is {self.on_shrink!r}", hint="Give 'fail', 'keep' or 'replace'.")
         check_mode(self.personal_data)
 
     def _name_map_index(self, context: Any, query: EventQuery) -> None:

@@ -97,9 +97,6 @@ class ErasureFilter:
         self.dropped = 0
         """Events dropped so far."""
 
-    def begin(self, pulled_at: int) -> None:
-        self._spool.begin(pulled_at)
-
     def write(self, events: Events) -> None:
         if self._erased is None or self._pseudonyms is None:
             self._spool.write(events)
@@ -118,6 +115,6 @@ class ErasureFilter:
     def set_aside(self, invalid: Invalid) -> None:
         self._spool.set_aside(invalid if self._erased is None else replace(invalid, item=None))
 
-    def restart(self) -> None:
+    def restart(self, pulled_at: int) -> None:
         self.dropped = 0
-        self._spool.restart()
+        self._spool.restart(pulled_at)

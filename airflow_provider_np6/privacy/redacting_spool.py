@@ -26,14 +26,11 @@ class RedactingSpool:
         self._spool = spool
         self._redact = make_redactor(policy)
 
-    def begin(self, pulled_at: int) -> None:
-        self._spool.begin(pulled_at)
-
     def write(self, events: Events) -> None:
         self._spool.write(Events(self._redact(events.items), events.timestamps))
 
     def set_aside(self, invalid: Invalid) -> None:
         self._spool.set_aside(replace(invalid, item=None))
 
-    def restart(self) -> None:
-        self._spool.restart()
+    def restart(self, pulled_at: int) -> None:
+        self._spool.restart(pulled_at)

@@ -30,19 +30,20 @@ with DAG(
 
     @task
     def files(data_interval_start: Any = None) -> list[str]:
-        """The day's files that manifests vouch for, below the stage; without one, the operator would load
-        all that the stage has."""
+        """The day's files that manifests name, below the stage; without one, the operator would load all that
+        the stage has."""
         from airflow_provider_np6.destinations import FileDestination
 
         start = data_interval_start.in_timezone("UTC").start_of("day")
         day = (start, start.add(days=1))
         lake = FileDestination(LAKE)
-        manifests = [
-            manifest
+        names = [
+            slice_.data
             for action_id in lake.action_ids("bounces")
             for manifest in lake.manifests("bounces", action_id, *day)
+            for slice_ in manifest.slices
+            if slice_.data
         ]
-        names = [manifest.data for manifest in manifests if manifest.data]
         if not names:
             raise AirflowSkipException("There are no bounces to load.")
         return names

@@ -139,11 +139,11 @@ def test_the_hooks_page_counts_what_there_is(place: Place, sandbox: Sandbox, air
     assert sum(names["verdicts"].values()) == names["counted"] == there > 0
 
 
-def test_the_page_on_files_covers_what_landed(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_page_on_files_covers_what_was_pulled(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     names: dict[str, Any] = {}
     exec(place.here(Page("docs/files.md").block("python", "coverage(")), names)  # noqa: S102 - its own words
     assert len(names["files"]) == 2
-    assert [manifest.events for manifest in names["manifests"]] == [
+    assert [slice_.events for manifest in names["manifests"] for slice_ in manifest.slices] == [
         len(gzip.decompress(Path(file).read_bytes()).splitlines()) for file in names["files"]
     ]
     ((events,),) = place.query("SELECT count(*) FROM np6_events")
@@ -158,7 +158,9 @@ def test_its_manifest_is_one() -> None:
     )
     shown = json.loads(Page("docs/files.md").block("json", "sha256"))
     jsonschema.validate(shown, schema)
-    assert list(shown) == schema["required"]
+    assert [*shown] == schema["required"]
+    (slice_,) = shown["slices"]
+    assert [*slice_] == schema["$defs"]["slice"]["required"]
 
 
 # Commands

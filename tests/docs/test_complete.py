@@ -18,7 +18,7 @@ import yaml  # type: ignore[import-untyped]
 from airflow_provider_np6 import erasure, fan_out
 from airflow_provider_np6.destinations import FileDestination, SqlDestination
 from airflow_provider_np6.destinations.coverage import Coverage, UtcWindow
-from airflow_provider_np6.destinations.files.manifest import Manifest
+from airflow_provider_np6.destinations.files.manifest import Manifest, Slice
 from airflow_provider_np6.destinations.inventory import Verification
 from airflow_provider_np6.hooks.np6 import Np6Hook
 from airflow_provider_np6.np6 import errors
@@ -199,7 +199,7 @@ def public_names() -> Iterator[str]:
     for module in (erasure, fan_out):
         yield from (f"{module.__name__}.{name}" for name in functions_of(module))
     yield from (
-        f"{made.__module__}.{made.__name__}" for made in (Coverage, UtcWindow, Verification, Manifest)
+        f"{made.__module__}.{made.__name__}" for made in (Coverage, UtcWindow, Verification, Manifest, Slice)
     )
     yield from (
         "airflow_provider_np6.np6.event_types.EventType",
@@ -266,12 +266,13 @@ def test_the_page_on_the_hook_has_each_of_its_methods() -> None:
 def test_public_functions_are_shown_at_work() -> None:
     public = {row[0]: code(row[1]) for row in Page("docs/releases.md").rows("## What is public")}
     methods, functions = public["reading back"], public["functions"]
-    assert {*methods} == {"coverage", "action_ids", "verify", "manifests", "data_files", "missing_windows"}
+    on_all, on_files = {"coverage", "action_ids", "verify"}, {"manifests", "data_files", "expire"}
+    assert {*methods} == {*on_all, *on_files, "missing_windows"}
     assert {*functions} == {name for module in (erasure, fan_out) for name in functions_of(module)}
     shown = " ".join(block.text for page in PAGES for block in page.blocks if block.language == "python")
     assert [name for name in [*methods, *functions] if not re.search(rf"\b{name}\(", shown)] == []
     assert all(hasattr(FileDestination, name) or hasattr(Coverage, name) for name in methods)
-    assert all(hasattr(SqlDestination, name) for name in ("coverage", "action_ids", "verify"))
+    assert all(hasattr(SqlDestination, name) for name in on_all)
 
 
 # The pages as a whole

@@ -33,9 +33,9 @@ def test_each_folder_of_the_package_is_in_the_tree_and_no_other() -> None:
     assert {path for path in drawn if path.startswith("airflow_provider_np6/")} == folders | modules
 
 
-def test_twenty_behaviors_have_a_file() -> None:
-    assert len(ROWS) == 20
-    assert len({row[0] for row in ROWS}) == len({row[1] for row in ROWS}) == 20
+def test_at_least_twenty_behaviors_have_a_file_of_their_own() -> None:
+    assert len(ROWS) >= 20
+    assert len({row[0] for row in ROWS}) == len({row[1] for row in ROWS}) == len(ROWS)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: str(row[0]))

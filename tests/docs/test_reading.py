@@ -35,7 +35,7 @@ def trees(client: Np6Client, tmp_path: Path) -> Path:
                 query = EventQuery.checked(event_type, action, DAYS)
                 land(client, FileDestination(str(root), format_), query)
         data = next(root.glob("type=bounces/action=000PE4/date=2024-10-04/*"))
-        data.with_name(f".{data.name}.0a1b2c3d.tmp").write_bytes(data.read_bytes()[:100])
+        data.with_name(f".{data.name}.tmp").write_bytes(data.read_bytes()[:100])
         aside = root / "_quarantine" / data.parent.relative_to(root)
         aside.mkdir(parents=True)
         (aside / f"{data.name.partition('.')[0]}.bad").write_bytes(b"{}\n")
@@ -62,7 +62,7 @@ def count(sandbox: Sandbox, event_type: str, action: str, window: Window = DAYS)
 
 def test_every_block_is_run_here_but_sparks() -> None:
     languages = [block.language for block in PAGE.blocks]
-    assert languages.count("sql") == 4
+    assert languages.count("sql") == 6
     assert languages.count("python") == 4
     assert [language for language in languages if language not in ("sql", "python")] == ["pyspark"]
     assert "*Not run by the tests.*" in PAGE.section("## Spark")
@@ -93,13 +93,48 @@ def test_payload_has_what_columns_lack(sandbox: Sandbox, trees: Path) -> None:
     )
 
 
-def test_by_manifests(sandbox: Sandbox, trees: Path) -> None:
-    debris = next((trees / "np6").glob("type=bounces/action=000PE4/date=2024-10-04/2*.parquet"))
-    debris.with_name("20241004T000000Z_20241004T010000Z.parquet").write_bytes(debris.read_bytes())
-    rows = run(in_place(PAGE.block("python", "verdicts ="), trees))["verdicts"]
+def orphan(trees: Path) -> None:
+    """Leave a file that no manifest names beside one that a manifest names."""
+    data = next((trees / "np6").glob("type=bounces/action=000PE4/date=2024-10-04/2*.parquet"))
+    data.with_name("20241004T000000Z_20241005T000000Z-e0-0123456789abcdef.parquet").write_bytes(
+        data.read_bytes()
+    )
+
+
+def check_verdicts(rows: list[tuple[Any, ...]], sandbox: Sandbox) -> None:
     assert {verdict for _, verdict, _ in rows} == {"hard", "soft"}
     for action in ACTIONS:
         assert sum(row[2] for row in rows if row[0] == action) == count(sandbox, "bounces", action)
+
+
+def test_manifests_in_sql(sandbox: Sandbox, trees: Path) -> None:
+    orphan(trees)
+    check_verdicts(query(trees, "getvariable"), sandbox)
+
+
+def test_manifests_in_python(sandbox: Sandbox, trees: Path) -> None:
+    orphan(trees)
+    check_verdicts(run(in_place(PAGE.block("python", "verdicts ="), trees))["verdicts"], sandbox)
+
+
+def test_after_a_file_was_replaced_manifests_are_read_again(sandbox: Sandbox, trees: Path) -> None:
+    names = run(in_place(PAGE.block("python", "verdicts ="), trees))
+    named, stale = names["named_files"], [[str(trees / "replaced.parquet")]]
+    names["named_files"] = lambda: stale.pop() if stale else named()
+    statement = "SELECT action_id, bounce_verdict, count(*) FROM read_parquet($files) GROUP BY ALL"
+    check_verdicts(names["query"](statement), sandbox)
+    assert not stale
+
+
+def test_what_manifests_record(sandbox: Sandbox, trees: Path) -> None:
+    rows = query(trees, "slice.pulled_at")
+    assert {(row[0], row[2], str(row[3])): row[4] for row in rows} == {
+        (event_type, action, day.date): count(sandbox, event_type, action, day)
+        for event_type in EVENT_TYPES
+        for action in ACTIONS
+        for day in DAYS.days()
+    }
+    assert all(row[5] is not None for row in rows)
 
 
 def test_an_object_store_by_airflows_connection(
@@ -113,7 +148,7 @@ def test_an_object_store_by_airflows_connection(
 
 def test_pyarrow_reads_the_partitions_asked_for(sandbox: Sandbox, trees: Path) -> None:
     found = run(in_place(PAGE.block("python", "pyarrow.dataset"), trees))
-    assert len(found["tree"].files) == 12
+    assert len(found["events"].files) == 12
     assert len(found["fragments"]) == len(ACTIONS)
     assert all("type=responses%2Fstop" in path and "date=2024-10-05" in path for path in found["fragments"])
     day = Window(DAYS.start + DAY, DAYS.end)
@@ -123,7 +158,7 @@ def test_pyarrow_reads_the_partitions_asked_for(sandbox: Sandbox, trees: Path) -
 
 
 def test_lines_by_declared_fields(sandbox: Sandbox, trees: Path) -> None:
-    rows = query(trees, "read_json")
+    rows = query(trees, "newline_delimited")
     assert len(rows) == sum(count(sandbox, "bounces", action) for action in ACTIONS)
     assert {row[0] for row in rows} == {"bounces"}
     assert {row[3] for row in rows} == {"hard", "soft"}

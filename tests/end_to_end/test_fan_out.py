@@ -19,7 +19,7 @@ from airflow_provider_np6.sandbox import FakeAccount, Fault, Sandbox
 from airflow_provider_np6.sandbox.account import FakeEvent
 from tests.support import ROOT
 from tests.support.airflow_runs import AIRFLOW_3, DAGS_FOLDER, load, run_dag
-from tests.support.files import data_files, manifests
+from tests.support.files import data_files, slices
 from tests.support.pulls import TODAY, land
 from tests.support.run import KEY
 from tests.support.standalone import Standalone
@@ -89,7 +89,7 @@ def test_a_failing_action_names_itself_and_costs_no_other(
         ["/actions", *(f"/actions/{action}/events/bounces" for action in many.action_ids)]
     )
     for action in many.action_ids:
-        found = manifests(str(standalone.home / "files"), "bounces", action, "2024-10-04", "2024-10-05")
+        found = slices(str(standalone.home / "files"), "bounces", action, "2024-10-04", "2024-10-05")
         events = sum(1 for _ in many.events("bounces", action, TODAY.start, TODAY.end))
         assert [one.events for one in found] == ([] if action == failing else [events])
 

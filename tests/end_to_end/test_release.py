@@ -23,7 +23,7 @@ from airflow_provider_np6.destinations import FileDestination
 from airflow_provider_np6.sandbox import FakeAccount
 from airflow_provider_np6.sandbox.account import EVENT_TYPES
 from tests.support import ROOT
-from tests.support.files import manifests, verify
+from tests.support.files import slices, verify
 from tests.support.postgres import free_port
 from tests.support.run import KEY
 
@@ -64,6 +64,8 @@ def test_the_wheel_holds_the_package_and_nothing_else() -> None:
     assert names == there
     assert {
         "airflow_provider_np6/py.typed",
+        "airflow_provider_np6/destinations/files/erasures.schema.json",
+        "airflow_provider_np6/destinations/files/header.schema.json",
         "airflow_provider_np6/destinations/files/manifest.schema.json",
         "airflow_provider_np6/sandbox/__main__.py",
     } <= names
@@ -142,13 +144,13 @@ def test_the_wheel_alone_pulls_a_day(airflow_home: dict[str, str], tmp_path: Pat
             for action in account.action_ids
         }
     )
-    landed: Counter[tuple[str, str]] = Counter()
+    stored: Counter[tuple[str, str]] = Counter()
     for event_type in EVENT_TYPES:
         for action in FileDestination(lake).action_ids(event_type):
-            for manifest in manifests(lake, event_type, action, "2026-11-01", "2026-11-02"):
-                verify(lake, manifest)
-                landed[event_type, action] += manifest.events
-    assert landed == expected
+            for slice_ in slices(lake, event_type, action, "2026-11-01", "2026-11-02"):
+                verify(lake, slice_)
+                stored[event_type, action] += slice_.events
+    assert stored == expected
 
 
 def test_the_list_of_parts_names_what_the_wheel_needs() -> None:

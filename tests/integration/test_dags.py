@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import shutil
 import sqlite3
@@ -23,7 +22,7 @@ from airflow_provider_np6.sandbox import FakeAccount, Fault, Sandbox
 from airflow_provider_np6.sandbox.account import ALL_EVENT_TYPES, EVENT_TYPES
 from tests.support import ROOT
 from tests.support.airflow_runs import DAGS_FOLDER, asset_events, load, run_dag
-from tests.support.files import data_files
+from tests.support.files import all_manifests, data_files, lines
 from tests.support.postgres import Postgres
 from tests.support.pulls import HOUR as HOUR_MS
 from tests.support.pulls import land
@@ -95,16 +94,15 @@ def test_daily_into_files_twice(example: ModuleType, sandbox: Sandbox, tmp_path:
         return {str(path): path.read_bytes() for path in files}
 
     first = pulled()
-    manifests = [json.loads(path.read_text()) for path in (tmp_path / "np6/_manifests").rglob("*.json")]
-    held = {
-        (manifest["event_type"], manifest["action_id"]): {
-            json.loads(line)["id"]
-            for line in gzip.decompress((tmp_path / "np6" / manifest["data"]).read_bytes()).splitlines()
+    stored = {
+        (manifest.event_type, manifest.action_id): {
+            json.loads(line)["id"] for line in lines(tmp_path / "np6" / str(slice_.data))
         }
-        for manifest in manifests
+        for manifest in all_manifests(tmp_path / "np6")
+        for slice_ in manifest.slices
     }
     pairs = product(EVENT_TYPES, sandbox.account.action_ids)
-    assert held == {(event_type, action): ids(sandbox, event_type, action) for event_type, action in pairs}
+    assert stored == {(event_type, action): ids(sandbox, event_type, action) for event_type, action in pairs}
     assert pulled() == first
 
 
@@ -185,8 +183,9 @@ def test_bounces_are_summed_up_by_what_the_event_tells(
     window = Window(to_ms(DAY), to_ms(NEXT_DAY))
     for action in sandbox.account.action_ids:
         land(client, FileDestination(str(root)), EventQuery.checked("bounces", action, window))
-    debris = root / "type=bounces/action=000PE4/date=2026-11-01/20261101T000000Z_20261101T010000Z.jsonl.gz"
-    debris.write_bytes(next(debris.parent.iterdir()).read_bytes())
+    (data,) = (root / "type=bounces/action=000PE4/date=2026-11-01").iterdir()
+    orphan = data.with_name("20261101T000000Z_20261101T010000Z-e0-0123456789abcdef.jsonl.gz")
+    orphan.write_bytes(data.read_bytes())
 
     def summed_up(start: datetime) -> list[list[str]]:
         window = {"window_start": iso(to_ms(start)), "window_end": iso(to_ms(start + timedelta(days=1)))}
@@ -234,8 +233,7 @@ def test_a_whole_account_takes_one_request_a_type(
     assert len(example.TYPES) == 8
     for event_type in example.TYPES:
         (path,) = data_files(str(tmp_path), event_type, "*", DAY, NEXT_DAY)
-        lines = gzip.decompress(Path(path).read_bytes()).splitlines()
-        assert {json.loads(line)["id"] for line in lines} == ids(sandbox, event_type, None)
+        assert {json.loads(line)["id"] for line in lines(Path(path))} == ids(sandbox, event_type, None)
     assert set(run.names.values()) == {f"{event_type} · *" for event_type in example.TYPES}
 
 
@@ -269,13 +267,12 @@ CHOSEN = ["000PE4", "000PEB"]
 
 def landed(root: Path) -> dict[tuple[str, str, str], list[str]]:
     """Ids that files hold, by event type, action and day."""
-    manifests = [json.loads(path.read_text()) for path in (root / "_manifests").rglob("*.json")]
     return {
-        (manifest["event_type"], manifest["action_id"], manifest["window_start"]): [
-            json.loads(line)["id"]
-            for line in gzip.decompress((root / manifest["data"]).read_bytes()).splitlines()
+        (manifest.event_type, manifest.action_id, slice_.window_start): [
+            json.loads(line)["id"] for line in lines(root / str(slice_.data))
         ]
-        for manifest in manifests
+        for manifest in all_manifests(root)
+        for slice_ in manifest.slices
     }
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import re
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +15,17 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_np6.destinations import FileDestination, SqlDestination, resolve_destination
 from airflow_provider_np6.destinations.base import Destination
-from airflow_provider_np6.destinations.files.erase import FileErasure
 from airflow_provider_np6.destinations.files.formats import FORMATS, events
-from airflow_provider_np6.destinations.files.manifest import Manifest
 from airflow_provider_np6.destinations.files.storage import open_store
 from airflow_provider_np6.destinations.files.storage.local import LocalStore
 from airflow_provider_np6.erasure import erase
 from airflow_provider_np6.np6.errors import Np6ConflictError, Np6DestinationError, Np6InputError
-from airflow_provider_np6.privacy.erasure_filter import ErasureFilter
 from airflow_provider_np6.privacy.pseudonyms import Pseudonyms, normalize
 from airflow_provider_np6.privacy.subjects import identifiers, scan_identifiers
 from airflow_provider_np6.sandbox import FakeAccount, Fault, Sandbox, faults
 from airflow_provider_np6.sandbox.account import FakeEvent
 from tests.support.databases import ask, payloads
-from tests.support.files import manifests, verify
+from tests.support.files import data_paths, lines, slices, verify
 from tests.support.operator_pulls import connect, pull
 from tests.support.people import KEY, percented, unicoded
 
@@ -66,22 +64,20 @@ def pull_all(destination: object, mode: str = "keep") -> list[dict[str, Any]]:
 
 
 def in_files(root: str) -> Callable[[], list[bytes]]:
-    """All events that the tree's manifests vouch for, each file compared with its manifest."""
+    """All events that manifests name, each file compared with its manifest."""
 
     def read() -> list[bytes]:
         found = []
         for event_type in TYPES:
-            for manifest in manifests(root, event_type, "000PE4", *SPAN.values()):
-                verify(root, manifest)
-                if manifest.data is not None:
-                    with (Path(root) / manifest.data).open("rb") as file:
-                        lines = [item for items in events(file, manifest.format) for item in items]
-                    assert len(lines) == manifest.events
+            for slice_ in slices(root, event_type, "000PE4", *SPAN.values()):
+                verify(root, slice_)
+                if slice_.data is not None:
+                    with (Path(root) / slice_.data).open("rb") as file:
+                        lines = [item for items in events(file, slice_.format) for item in items]
+                    assert len(lines) == slice_.events
                     times = [json.loads(line)["timestamp"] for line in lines]
-                    assert (manifest.first_timestamp, manifest.last_timestamp) == (
-                        at(min(times)),
-                        at(max(times)),
-                    )
+                    assert (slice_.first_timestamp, slice_.last_timestamp) == (at(times[0]), at(times[-1]))
+                    assert times == sorted(times)
                     found += lines
         return sorted(found)
 
@@ -159,8 +155,8 @@ def test_persons_are_not_named_anywhere(tmp_path: Path, caplog: pytest.LogCaptur
     pull_all(str(root))
     erase(str(root), PERSON)
     pull_all(str(root))
-    told = json.loads((root / "_erased.json").read_text())
-    assert told == {"version": 1, "key": PSEUDONYMS.fingerprint, "persons": [PSEUDONYMS.token(PERSON)]}
+    stored = json.loads((root / "_erasures/1.json").read_text())
+    assert stored == {"version": 1, "key": PSEUDONYMS.fingerprint, "persons": [PSEUDONYMS.token(PERSON)]}
     assert PERSON.split("@", maxsplit=1)[0] not in caplog.text.lower()
 
 
@@ -190,7 +186,7 @@ def test_without_the_key_nothing_is_pulled_into_what_keeps_persons_out(
 
 
 def test_what_cannot_be_erased(tmp_path: Path, sqlite_connection: Path, sandbox: Sandbox) -> None:
-    with pytest.raises(Np6InputError, match="no tree of events"):
+    with pytest.raises(Np6InputError, match="there is no destination at"):
         erase(str(tmp_path), PERSON)
     with pytest.raises(Np6InputError, match="no table np6_events_windows"):
         erase(SqlDestination("np6_sql"), PERSON)
@@ -312,73 +308,138 @@ def test_tokens_of_another_key_are_not_erased(
     assert pull(destination, mode)["erased"] == 0
 
 
-@pytest.mark.parametrize("kind", ["files", "sql"])
+@pytest.mark.parametrize("mode", ["keep", "pseudonymize"])
 def test_a_pull_under_way_does_not_bring_a_person_back(
-    tmp_path: Path, sandbox: Sandbox, sqlite_connection: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+    place: tuple[Destination, Callable[[], list[bytes]]], sandbox: Sandbox, mode: str
 ) -> None:
-    destination: object = str(tmp_path / "lake") if kind == "files" else SqlDestination("np6_sql")
+    """It is made again, without the person's events; another erasure meanwhile is one time more."""
+    destination, read = place
+    pull(destination, mode)
+    whole = len(read())
+    left = [OTHER, PERSON]
+    erased: list[int] = []
+
+    def meanwhile(events: list[FakeEvent]) -> list[FakeEvent]:
+        erased.append(erase(destination, left.pop())["events"])
+        return events
+
+    sandbox.plan.add(Fault(change=meanwhile), times=2)
+    sandbox.received.clear()
+    report = pull(destination, mode)
+    assert (left, len(erased), all(erased)) == ([], 2, True)
+    assert (len(sandbox.received), report["requests"]) == (3, 3)
+    assert (report["erased"], report["events"]) == (sum(erased), whole - sum(erased))
+    spelled = [name if mode == "keep" else PSEUDONYMS.token(name) for name in (PERSON, OTHER)]
+    assert len(read()) == whole - sum(erased)
+    assert not any(about(line, *spelled) for line in read())
+    assert destination.verify().is_ok
+
+
+def test_a_first_pull_under_way_of_another_type_does_not_bring_a_person_back(
+    place: tuple[Destination, Callable[[], list[bytes]]], sandbox: Sandbox
+) -> None:
+    """There is no manifest yet that an erasure could put again."""
+    destination, read = place
     pull(destination, "keep")
-    whole = ErasureFilter.write
-    erased: list[dict[str, int]] = []
 
-    def write(self: ErasureFilter, *arguments: Any) -> None:
-        if not erased:
-            erased.append(erase(resolve_destination(destination), PERSON))
-        whole(self, *arguments)
+    def meanwhile(events: list[FakeEvent]) -> list[FakeEvent]:
+        erase(destination, PERSON)
+        return events
 
-    monkeypatch.setattr(ErasureFilter, "write", write)
+    sandbox.plan.add(Fault(change=meanwhile))
+    report = pull(destination, "keep", event_type="cancellations")
+    assert (report["outcome"], report["requests"]) == ("created", 2)
+    assert report["erased"] > 0
+    assert not any(about(line, PERSON) for line in read())
+    assert destination.verify().is_ok
+
+
+def test_a_pull_beside_erasures_without_end_is_left_to_airflows_retries(
+    place: tuple[Destination, Callable[[], list[bytes]]], sandbox: Sandbox
+) -> None:
+    destination, read = place
+    pull(destination, "keep")
+    before = read()
+    persons = iter(range(99))
+
+    def meanwhile(events: list[FakeEvent]) -> list[FakeEvent]:
+        erase(destination, f"nobody.{next(persons)}@example.com")
+        return events
+
+    sandbox.plan.add(Fault(change=meanwhile), times=99)
     with pytest.raises(Np6DestinationError, match="during this pull") as raised:
         pull(destination, "keep")
     assert raised.value.retryable
-    assert pull(destination, "keep")["erased"] == erased[0]["events"] > 0
+    assert read() == before
+    assert next(persons) < 10
 
 
-def test_an_erasure_that_broke_off_is_ended_by_the_next(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+class BrokenDiskError(OSError):
+    def __init__(self) -> None:
+        super().__init__(5, "Input/output error")
+
+
+@pytest.mark.parametrize(
+    ("operation", "after"), [*product(["put"], range(4)), *product(["put_if"], range(6)), ("delete", 0)]
+)
+def test_an_erasure_that_broke_off_is_finished_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, operation: str, after: int
 ) -> None:
+    """All that manifests name is whole, whatever was done before; the next erasure does the rest."""
     root = str(tmp_path / "lake")
     pull_all(FileDestination(root, "jsonl.gz"))
-    kept = [line for line in in_files(root)() if not about(line, PERSON)]
-    published = FileErasure._publish
+    before = in_files(root)()
+    kept = [line for line in before if not about(line, PERSON)]
+    whole = getattr(LocalStore, operation)
+    left = [None] * after
 
-    def broken(self: FileErasure, slice_: Any, old: Manifest, name: str) -> None:
-        """Between the data file and its manifest, the power goes."""
-        put, store = type(self._store).put, self._store
+    def broken(self: LocalStore, *arguments: Any) -> Any:
+        if not left:
+            raise BrokenDiskError
+        left.pop()
+        return whole(self, *arguments)
 
-        def put_once(temporary: Path, folder: str, goal: str) -> None:
-            if goal.endswith(".json"):
-                raise OSError(5, "Input/output error")
-            put(store, temporary, folder, goal)
-
-        monkeypatch.setattr(self._store, "put", put_once, raising=False)
-        published(self, slice_, old, name)
-
-    monkeypatch.setattr(FileErasure, "_publish", broken)
-    with pytest.raises(Np6DestinationError, match="Input/output error"):
-        erase(root, PERSON)
-    monkeypatch.setattr(FileErasure, "_publish", published)
+    with monkeypatch.context() as patched:
+        patched.setattr(LocalStore, operation, broken)
+        if operation == "delete":
+            erase(root, PERSON)  # replaced files are removed later
+            assert in_files(root)() == kept
+        else:
+            with pytest.raises(Np6DestinationError, match="Input/output error"):
+                erase(root, PERSON)
+            assert set(kept) <= set(in_files(root)()) <= set(before)
     erase(root, PERSON)
     assert in_files(root)() == kept
+    assert FileDestination(root).verify(remove_orphans=True).problems == []
+    assert not any(about(line, PERSON) for path in data_paths(Path(root)) for line in lines(path))
 
 
-def test_an_erasure_that_broke_off_before_it_removed_a_file_is_ended_by_the_next(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unfinished_erasure_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = str(tmp_path / "lake")
+    pull_all(root)
+
+    def broken(*_: object) -> None:
+        raise BrokenDiskError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(LocalStore, "put", broken)
+        with pytest.raises(Np6DestinationError, match="Input/output error"):
+            erase(root, PERSON)
+    problems = FileDestination(root).verify().problems
+    assert problems
+    assert all(problem.endswith("an erasure is not finished: call erase() again") for problem in problems)
+    erase(root, PERSON)
+    assert FileDestination(root).verify().is_ok
+
+
+def test_all_events_of_all_days_can_go(tmp_path: Path) -> None:
     root = tmp_path / "lake"
     pull(str(root), "keep", **SPAN)
     everybody = {value for line in in_files(str(root))() for value in identifiers(line)}
-
-    def power_goes(*_: object) -> None:
-        raise OSError(5, "Input/output error")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(LocalStore, "remove", power_goes)
-        with pytest.raises(Np6DestinationError, match="Input/output error"):
-            erase(str(root), *everybody)
-    assert [*root.glob("type=*/*/*/*")]
     erase(str(root), *everybody)
-    assert [*root.glob("type=*/*/*/*")] == []
+    assert data_paths(root) == []
     assert in_files(str(root))() == []
+    assert FileDestination(str(root)).coverage("bounces", "000PE4", *SPAN.values()).is_complete
 
 
 def test_what_killed_pulls_left_names_nobody(tmp_path: Path) -> None:
@@ -387,12 +448,12 @@ def test_what_killed_pulls_left_names_nobody(tmp_path: Path) -> None:
     kept = [line for line in in_files(str(root))() if not about(line, PERSON)]
     data = next(root.glob("type=bounces/*/*/*"))
     whole = data.read_bytes()
+    stem = "20241004T010000Z_20241004T020000Z-e0-0123456789abcdef"
     left = [
-        data.with_name("20241004T010000Z_20241004T020000Z.jsonl"),  # before its manifest
-        data.with_suffix(".jsonl.gz"),  # before the manifest of another format
-        data.with_name(f".{data.name}.0123abcd.tmp"),
-        root / "_quarantine" / data.parent.relative_to(root) / ".x.bad.0123abcd.tmp",
-        root / "type=hits" / data.relative_to(root / "type=bounces"),  # the first pull of its type
+        data.with_name(f"{stem}.jsonl"),  # before its manifest
+        data.with_name(f".{stem}.jsonl.gz.tmp"),  # while it was copied
+        root / "_quarantine" / data.parent.relative_to(root) / f"{stem}.bad",
+        root / "type=hits" / data.parent.relative_to(root / "type=bounces") / f"{stem}.jsonl",  # a first pull
     ]
     for path in left:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -407,11 +468,10 @@ def test_an_object_store_likewise(s3: str) -> None:
 
     def read() -> list[bytes]:
         found = []
-        for manifest in manifests(root, "bounces", "000PE4", *SPAN.values()):
-            verify(root, manifest)
-            folder, name = str(manifest.data).rsplit("/", 1)
-            with open_store(root, None).open(folder, name) as file:
-                found += [item for items in events(file, manifest.format) for item in items]
+        for slice_ in slices(root, "bounces", "000PE4", *SPAN.values()):
+            verify(root, slice_)
+            with open_store(root, None).open(str(slice_.data)) as file:
+                found += [item for items in events(file, slice_.format) for item in items]
         return found
 
     pull(root, "keep", **SPAN)

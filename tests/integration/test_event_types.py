@@ -53,7 +53,7 @@ def sqlite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SqlDestination:
 
 
 def files(root: Path, query: EventQuery) -> list[str]:
-    """Data files that manifests vouch for."""
+    """Data files that manifests name."""
     span = (from_ms(query.window.start), from_ms(query.window.end))
     return data_files(
         str(root), query.event_type, query.action_id, *span, classification=query.classification

@@ -21,6 +21,7 @@ from airflow_provider_np6.np6.errors import Np6ResponseError
 from airflow_provider_np6.operators.events import Np6EventsOperator
 from airflow_provider_np6.sandbox import Fault, Sandbox
 from tests.support.airflow_runs import AIRFLOW_3_2
+from tests.support.files import slices
 from tests.support.run import KEY
 
 pytestmark = [pytest.mark.core, pytest.mark.usefixtures("airflow_db", "np6_connection")]
@@ -192,11 +193,19 @@ def test_each_published_file_is_told_once(
     inputs, outputs = collected(collector)
     assert inputs == {f"np6://{host(sandbox)}/actions/000PE4/events/bounces": 1}
     below = f"file://{tmp_path}" if kind == "disk" else f"s3://lake/{tmp_path.name}"
-    folder = f"{below}/type=bounces/action=000PE4"
-    assert outputs == {
-        f"{folder}/date=2024-10-04/20241004T000000Z_20241005T000000Z.jsonl": 1,
-        f"{folder}/date=2024-10-05/20241005T000000Z_20241006T000000Z.jsonl": 1,
-    }
+    files = [slice_.data for slice_ in slices(root, "bounces", "000PE4", *DAYS.values())]
+    assert [str(name).rpartition("/")[0] for name in files] == [
+        f"type=bounces/action=000PE4/date={date}" for date in ("2024-10-04", "2024-10-05")
+    ]
+    assert outputs == {f"{below}/{name}": 1 for name in files}
+
+
+def test_what_did_not_change_is_not_named_again(collector: Any, sandbox: Sandbox, tmp_path: Path) -> None:
+    pull(str(tmp_path), window_end="2024-10-05").execute({})
+    pull(str(tmp_path)).execute({})
+    inputs, outputs = collected(collector)
+    assert len(inputs) == 1
+    assert list(outputs.values()) == [1, 1]
 
 
 def test_a_table_is_told_once(collector: Any, sandbox: Sandbox, sql: SqlDestination) -> None:

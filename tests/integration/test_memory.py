@@ -26,12 +26,12 @@ url, place = sys.argv[1:]
 client = Np6Client(Np6Config(base_url=url, api_key=os.environ["KEY"], account="test"))
 query = EventQuery.checked("responses/stop", "000PE4", Window(20_000 * DAY, 20_001 * DAY))
 destination = SqlDestination("np6_sql") if place == "sql" else resolve_destination(place)
-with destination.open(query, "test") as landing:
-    proof = pull(client, query, landing.spool)
-    landing.publish(proof)
+with destination.open(query, "test") as writer:
+    verified = pull(client, query, writer)
+    writer.publish(verified)
 with open("/proc/self/status") as status:  # ru_maxrss would count the parent's memory too
     peak = re.search(r"VmHWM:\\s+(\\d+) kB", status.read())[1]
-print(json.dumps([proof.events, int(peak) // 1024]))
+print(json.dumps([verified.events, int(peak) // 1024]))
 """
 
 

@@ -14,13 +14,14 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_np6.destinations import FileDestination, SqlDestination, resolve_destination
-from airflow_provider_np6.destinations.files.header import Header
+from airflow_provider_np6.destinations.files.publication import DayPublication
 from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.errors import Np6ResponseError
 from airflow_provider_np6.privacy.pseudonyms import Pseudonyms
 from airflow_provider_np6.privacy.subjects import scan_identifiers
 from airflow_provider_np6.sandbox import FakeAccount, Fault, Sandbox, faults
 from airflow_provider_np6.sandbox.account import FakeEvent
+from tests.support.files import all_slices, change_manifest, data_paths
 from tests.support.operator_pulls import connect, pull
 from tests.support.people import KEY, SPELLINGS, plain
 from tests.support.pulls import land, query_of
@@ -127,10 +128,8 @@ def test_nobody_is_in_a_destination_its_log_or_its_report(
         held = shown(tmp_path / "lake")
         (path,) = (tmp_path / "lake/_quarantine").rglob("*.bad")
         assert set(json.loads(path.read_text())) == {"near", "reason", "position", "sha256"}
-        (path,) = (tmp_path / "lake/_manifests").rglob("*.json")
-        assert json.loads(path.read_text())["personal_data"] == recorded_as(mode)
-        account = json.loads((tmp_path / "lake/_account.json").read_text())
-        assert account == {"account": "np6_default", "personal_data": recorded_as(mode)}
+        header = json.loads((tmp_path / "lake/_header.json").read_text())
+        assert (header["account"], header["personal_data"]) == ("np6_default", recorded_as(mode))
     assert held.count("user unknown") > 20
     assert "anna@np6.com" not in held
     logged = "\n".join(map(str, [*caplog.messages, *(record.args for record in caplog.records)]))
@@ -245,30 +244,25 @@ def test_another_mode_that_came_during_the_pull_is_refused_at_publication(
             ]
 
 
-def test_a_form_that_is_claimed_at_the_same_time_withdraws_what_was_published(
+def test_another_mode_that_came_during_the_publication_is_refused_at_the_switch(
     sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A store that cannot lock may take two first pulls at once: the one whose claim was replaced goes."""
-    record = Header.record
+    """A store without conditions may take two first headers at once: the pull whose header was replaced
+    stores nothing."""
+    put_data = DayPublication.put_data
 
-    def record_and_lose(tree: Header) -> None:
-        record(tree)
-        (tmp_path / "_account.json").write_text('{"account": "np6_default", "personal_data": "keep"}')
+    def put_data_and_lose(day: DayPublication) -> None:
+        put_data(day)
+        change_manifest(tmp_path / "_header.json", lambda header: header.update(personal_data="keep"))
 
-    monkeypatch.setattr(Header, "record", record_and_lose)
+    monkeypatch.setattr(DayPublication, "put_data", put_data_and_lose)
     with pytest.raises(AirflowFailException, match="personal_data 'keep'"):
         pull(str(tmp_path), "drop")
-    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["_account.json"]
+    assert all_slices(tmp_path) == []
+    assert data_paths(tmp_path) == []
 
 
-def test_trees_and_tables_from_before_hold_what_was_kept(
-    sandbox: Sandbox, tmp_path: Path, sqlite_connection: Path
-) -> None:
-    pull(str(tmp_path / "lake"), "keep")
-    (tmp_path / "lake/_account.json").write_text('{"account": "np6_default"}\n')
-    pull(str(tmp_path / "lake"), "keep")
-    with pytest.raises(AirflowFailException, match="'keep'"):
-        pull(str(tmp_path / "lake"), "drop")
+def test_a_table_from_elsewhere_has_what_was_kept(sandbox: Sandbox, sqlite_connection: Path) -> None:
     pull(SqlDestination("np6_sql"), "keep")
     with closing(sqlite3.connect(sqlite_connection)) as database, database:
         database.execute("UPDATE np6_events_windows SET personal_data = NULL")

@@ -72,10 +72,27 @@ def test_late_events_show_in_the_report(
     assert destination.coverage("bounces", "000PE4", *RANGE).events > before
 
 
+def test_the_same_events_again_are_newer(
+    destination: Destination, client: Np6Client, sandbox: Sandbox
+) -> None:
+    query, pulled_at = query_of(sandbox), MIDNIGHT + 9 * DAY
+    land(client, destination, query, pulled_at=pulled_at)
+    report = land(client, destination, query, pulled_at=pulled_at + HOUR)
+    stored = len(held(sandbox, query))
+    if isinstance(destination, FileDestination):  # SQL loads them again
+        assert (report["outcome"], report["changed"]) == ("unchanged", [])
+    assert (report["events"], report["previous_events"]) == (stored, stored)
+    # An older pull that ends later gives way, whatever it saw.
+    sandbox.account = FakeAccount(events_per_day=480)
+    report = land(client, destination, query, pulled_at=pulled_at + HOUR - 1)
+    assert (report["outcome"], report["changed"]) == ("superseded", [])
+    assert destination.coverage("bounces", "000PE4", *RANGE).events == stored
+
+
 def test_a_part_of_what_is_stored_is_counted_as_its_part(
     destination: Destination, client: Np6Client, sandbox: Sandbox
 ) -> None:
-    """Smaller windows inside: files take the day as a whole, SQL cuts the hour out of it."""
+    """Smaller windows inside: files replace the day as a whole, SQL cuts the hour out of it."""
     hours = [Window(MIDNIGHT + n * HOUR, MIDNIGHT + (n + 1) * HOUR) for n in range(24)]
     for hour in hours:
         land(client, destination, query_of(sandbox, hour))

@@ -9,6 +9,7 @@ import pytest
 from airflow_provider_np6.destinations import SqlDestination
 from airflow_provider_np6.destinations.schema import COLUMNS
 from airflow_provider_np6.destinations.sql.windows_table import WindowsTable
+from airflow_provider_np6.destinations.sql.writer import SqlWriter
 from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.config import Np6Config
 from airflow_provider_np6.np6.errors import (
@@ -35,7 +36,9 @@ def test_payloads_keep_their_bytes(
     assert land(client, sql, query) == {
         "table": "np6_events",
         "outcome": "created",
+        "events": len(held(sandbox, query)),
         "previous_events": 0,
+        "bytes_written": 0,
         "slices": {"created": 1},
         "changed": [[iso(query.window.start), iso(query.window.end)]],
     }
@@ -174,9 +177,9 @@ def test_recorded_windows_tile_whatever_is_pulled(
     client: Np6Client, sandbox: Sandbox, sql: SqlDestination
 ) -> None:
     land(client, sql, query_of(sandbox))
-    sandbox.plan.add(Fault(body=b"[]"))
+    sandbox.plan.add(Fault(body=b"[]"), times=2)
     inside = Window(MIDNIGHT + HOUR, MIDNIGHT + 2 * HOUR)
-    land(client, sql, query_of(sandbox, inside))
+    land(client, sql, query_of(sandbox, inside), on_shrink="replace")
     before = len(held(sandbox, query_of(sandbox, Window(MIDNIGHT, inside.start))))
     behind = len(held(sandbox, query_of(sandbox, Window(inside.end, TODAY.end))))
     assert [events for _, events in windows()] == [before, 0, behind]
@@ -185,8 +188,8 @@ def test_recorded_windows_tile_whatever_is_pulled(
 
 def test_an_empty_window_is_recorded(client: Np6Client, sandbox: Sandbox, sql: SqlDestination) -> None:
     land(client, sql, query_of(sandbox))
-    sandbox.plan.add(Fault(body=b"[]"))
-    land(client, sql, query_of(sandbox), account="test")
+    sandbox.plan.add(Fault(body=b"[]"), times=2)
+    land(client, sql, query_of(sandbox), account="test", on_shrink="replace")
     assert payloads() == []
     assert ask(
         "SELECT event_type, action_id, events, invalid, account, personal_data FROM np6_events_windows"
@@ -206,8 +209,8 @@ def test_other_actions_types_and_days_stay(client: Np6Client, sandbox: Sandbox, 
     kept, windows_kept = set(payloads()), set(ask(recorded))
     report = land(client, sql, query_of(sandbox), pulled_at=MIDNIGHT + 8 * DAY)
     assert report["outcome"] == "created"
-    sandbox.plan.add(Fault(body=b"[]"))
-    land(client, sql, query_of(sandbox))
+    sandbox.plan.add(Fault(body=b"[]"), times=2)
+    land(client, sql, query_of(sandbox), on_shrink="replace")
     assert set(payloads()) == kept
     assert windows_kept < set(ask(recorded))
 
@@ -243,13 +246,13 @@ def test_a_failure_in_the_middle_of_the_load_leaves_the_tables_as_they_were(
     land(client, sql, query_of(sandbox))
     before = payloads(), windows()
 
-    def fail(_: object) -> list[object]:
+    def fail(*_: object) -> None:
         raise RuntimeError("after all events went in")
 
-    monkeypatch.setattr("airflow_provider_np6.destinations.sql.writer.SqlSpool.invalid", fail)
-    sandbox.plan.add(Fault(change=faults.without(50)))
+    monkeypatch.setattr(SqlWriter, "_insert_quarantine", fail)
+    sandbox.plan.add(Fault(change=faults.without(50)), times=2)
     with pytest.raises(Np6DestinationError, match="could not be written: RuntimeError"):
-        land(client, sql, query_of(sandbox))
+        land(client, sql, query_of(sandbox), on_shrink="replace")
     assert (payloads(), windows()) == before
 
 
@@ -345,8 +348,8 @@ def test_unusable_databases_are_refused_before_any_request(
 
 def test_errors_of_the_database_show_no_row(client: Np6Client, sandbox: Sandbox, sql: SqlDestination) -> None:
     land(client, sql, query_of(sandbox))
-    sandbox.plan.add(Fault(body=b"[]"))
-    land(client, sql, query_of(sandbox))
+    sandbox.plan.add(Fault(body=b"[]"), times=2)
+    land(client, sql, query_of(sandbox), on_shrink="replace")
     ask("CREATE UNIQUE INDEX only_one ON np6_events (bounce_verdict)")
     with pytest.raises(Np6DestinationError) as caught:
         land(client, sql, query_of(sandbox))
@@ -411,11 +414,11 @@ def test_what_changed_between_opening_and_publishing_is_checked_again(
     client: Np6Client, sandbox: Sandbox, sql: SqlDestination
 ) -> None:
     query = query_of(sandbox)
-    with sql.open(query, "test") as landing:
-        proof = pull(client, query, landing.spool)
+    with sql.open(query, "test") as writer:
+        verified = pull(client, query, writer)
         land(client, sql, query_of(sandbox, event_type="cancellations"), account="theirs")
         with pytest.raises(Np6ConflictError):
-            landing.publish(proof)
+            writer.publish(verified)
     assert ask("SELECT COUNT(*) FROM np6_events WHERE event_type = 'bounces'") == [(0,)]
 
 

@@ -95,8 +95,9 @@ def test_a_large_window_is_exact_whatever_changes_upstream(
     land(client, sql, query)
     assert stored() == whole
     # Shrunk upstream: every third event is gone.
-    sandbox.plan.add(Fault(body=b"[" + b",".join(line for n, line in enumerate(events) if n % 3) + b"]"))
-    land(client, sql, query)
+    left = b"[" + b",".join(line for n, line in enumerate(events) if n % 3) + b"]"
+    sandbox.plan.add(Fault(body=left), times=2)
+    land(client, sql, query, on_shrink="replace")
     sandbox.plan.clear()
     kept = {json.loads(line)["id"] for n, line in enumerate(events) if n % 3}
     assert stored() == {id_: row for id_, row in whole.items() if id_ in kept}
@@ -130,8 +131,8 @@ url, start, end = sys.argv[1:]
 client = Np6Client(Np6Config(base_url=url, api_key=os.environ["KEY"], account="test"))
 query = EventQuery.checked("bounces", "000PE4", Window(int(start), int(end)))
 for line in sys.stdin:
-    with SqlDestination("test_sql").open(query, "test") as landing:
-        landing.publish(pull(client, query, landing.spool))
+    with SqlDestination("test_sql").open(query, "test") as writer:
+        writer.publish(pull(client, query, writer))
     print("done", flush=True)
 """
 
@@ -202,8 +203,8 @@ def test_readers_never_see_a_window_partly_replaced(
     reader.start()
     for n in range(30):
         if n % 2:
-            sandbox.plan.add(Fault(change=faults.capped(1_111)))
-        land(client, sql, query)
+            sandbox.plan.add(Fault(change=faults.capped(1_111)), times=2)
+        land(client, sql, query, on_shrink="replace")
     stop.set()
     reader.join()
     assert seen == {(2_400,) * 3, (1_111,) * 3}
@@ -272,12 +273,12 @@ def test_killed_connections_leave_the_old_content_or_the_new(
         for n in itertools.count():  # a kill that came when all was over is none: another round
             size = 1_111 if n % 2 else 2_400
             if n % 2:
-                sandbox.plan.add(Fault(change=faults.capped(1_111)))
+                sandbox.plan.add(Fault(change=faults.capped(1_111)), times=2)
             ended = threading.Event()
             after = moments.uniform(0, undisturbed)
             thread = threading.Thread(target=kill_once, args=(after, ended, kill))
             thread.start()
-            land(client, sql, query)  # goes on from the spool
+            land(client, sql, query, on_shrink="replace")  # it is published again from the spool
             ended.set()
             thread.join()
             lines = payloads()

@@ -119,9 +119,9 @@ def test_ids_may_be_of_the_type_uuid(
     for _ in range(2):
         land(client, sql, query)
     assert len(payloads()) == len(held(sandbox, query))
-    sandbox.plan.add(Fault(body=b'[{"id":"no uuid","timestamp":%d}]' % MIDNIGHT))
+    sandbox.plan.add(Fault(body=b'[{"id":"no uuid","timestamp":%d}]' % MIDNIGHT), times=2)
     with pytest.raises(Np6DestinationError, match="SQLSTATE 22P02"):
-        land(client, sql, query)
+        land(client, sql, query, on_shrink="replace")
     assert len(payloads()) == len(held(sandbox, query))
 
 

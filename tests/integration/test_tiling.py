@@ -1,4 +1,4 @@
-"""Hours and a day hold the same events, on every kind of day."""
+"""Hours and a day bring the same events, on every kind of day."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def local_day(zone: str, year: int, month: int, day: int) -> Window:
 
 
 def stored(root: Path) -> list[str]:
-    """Ids in all data files, in order of time."""
+    """Ids in all data files, in order of time and id."""
     events = [json.loads(line) for path in root.rglob("*.jsonl") for line in path.read_bytes().splitlines()]
     return [event["id"] for event in sorted(events, key=lambda event: (event["timestamp"], event["id"]))]
 
@@ -40,7 +40,7 @@ def stored(root: Path) -> list[str]:
         (local_day("Europe/Paris", 2026, 11, 22), 24),
     ],
 )
-def test_hourly_pulls_hold_the_same_ids_as_the_daily_one(
+def test_hourly_pulls_store_the_same_ids_as_the_daily_one(
     client: Np6Client, sandbox: Sandbox, tmp_path: Path, day: Window, hours: int
 ) -> None:
     assert day.end - day.start == hours * HOUR

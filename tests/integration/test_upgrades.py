@@ -1,5 +1,5 @@
-"""What earlier versions stored is read, proven, replaced, compared and erased in; what later ones did is not
-touched."""
+"""What earlier versions stored is read, verified, replaced, compared and erased in; what later ones stored
+is not changed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from airflow_provider_np6.sandbox.account import FakeEvent
 from tests.fixtures.make import PSEUDONYM_KEY
 from tests.support import ROOT
 from tests.support.databases import ask
-from tests.support.files import Covered, coverage, manifests, to_covered, verify
+from tests.support.files import Covered, coverage, manifests, slices, to_covered, verify
 from tests.support.operator_pulls import connect
 from tests.support.postgres import Postgres
 
@@ -66,12 +66,12 @@ class Place:
         found = []
         dataset["classification"] = dataset["classification"] or None
         classes = {"classification": dataset.pop("classification")}
-        for manifest in manifests(destination.path, *dataset.values(), *self.window.values(), **classes):
-            verify(destination.path, manifest)
-            if manifest.data is not None:
-                with (Path(destination.path) / manifest.data).open("rb") as file:
-                    lines = [json.loads(item) for items in events(file, manifest.format) for item in items]
-                assert len(lines) == manifest.events
+        for slice_ in slices(destination.path, *dataset.values(), *self.window.values(), **classes):
+            verify(destination.path, slice_)
+            if slice_.data is not None:
+                with (Path(destination.path) / slice_.data).open("rb") as file:
+                    lines = [json.loads(item) for items in events(file, slice_.format) for item in items]
+                assert len(lines) == slice_.events
                 found += sorted((line["timestamp"], line["id"]) for line in lines)
         return [id_ for _, id_ in found]
 
@@ -156,10 +156,24 @@ def test_each_format_and_every_action_is_among_it(version: Path) -> None:
         for action in FileDestination(root).action_ids(event_type)
         for manifest in manifests(root, event_type, action, told["window_start"], told["window_end"])
     ]
-    assert {manifest.format for manifest in found} == {"jsonl", "jsonl.gz", "jsonl.zst", "parquet"}
+    found_slices = [slice_ for manifest in found for slice_ in manifest.slices]
+    assert {slice_.format for slice_ in found_slices} == {"jsonl", "jsonl.gz", "jsonl.zst", "parquet"}
     assert {manifest.version for manifest in found} == {int(version.name.removeprefix("v"))}
-    assert any(manifest.data is None for manifest in found)
+    assert any(slice_.data is None for slice_ in found_slices)
+    assert any(slice_.quarantine for slice_ in found_slices)
+    assert any(manifest.removed for manifest in found)
     assert any(manifest.action_id == "*" for manifest in found)
+
+
+def test_what_expired_is_not_missing(lake: Path) -> None:
+    before = Window(parse_time("start", "2024-10-03"), parse_time("end", "2024-10-04"))
+    covered = coverage(str(lake), "bounces", "000PE4", "2024-10-03", "2024-10-04")
+    assert (covered.events, covered.missing, covered.expired) == (0, [], [before])
+
+
+def test_files_are_verified(lake: Path) -> None:
+    verification = FileDestination(str(lake)).verify()
+    assert (verification.problems, verification.orphans) == ([], [])
 
 
 def test_a_pull_replaces_its_window_and_nothing_else(place: Place, sandbox: Sandbox) -> None:
@@ -203,7 +217,7 @@ def test_others_are_erased_in_it(place: Place, version: Path, sandbox: Sandbox) 
     assert len(place.ids(OTHER)) == len(ids) - 1
     assert place.covers(OTHER, *place.window.values()).events == len(ids) - 1
     if isinstance(place.plain, FileDestination):
-        listed = json.loads((Path(place.plain.path) / "_erased.json").read_text())["persons"]
+        listed = json.loads((Path(place.plain.path) / "_erasures/2.json").read_text())["persons"]
     else:
         listed = [row[0] for row in ask("SELECT person FROM np6_events_erased")]
     tokens = map(Pseudonyms(PSEUDONYM_KEY).token, (other, place.told["person"]))
@@ -241,25 +255,34 @@ ACTS: dict[str, Callable[[Place], Any]] = {
     "pull": lambda place: place.pull(BOUNCES),
     "pull of more": lambda place: place.pull(BOUNCES, window_end="2024-10-06"),
     "erase": lambda place: erase(place.plain, "anna@np6.com"),
-    "held": lambda place: place.covers(BOUNCES, *place.window.values()),
+    "coverage": lambda place: place.covers(BOUNCES, *place.window.values()),
 }
 
 
 @pytest.mark.parametrize("act", ACTS)
-def test_what_a_later_version_wrote_is_refused_before_any_request(
-    place: Place, sandbox: Sandbox, act: str
-) -> None:
+def test_what_a_later_version_wrote_is_refused(place: Place, sandbox: Sandbox, act: str) -> None:
     later(place)
     before = place.everything()
     with pytest.raises((AirflowFailException, Np6ConflictError)) as refused:
         ACTS[act](place)
-    what = "a manifest" if isinstance(place.plain, FileDestination) else "table np6_events"
-    assert str(refused.value).startswith(
-        f"{what} is of format 2, and this version of the provider knows none beyond 1"
-    )
+    what = "the manifest " if isinstance(place.plain, FileDestination) else "table np6_events"
+    assert str(refused.value).startswith(what)
+    assert " is of format 2, and this version of the provider knows none beyond 1" in str(refused.value)
     assert "install that one here too" in str(refused.value)
-    assert sandbox.received == []
-    assert place.everything() == before
+    after = place.everything()
+    if act == "pull of more" and isinstance(place.plain, FileDestination):
+        # The manifests of whole days are read when they are replaced.
+        assert len(sandbox.received) == 1
+    else:
+        assert sandbox.received == []
+    if act == "erase" and isinstance(place.plain, FileDestination):
+        # The erasure is on record, and unfinished.
+        begun = {name for name in after if before.get(name) != after[name]}
+        assert {Path(name).name for name in begun} >= {"_header.json", "2.json"}
+        assert all(after[name] == text for name, text in before.items() if "type=bounces" in name)
+    else:
+        assert after.keys() - before.keys() <= {f"{place.plain.uri}/.lock"}
+        assert {name: after[name] for name in before} == before
 
 
 @pytest.fixture
@@ -269,9 +292,9 @@ def lake(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("name", "what"), [("_account.json", "the destination"), ("_erased.json", "the erasure list")]
+    ("name", "what"), [("_header.json", "the destination"), ("_erasures/1.json", "the erasure list")]
 )
-def test_a_tree_of_a_later_version_is_refused_likewise(
+def test_a_root_of_a_later_version_is_refused_before_any_request(
     lake: Path, sandbox: Sandbox, name: str, what: str
 ) -> None:
     told = json.loads((lake / name).read_text())
@@ -285,31 +308,34 @@ def test_a_tree_of_a_later_version_is_refused_likewise(
     assert place.everything() == before
 
 
+MANIFEST = "_manifests/type=bounces/action=000PE4/2024-10-04.json"
+
+
 def test_the_manifest_of_a_later_version_is_named(lake: Path) -> None:
-    (path,) = (lake / "_manifests/type=bounces/action=000PE4").rglob("*.json")
+    path = lake / MANIFEST
     path.write_text('{"version": 2}')
     with pytest.raises(Np6ConflictError) as refused:
         coverage(str(lake), "bounces", "000PE4", "2024-10-04", "2024-10-05")
-    assert f"({path})" in str(refused.value)
+    assert f"the manifest {path} is of format 2" in str(refused.value)
     path.write_text("{}")
     with pytest.raises(Np6DestinationError, match="cannot be read"):
         coverage(str(lake), "bounces", "000PE4", "2024-10-04", "2024-10-05")
 
 
-def test_a_listing_names_the_empty_slice_of_a_later_version(lake: Path) -> None:
+def test_a_listing_names_the_manifest_of_a_later_version(lake: Path) -> None:
     (path,) = (lake / "_manifests/type=cancellations").rglob("*.json")
     path.write_text('{"version": 2}')
     span = Window(parse_time("start", "2024-10-04"), parse_time("end", "2024-10-05"))
-    with pytest.raises(Np6ConflictError, match="a manifest is of format 2") as refused:
+    with pytest.raises(Np6ConflictError) as refused:
         list(FileDestination(str(lake)).stored_windows(Scope(span)))
-    assert f"({path})" in str(refused.value)
+    assert f"the manifest {path} is of format 2" in str(refused.value)
 
 
 @pytest.mark.parametrize("more", [{}, {"window_end": "2024-10-06"}], ids=["the same window", "a larger one"])
 def test_a_manifest_that_a_later_version_wrote_meanwhile_is_left(
     lake: Path, sandbox: Sandbox, more: Pull
 ) -> None:
-    (path,) = (lake / "_manifests/type=bounces/action=000PE4").rglob("*.json")
+    path = lake / MANIFEST
     text = '{"version": 2}'
 
     def change(stored: list[FakeEvent]) -> list[FakeEvent]:
@@ -318,7 +344,7 @@ def test_a_manifest_that_a_later_version_wrote_meanwhile_is_left(
 
     sandbox.plan.add(Fault(change=change))
     place = Place(json.loads((VERSIONS[-1] / "held.json").read_text()), FileDestination(str(lake)), None)  # type: ignore[arg-type]
-    with pytest.raises(AirflowFailException, match="a manifest is of format 2"):
+    with pytest.raises(AirflowFailException, match="is of format 2"):
         place.pull(BOUNCES, **more)
     assert path.read_text() == text
 

@@ -83,10 +83,9 @@ def test_snowflake(dag: Any, client: Np6Client, tmp_path: Path, monkeypatch: pyt
         land(
             client, FileDestination(str(tmp_path), "parquet"), EventQuery.checked("bounces", action, two_days)
         )
-    name = "20261101T000000Z_20261102T000000Z.parquet"
-    assert files(data_interval_start=start) == [
-        f"type=bounces/action={action}/date={DAY}/{name}" for action in ("000PE4", "000PEB")
-    ]
+    names = [path.relative_to(tmp_path) for path in tmp_path.glob(f"type=bounces/*/date={DAY}/*.parquet")]
+    assert len(names) == 2
+    assert files(data_interval_start=start) == sorted(map(str, names))
 
 
 @pytest.mark.parametrize("dag", ["bigquery"], indirect=True)

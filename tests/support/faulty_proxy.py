@@ -16,6 +16,8 @@ class FaultyProxy:
 
     ``proxy.plan`` is called before each request that writes, with its number from 0 on: ``"500"`` responds
     so, ``"cut"`` reads half of the request and hangs up, ``"lost"`` hangs up once it was carried out.
+    ``proxy.refuse`` is called with method and path of each request, and returns a status and a code of S3 for
+    those that are refused.
     """
 
     def __init__(self, url: str) -> None:
@@ -25,6 +27,7 @@ class FaultyProxy:
 
     def clear(self) -> None:
         self.plan: Callable[[int], str | None] = lambda _: None
+        self.refuse: Callable[[str, str], tuple[int, str] | None] = lambda *_: None
         self.writes: list[str] = []
 
     def __enter__(self) -> FaultyProxy:
@@ -60,6 +63,16 @@ class FaultyProxy:
                 fault = self.plan(len(self.writes) - 1)
         size = int(request.headers.get("Content-Length", 0))
         body = request.rfile.read(size // 2 if fault == "cut" else size)
+        refused = self.refuse(request.command, request.path)
+        if refused is not None:
+            status, code = refused
+            error = f"<Error><Code>{code}</Code><Message>no</Message></Error>".encode()
+            request.send_response(status)
+            request.send_header("Content-Type", "application/xml")
+            request.send_header("Content-Length", str(len(error)))
+            request.end_headers()
+            request.wfile.write(b"" if request.command == "HEAD" else error)
+            return
         if fault == "500":
             request.send_response(500)
             request.send_header("Content-Length", "0")

@@ -1,4 +1,4 @@
-"""Processes that pull again and again, and are killed at random moments.
+"""Processes that pull again and again, and are killed at random times.
 
 One process imports everything, and forks those that pull, so that a kill hits a pull and not Python's start.
 """
@@ -19,17 +19,15 @@ from tests.support.run import KEY
 
 PULLS = """
 import json, os, signal, sys
-from airflow.providers.common.compat.sdk import BaseHook, ObjectStoragePath
-from airflow_provider_np6.destinations import FileDestination, SqlDestination
-from airflow_provider_np6.destinations.files.storage import objects as object_store
-from airflow_provider_np6.destinations.sql import database
-from airflow_provider_np6.destinations.sql import dialects
-from airflow_provider_np6.destinations import extract as rows
-from airflow_provider_np6.destinations.sql import migrations as structure
+from airflow.providers.common.compat.sdk import BaseHook
+from airflow_provider_np6.destinations import FileDestination, SqlDestination, extract
+from airflow_provider_np6.destinations.files import destination, writer
+from airflow_provider_np6.destinations.sql import database, dialects, migrations
 from airflow_provider_np6.np6.client import Np6Client
+from airflow_provider_np6.np6.config import Np6Config
+from airflow_provider_np6.np6.errors import Np6PullAgainError
 from airflow_provider_np6.np6.pull import pull
 from airflow_provider_np6.np6.query import EventQuery
-from airflow_provider_np6.np6.config import Np6Config
 from airflow_provider_np6.np6.window import Window
 
 url, place, start, end = sys.argv[1:]
@@ -40,8 +38,8 @@ if "sql" in place:
 else:
     destination = FileDestination(place["files"], place["format"])
     if "://" in destination.path:
-        import airflow.providers.amazon.aws.fs.s3, s3fs
-        object_store._PART = 5 * 1024 * 1024
+        from airflow_provider_np6.destinations.files.storage import s3
+        s3.PART = 5 * 1024 * 1024
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)
 print("ready", flush=True)
 for _ in sys.stdin:
@@ -52,8 +50,11 @@ for _ in sys.stdin:
     client = Np6Client(Np6Config(base_url=url, api_key=os.environ["KEY"], account="test"))
     query = EventQuery.checked("bounces", "000PE4", Window(int(start), int(end)))
     while True:
-        with destination.open(query, "test") as landing:
-            landing.publish(pull(client, query, landing.spool))
+        with destination.open(query, "test", on_shrink="replace") as writer:
+            try:
+                writer.publish(pull(client, query, writer), is_confirmed=True)
+            except Np6PullAgainError:
+                pass  # a newer pull of a part was published meanwhile
 """
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -81,6 +82,11 @@ class Page:
         rows = [[cell.strip() for cell in row.split("|")] for row in _ROW.findall(self.section(heading))]
         heads = {at - 1 for at, row in enumerate(rows) if set(row[0]) == {"-"}}
         return [row for at, row in enumerate(rows) if at not in heads and set(row[0]) != {"-"}]
+
+
+def without_tokens(names: Iterable[str]) -> set[str]:
+    """Names of data files without what is random in them."""
+    return {re.sub(r"-[0-9a-f]{16}\.", "-TOKEN.", name) for name in names}
 
 
 def code(cell: str) -> list[str]:

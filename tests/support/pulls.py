@@ -8,8 +8,10 @@ from typing import Any
 
 from airflow_provider_np6.destinations.base import Destination
 from airflow_provider_np6.np6.client import Np6Client
+from airflow_provider_np6.np6.errors import Np6PullAgainError, Np6ResponseError
 from airflow_provider_np6.np6.pull import Spool, pull
 from airflow_provider_np6.np6.query import EventQuery
+from airflow_provider_np6.np6.stream import VerifiedPull
 from airflow_provider_np6.np6.verify import Events, Invalid
 from airflow_provider_np6.np6.window import DAY, Window
 from airflow_provider_np6.sandbox import Sandbox
@@ -25,7 +27,13 @@ class MemorySpool:
     def __init__(self) -> None:
         self.lines: list[bytes] = []
         self.aside: list[Invalid] = []
-        self.restarts = 0
+        self.begun: list[int] = []
+        """The ``pulled_at`` of each start."""
+
+    @property
+    def restarts(self) -> int:
+        """How often the window was pulled again."""
+        return len(self.begun) - 1
 
     def write(self, events: Events) -> None:
         self.lines += [bytes(item) for item in events.items]
@@ -33,13 +41,10 @@ class MemorySpool:
     def set_aside(self, invalid: Invalid) -> None:
         self.aside.append(invalid)
 
-    def begin(self, pulled_at: int) -> None:
-        pass
-
-    def restart(self) -> None:
+    def restart(self, pulled_at: int) -> None:
         self.lines.clear()
         self.aside.clear()
-        self.restarts += 1
+        self.begun.append(pulled_at)
 
 
 def query_of(
@@ -56,36 +61,63 @@ def land(
     account: str = "test",
     pulled_at: int | None = None,
     quarantine: bool = False,
+    on_shrink: str | None = None,
 ) -> dict[str, Any]:
-    """One pull; its report's own entries."""
-    with destination.open(query, account) as landing:
-        if pulled_at is None:
-            return landing.publish(pull(client, query, landing.spool, quarantine=quarantine))
-        proof = pull(client, query, _Dated(landing.spool, pulled_at), quarantine=quarantine)
-        return landing.publish(replace(proof, pulled_at=pulled_at))
+    """One pull; the destination's own entries of its report.
+
+    :param pulled_at: instead of the server's ``Date``.
+    :param on_shrink: what to do if a day has fewer events than are stored. The window is pulled again as the
+        operator does, without a wait in between; None pulls it once.
+    """
+    with destination.open(query, account, on_shrink=on_shrink or "fail") as writer:
+        short: VerifiedPull | None = None
+        for left in reversed(range(1 if on_shrink is None else 4)):
+            verified = pull_into(client, query, writer, pulled_at=pulled_at, quarantine=quarantine)
+            if short is not None and verified.counts != short.counts:
+                raise Np6ResponseError("NP6 does not say the same twice")
+            try:
+                return writer.publish(verified, is_confirmed=short is not None).to_dict()
+            except Np6PullAgainError as error:
+                if not left:
+                    raise
+                short = verified if error.is_short else short
+    raise AssertionError("the last pull returns or raises")
+
+
+def pull_into(
+    client: Np6Client,
+    query: EventQuery,
+    spool: Spool,
+    *,
+    pulled_at: int | None = None,
+    quarantine: bool = False,
+) -> VerifiedPull:
+    """Pull once, at another time than the server's ``Date`` if one is given."""
+    if pulled_at is None:
+        return pull(client, query, spool, quarantine=quarantine)
+    verified = pull(client, query, _Dated(spool, pulled_at), quarantine=quarantine)
+    return replace(verified, pulled_at=pulled_at)
 
 
 class _Dated:
-    """A spool of a pull that began at another time."""
+    """A spool of a pull at another time."""
 
     def __init__(self, spool: Spool, pulled_at: int) -> None:
         self._spool = spool
         self._pulled_at = pulled_at
-        self.write, self.set_aside, self.restart = spool.write, spool.set_aside, spool.restart
+        self.write, self.set_aside = spool.write, spool.set_aside
 
-    def begin(self, pulled_at: int) -> None:
-        self._spool.begin(self._pulled_at)
+    def restart(self, pulled_at: int) -> None:
+        self._spool.restart(self._pulled_at)
 
 
 def held(sandbox: Sandbox, query: EventQuery) -> list[bytes]:
-    """The events that the sandbox holds for a query, in order."""
+    """The events that the sandbox has for a query, in order of time and id."""
     action = None if query.action_id == "*" else query.action_id
     bounds = (query.window.start, query.window.end)
     classes = frozenset(filter(None, query.classification.split(",")))
-    return [
-        event.json
-        for event in sandbox.account.events(query.event_type, action, *bounds, classification=classes)
-    ]
+    events = sandbox.account.events(query.event_type, action, *bounds, classification=classes)
+    return [event.json for event in sorted(events, key=lambda event: (event.timestamp, event.id))]
 
 
 def in_order(lines: list[bytes]) -> list[bytes]:

@@ -8,23 +8,16 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, ClassVar
 
-from airflow_provider_np6.destinations.base import Destination, Landing, optional_field, text_field
+from airflow_provider_np6.destinations.base import Destination, optional_field, text_field
 from airflow_provider_np6.destinations.files.formats import check_format
-from airflow_provider_np6.destinations.files.header import Header
-from airflow_provider_np6.destinations.files.read import (
-    read_action_ids,
-    read_counted_windows,
-    read_manifests,
-    read_stored_windows,
-)
 from airflow_provider_np6.destinations.files.storage import open_store, store_errors, to_asset_uri
-from airflow_provider_np6.destinations.files.verify import verification
-from airflow_provider_np6.destinations.files.writer import FileLanding
 from airflow_provider_np6.destinations.inventory import PendingVerification
 from airflow_provider_np6.np6.errors import Np6InputError
 from airflow_provider_np6.np6.query import EventQuery
+from airflow_provider_np6.np6.window import parse_time
 
 if TYPE_CHECKING:
+    from airflow_provider_np6.destinations.base import EventWriter
     from airflow_provider_np6.destinations.coverage import CountedWindow
     from airflow_provider_np6.destinations.files.manifest import Manifest
     from airflow_provider_np6.destinations.files.storage import Store
@@ -60,16 +53,17 @@ class FileDestination(Destination):
         return to_asset_uri(self.path)
 
     @contextmanager
-    def open(self, query: EventQuery, account: str, personal_data: str = "keep") -> Iterator[Landing]:
+    def open(
+        self, query: EventQuery, account: str, personal_data: str = "keep", on_shrink: str = "fail"
+    ) -> Iterator[EventWriter]:
+        from airflow_provider_np6.destinations.files.header import Requirements
+        from airflow_provider_np6.destinations.files.writer import file_writer
+
         check_format(self.format)
         with self._store() as store:
-            landing = FileLanding(Header(store, account, personal_data), query, self.format)
-            landing.check()
-        try:
-            landing.try_writing()
-            yield landing
-        finally:
-            landing.restart()
+            requirements = Requirements(query, account, personal_data)
+        with file_writer(store, requirements, self.format, on_shrink) as writer:
+            yield writer
 
     def manifests(
         self,
@@ -79,10 +73,12 @@ class FileDestination(Destination):
         end: datetime | date | str,
         classification: str | None = None,
     ) -> list[Manifest]:
-        """The manifests of the slices that ``[start, end)`` touches, in order of time.
+        """The manifests of the days that ``[start, end)`` touches, in order of time.
 
         Parameters and errors are those of :meth:`coverage`.
         """
+        from airflow_provider_np6.destinations.files.read import read_manifests
+
         query = EventQuery.between(event_type, action_id, start, end, classification)
         with self._store() as store:
             return list(read_manifests(store, query))
@@ -95,38 +91,70 @@ class FileDestination(Destination):
         end: datetime | date | str,
         classification: str | None = None,
     ) -> list[str]:
-        """Paths or URIs of the data files that manifests vouch for, in order of time; empty slices have none.
+        """Paths or URIs of the data files that manifests name, in order of time; empty slices have none. A
+        file that no longer exists when it is opened was replaced: call this again.
 
         Parameters and errors are those of :meth:`coverage`.
         """
+        from airflow_provider_np6.destinations.files.read import read_slices
+
         query = EventQuery.between(event_type, action_id, start, end, classification)
         with self._store() as store:
-            return [
-                store.path("", manifest.data) for manifest in read_manifests(store, query) if manifest.data
-            ]
+            return [store.path(slice_.data) for slice_ in read_slices(store, query) if slice_.data]
 
     def action_ids(self, event_type: str) -> list[str]:
+        from airflow_provider_np6.destinations.files.read import read_action_ids
+
         with self._store() as store:
             return read_action_ids(store, event_type)
 
     def counted_windows(self, query: EventQuery) -> list[CountedWindow]:
+        from airflow_provider_np6.destinations.files.read import read_counted_windows
+
         with self._store() as store:
             return read_counted_windows(store, query)
 
     def stored_windows(self, scope: Scope) -> list[StoredWindow]:
+        from airflow_provider_np6.destinations.files.read import read_stored_windows
+
         with self._store() as store:
             return list(read_stored_windows(store, scope))
 
-    def pending_verification(self, *, read_files: bool = True) -> PendingVerification:
+    def pending_verification(
+        self, *, read_files: bool = True, remove_orphans: bool = False
+    ) -> PendingVerification:
+        from airflow_provider_np6.destinations.files.verify import verification
+
         with self._store() as store:
-            pending = verification(store, read_files=read_files)
+            pending = verification(store, read_files=read_files, remove_orphans=remove_orphans)
         return PendingVerification(pending.total, self._guarded(pending.checks))
+
+    def expire(self, before: datetime | date | str) -> dict[str, int]:
+        """Remove the events of slices that end at or before a time, and mark these slices: coverage lists
+        them as expired and not as missing, and a later pull stores them again.
+
+        :param before: aware datetime, ISO string with an offset, or date (midnight UTC).
+        :return: ``slices``, ``events``, ``files`` and ``bytes`` that were removed.
+        :raises Np6InputError: for a time that cannot be used, or if nothing was ever pulled into the
+            destination.
+        :raises Np6DestinationError: if it broke off; to be called again then.
+        """
+        from airflow_provider_np6.destinations.files.expire import expire_slices
+
+        end = parse_time("before", before)
+        with self._store() as store, store_errors(self.path, "could not be written"):
+            return expire_slices(store, end)
 
     def erase(self, persons: Collection[str], pseudonyms: Pseudonyms, account: str) -> dict[str, int]:
         from airflow_provider_np6.destinations.files.erase import FileErasure
+        from airflow_provider_np6.destinations.spool_folder import spool_folder
 
-        with self._store() as store, store_errors(self.path, "could not be written"):
-            return FileErasure(Header(store, account, "keep"), persons, pseudonyms).run()
+        with (
+            self._store() as store,
+            spool_folder() as folder,
+            store_errors(self.path, "could not be written"),
+        ):
+            return FileErasure(store, account, persons, pseudonyms, folder).run()
 
     def _guarded(self, checks: Iterator[Checked]) -> Iterator[Checked]:
         with store_errors(self.path, "cannot be read"):

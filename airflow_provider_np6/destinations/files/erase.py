@@ -1,28 +1,42 @@
-"""Persons taken out of a tree of files: file by file, each with its manifest."""
+"""Persons removed from a destination root: the list first, then every manifest."""
 
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
+from hashlib import sha256
+from operator import attrgetter
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from airflow_provider_np6.destinations.files import formats, layout
-from airflow_provider_np6.destinations.files.manifest import Manifest
-from airflow_provider_np6.destinations.files.read import check_manifest_format
-from airflow_provider_np6.destinations.files.spool import SliceSpool
+from airflow_provider_np6.destinations.files.day import StoredDay
+from airflow_provider_np6.destinations.files.header import (
+    Header,
+    Patience,
+    change_header,
+    check_owner,
+    read_erasure_list,
+    read_header,
+)
+from airflow_provider_np6.destinations.files.manifest import Manifest, Slice, make_token
+from airflow_provider_np6.destinations.files.read import list_data_files, list_manifests, read_listed
+from airflow_provider_np6.destinations.files.spool import SliceSpool, SpooledSlice
+from airflow_provider_np6.destinations.files.storage import ConditionRefusedError
+from airflow_provider_np6.destinations.spool_folder import spool_errors
 from airflow_provider_np6.np6.errors import Np6InputError
 from airflow_provider_np6.np6.query import EventQuery
 from airflow_provider_np6.np6.verify import Events
-from airflow_provider_np6.np6.window import iso
+from airflow_provider_np6.np6.window import Window, iso
 from airflow_provider_np6.privacy.erasure_filter import ErasureList
 from airflow_provider_np6.privacy.subjects import Subject, match_subjects
 
 if TYPE_CHECKING:
-    from airflow_provider_np6.destinations.files.header import Header
-    from airflow_provider_np6.np6.window import Window
+    from airflow_provider_np6.destinations.files.storage import Store
     from airflow_provider_np6.privacy.pseudonyms import Pseudonyms
 
 
@@ -30,151 +44,205 @@ class _Time(msgspec.Struct, gc=False):
     timestamp: int
 
 
+_name = attrgetter("name")
 _decode_times = msgspec.json.Decoder(list[_Time]).decode
 
 
 class FileErasure:
-    """Takes persons out of all that a tree holds, whatever the event type and action.
+    """Removes persons from everything below a destination root, whatever the event type and action.
 
-    They are put on the tree's list first, so that no pull brings them back; then each data file that tells
-    of them is written anew without their events, and its manifest after it; and what killed pulls and
-    erasures left, data without a manifest and temporaries, is removed whoever it tells of. What was begun and
-    broke off is ended by doing it again.
+    A pull that runs meanwhile either reads the new list, or its put is refused because its manifest was put
+    again. An erasure that broke off is finished by calling it again.
+
+    :param store: of the destination root.
+    :param account: the connection's.
+    :param persons: addresses, or other identities.
+    :param pseudonyms: of the connection's key.
+    :param folder: on the worker's disk.
     """
 
-    def __init__(self, header: Header, given: Collection[str], pseudonyms: Pseudonyms) -> None:
-        self._header = header
-        self._store = header.store
-        self._given = given
+    def __init__(
+        self, store: Store, account: str, persons: Collection[str], pseudonyms: Pseudonyms, folder: Path
+    ) -> None:
+        self._store = store
+        self._account = account
+        self._given = persons
         self._pseudonyms = pseudonyms
-        self._vouched: set[str] = set()
+        self._folder = folder
+        self._rewritten = 0
 
     def run(self) -> dict[str, int]:
-        """``events`` taken out, and ``files`` written anew or removed."""
-        recorded = self._header.recorded()
-        if recorded is None:
+        """Erase.
+
+        :return: ``events`` removed, and ``files`` written again or removed.
+        :raises Np6InputError: if nothing was ever pulled into the root.
+        :raises Np6ConflictError: if it is another account's.
+        """
+        stored = read_header(self._store)
+        if stored is None:
             raise Np6InputError(
-                "there is no tree of events", hint="Check the path: nothing was ever pulled into it."
+                f"there is no destination at {self._store.path()}",
+                hint="Check the path: nothing was ever pulled into it.",
             )
-        self._header.check_owner(recorded["account"])
-        self._persons = [Subject(given, recorded["personal_data"], self._pseudonyms) for given in self._given]
-        try:
-            with self._store.publication():
-                for folder, name in self._manifests():
-                    check_manifest_format(self._store, folder, name)
-                self._again = self._list_persons()
-                counts = [self._erase_slice(folder, name) for folder, name in self._manifests()]
-                self._remove_orphans()
-                for folder in self._folders(layout.QUARANTINE):
-                    self._store.remove_abandoned(f"{layout.QUARANTINE}/{folder}")
-                    for name in layout.parse_windows(self._store.names(f"{layout.QUARANTINE}/{folder}")):
-                        self._erase_quarantine(f"{layout.QUARANTINE}/{folder}", name)
-        finally:
-            self._store.close()
-        found = [count for count in counts if count]
-        return {"events": sum(found), "files": len(found)}
+        header = stored[0]
+        check_owner(header, self._account)
+        self._persons = [Subject(person, header.personal_data, self._pseudonyms) for person in self._given]
+        version = self._list_persons()
+        self._store.abort_uploads("", before=time.time())
+        events = self._sweep(version, everything=True)
+        while names := self._behind(version):
+            events += self._sweep(version, names=names)
+        return {"events": events, "files": self._rewritten}
 
-    def _list_persons(self) -> bool:
-        """Put the persons on the list; True if all of them were on it."""
+    def _list_persons(self) -> int:
+        """Put the persons on the erasure list, and its version into the header.
+
+        :return: the version that has them all.
+        """
         tokens = frozenset().union(*(person.tokens for person in self._persons))
-        erased = self._header.read_erasure_list()
-        known = frozenset() if erased is None else erased.require_key(self._pseudonyms).tokens
-        if tokens <= known:
-            return True
-        data = ErasureList(self._pseudonyms.fingerprint, known | tokens).encode()
-        self._store.put(self._header.spooled("", layout.ERASED, data), "", layout.ERASED)
-        return False
+        patience = Patience("the erasure list")
+        while True:
+            header = self._header()
+            erased = read_erasure_list(self._store, header.erasures)
+            known = frozenset() if erased is None else erased.require_key(self._pseudonyms).tokens
+            if tokens <= known:
+                return header.erasures
+            version = header.erasures + 1
+            data = ErasureList(self._pseudonyms.fingerprint, known | tokens).encode()
+            try:
+                self._store.put_if(layout.erasure_list_name(version), data, None)
+            except (
+                ConditionRefusedError
+            ):  # another erasure's, which may have been killed before it was in the header
+                patience.wait()
+            self._raise_version(version)
 
-    def _manifests(self) -> Iterator[tuple[str, str]]:
-        for folder in self._folders(layout.MANIFESTS):
-            names = self._store.names(f"{layout.MANIFESTS}/{folder}")
-            for name in sorted(layout.parse_windows(name for name in names if name.endswith(".json"))):
-                yield folder, name
+    def _raise_version(self, version: int) -> None:
+        def change(header: Header | None) -> Header | None:
+            header = header or self._header()
+            return replace(header, erasures=version) if header.erasures < version else None
 
-    def _folders(self, root: str) -> Iterator[str]:
-        """The partitions below a root."""
-        folders = [""]
-        for _ in range(layout.DEPTH):
-            folders = [
-                f"{folder}/{name}".lstrip("/")
-                for folder in folders
-                for name in sorted(self._store.names(f"{root}/{folder}".rstrip("/")))
-            ]
-        yield from folders
+        change_header(self._store, change)
 
-    def _erase_slice(self, folder: str, name: str) -> int:
-        """Write one slice anew, if it tells of the persons; how many events it loses."""
-        manifest = Manifest.decode(self._store.read(f"{layout.MANIFESTS}/{folder}", name))
-        if manifest.data is None:
+    def _header(self) -> Header:
+        stored = read_header(self._store)
+        if stored is None:
+            raise Np6InputError(f"there is no destination at {self._store.path()}", hint="Check the path.")
+        return stored[0]
+
+    def _behind(self, version: int) -> list[str]:
+        """The manifests that were put by pulls with an older list."""
+        behind = []
+        for entry in list_manifests(self._store, ""):
+            manifest = read_listed(self._store, entry)
+            if manifest is not None and manifest.erasures < version:
+                behind.append(entry.name)
+        return behind
+
+    def _sweep(self, version: int, *, names: Sequence[str] = (), everything: bool = False) -> int:
+        """Put manifests again, without the persons; the number of events that they lose."""
+        if everything:  # days too whose first pull was killed before its manifest
+            manifests = {entry.name for entry in list_manifests(self._store, "")}
+            names = sorted(manifests | set(map(layout.manifest_of, map(_name, list_data_files(self._store)))))
+        return sum(self._erase_day(name, version) for name in names)
+
+    def _erase_day(self, name: str, version: int) -> int:
+        place = layout.parse_manifest(name)
+        series = None if place is None else layout.parse_series(place[0])
+        if place is None or series is None:
             return 0
-        self._vouched.add(manifest.data)
-        data = manifest.data.rsplit("/", 1)[1]
-        # A file without its manifest's size is one whose manifest could not be written any more.
-        unended = self._again and self._store.size(folder, data) != manifest.bytes
-        if not unended and not any(any(self._hits(items)) for items in self._batches(folder, data, manifest)):
-            return 0
-        query = EventQuery(manifest.event_type, manifest.action_id, manifest.window, manifest.classification)
-        slice_ = SliceSpool(self._store, query, manifest.window, manifest.format)
-        for items in self._batches(folder, data, manifest):
-            hits = self._hits(items)
-            kept = [item for item, hit in zip(items, hits, strict=True) if not hit]
-            if kept:
-                times = _decode_times(b"".join((b"[", b",".join(kept), b"]")))
-                slice_.write(Events(kept, [time.timestamp for time in times]))
-        slice_.close()
-        self._publish(slice_, manifest, name)
-        return manifest.events - slice_.events
+        query = EventQuery(series.event_type, series.action_id, Window(0, 1), series.classification)
+        day = StoredDay(self._store, query, place[1])
+        day.read()
+        day.list_files()
+        day.create(version)
+        removed = 0
 
-    def _publish(self, slice_: SliceSpool, old: Manifest, name: str) -> None:
-        store, folder = self._store, slice_.folder
-        new = replace(
-            old,
-            data=old.data if slice_.events else None,
-            events=slice_.events,
-            first_timestamp=None if slice_.first is None else iso(slice_.first),
-            last_timestamp=None if slice_.last is None else iso(slice_.last),
-            bytes=slice_.data.size if slice_.data else 0,
-            sha256=slice_.data.sha256 if slice_.data else None,
+        def change(manifest: Manifest) -> Manifest:
+            nonlocal removed
+            slices = [self._erase_slice(day, slice_, version) for slice_ in manifest.slices]
+            removed = sum(old.events - new.events for old, new in zip(manifest.slices, slices, strict=True))
+            older = [orphan for orphan in day.unreferenced(float("inf")) if self._is_older(orphan, version)]
+            return manifest.with_slices(
+                slices, erasures=max(version, manifest.erasures), orphans=older, gone=day.gone
+            )
+
+        day.change(change)
+        return removed
+
+    @staticmethod
+    def _is_older(name: str, version: int) -> bool:
+        written = layout.parse_data(name)
+        return written is not None and written < version
+
+    def _erase_slice(self, day: StoredDay, slice_: Slice, version: int) -> Slice:
+        """The slice, its files written again if they are about the persons."""
+        return self._erase_quarantine(day, self._erase_data(day, slice_, version), version)
+
+    def _erase_data(self, day: StoredDay, slice_: Slice, version: int) -> Slice:
+        if slice_.data is None or not any(any(self._hits(items)) for items in self._batches(slice_)):
+            return slice_
+        spooled = self._spool_without(slice_, day)
+        data = None
+        if spooled.data is not None:
+            data = f"{day.folder}/{layout.data_name(slice_.window, version, make_token(), slice_.format)}"
+            self._store.put(data, spooled.data.path)
+        self._rewritten += 1
+        return replace(
+            slice_,
+            data=data,
+            events=spooled.events,
+            first_timestamp=None if spooled.first is None else iso(spooled.first),
+            last_timestamp=None if spooled.last is None else iso(spooled.last),
+            bytes=spooled.data.size if spooled.data else 0,
+            sha256=spooled.data.sha256 if spooled.data else None,
         )
-        manifest = self._header.spooled(f"{layout.MANIFESTS}/{folder}", name, new.encode())
-        data = str(old.data).rsplit("/", 1)[1]
-        if slice_.data is not None:
-            store.put(slice_.data.path, folder, data)
-        store.put(manifest, f"{layout.MANIFESTS}/{folder}", name)
-        if slice_.data is None:
-            self._vouched.discard(str(old.data))
-            store.remove(folder, data)
 
-    def _remove_orphans(self) -> None:
-        for key in layout.type_keys_in(self._store.names("")):
-            for folder, names in self._store.names_below(key).items():
-                self._store.remove_abandoned(folder)
-                for name, window in layout.parse_windows(names).items():
-                    if not self._is_vouched_for(folder, name, window):
-                        self._store.remove(folder, name)
+    def _spool_without(self, slice_: Slice, day: StoredDay) -> SpooledSlice:
+        """The events of a slice that are not about the persons, on the worker's disk."""
+        folder = self._folder / make_token()
+        with spool_errors():
+            folder.mkdir()
+        series = layout.parse_series(day.folder.rpartition("/")[0])
+        assert series is not None  # noqa: S101 - it was parsed before
+        query = EventQuery(series.event_type, series.action_id, slice_.window, series.classification)
+        spool = SliceSpool(folder, query, slice_.window, slice_.format)
+        try:
+            for items in self._batches(slice_):
+                hits = self._hits(items)
+                kept = [item for item, is_hit in zip(items, hits, strict=True) if not is_hit]
+                if kept:
+                    times = _decode_times(b"".join((b"[", b",".join(kept), b"]")))
+                    with spool_errors():
+                        spool.write(Events(kept, [time.timestamp for time in times]))
+            with spool_errors():
+                return spool.spooled()
+        finally:
+            spool.discard()
 
-    def _is_vouched_for(self, folder: str, name: str, window: Window) -> bool:
-        data = f"{folder}/{name}"
-        if data in self._vouched:
-            return True
-        try:  # a pull may have written it since, in a store that cannot lock
-            manifest = self._store.read(f"{layout.MANIFESTS}/{folder}", f"{window.stem}.json")
-        except FileNotFoundError:
-            return False
-        return Manifest.decode(manifest).data == data
-
-    def _erase_quarantine(self, folder: str, name: str) -> None:
-        """Leave of what may name the persons nothing but its reason, place and sha256."""
-        lines = self._store.read(folder, name).splitlines()
+    def _erase_quarantine(self, day: StoredDay, slice_: Slice, version: int) -> Slice:
+        """Leave of what may name the persons only its reason, position and sha256."""
+        stored = None if slice_.quarantine is None else self._store.read(slice_.quarantine)
+        if stored is None:
+            return slice_
+        lines = stored.data.splitlines()
         kept = [self._without(line) for line in lines]
-        if kept != lines:
-            data = b"".join(line + b"\n" for line in kept)
-            self._store.put(self._header.spooled(folder, name, data), folder, name)
+        if kept == lines:
+            return slice_
+        data = b"".join(line + b"\n" for line in kept)
+        path = self._folder / make_token()
+        with spool_errors():
+            path.write_bytes(data)
+        file_name = layout.data_name(slice_.window, version, make_token(), "bad")
+        name = f"{layout.QUARANTINE}/{day.folder}/{file_name}"
+        self._store.put(name, path)
+        self._rewritten += 1
+        return replace(slice_, quarantine=name, quarantine_sha256=sha256(data).hexdigest())
 
     def _without(self, line: bytes) -> bytes:
         record = json.loads(line)
-        text = record.get("event")
-        if text is None or not any(subject.is_maybe_in(text) for subject in self._persons):
+        event = record.get("event")
+        if event is None or not any(person.is_maybe_in(event) for person in self._persons):
             return line
         del record["event"]
         return json.dumps(record).encode()
@@ -182,6 +250,6 @@ class FileErasure:
     def _hits(self, items: Sequence[bytes]) -> list[bool]:
         return match_subjects(items, self._persons)
 
-    def _batches(self, folder: str, data: str, manifest: Manifest) -> Iterator[list[bytes]]:
-        with self._store.open(folder, data) as file:
-            yield from formats.events(file, manifest.format)
+    def _batches(self, slice_: Slice) -> Iterator[list[bytes]]:
+        with self._store.open(str(slice_.data)) as file:
+            yield from formats.events(file, slice_.format)

@@ -1,90 +1,255 @@
-"""What is recorded once for a whole destination root: account, form of personal data, erasure list."""
+"""What is recorded once for a whole destination root, and what a pull must have in common with it.
+
+``header.schema.json`` describes it to other programs.
+"""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+import random
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, fields, replace
+from typing import TYPE_CHECKING
 
 from airflow_provider_np6.destinations.base import check_personal_data
 from airflow_provider_np6.destinations.files import layout
-from airflow_provider_np6.destinations.files.manifest import VERSION
-from airflow_provider_np6.np6.errors import Np6ConflictError, Np6DestinationError, check_version
+from airflow_provider_np6.destinations.files.manifest import VERSION, make_token
+from airflow_provider_np6.destinations.files.storage import ConditionRefusedError
+from airflow_provider_np6.np6.errors import (
+    Np6ConflictError,
+    Np6DestinationError,
+    Np6PullAgainError,
+    check_version,
+)
+from airflow_provider_np6.np6.query import ALL_ACTIONS
+from airflow_provider_np6.privacy.erasure_filter import ErasureList
 
 if TYPE_CHECKING:
     from airflow_provider_np6.destinations.files.storage import Store
-    from airflow_provider_np6.privacy.erasure_filter import ErasureList
+    from airflow_provider_np6.np6.query import EventQuery
+
+_FORMS = {"by_action": "for single actions", "all_actions": "for all actions at once"}
 
 
+@dataclass(frozen=True, kw_only=True)
 class Header:
-    """The header of a destination root, and what a pull must have in common with it.
+    """What all pulls into a destination root have in common.
 
-    :param store: where the root is.
-    :param account: the pull's account.
-    :param personal_data: the pull's form of personal data.
+    :param account: label of the account.
+    :param personal_data: form of personal data: a mode, and for tokens a colon and the fingerprint of their
+        key.
+    :param series: the form of each series, by its partition: ``by_action`` or ``all_actions``.
+    :param erasures: version of the erasure list; 0 if nobody was erased.
+    :param is_conditional: whether the store was seen to honor conditions.
+    :param token: random, so that no two headers are equal.
     """
 
-    def __init__(self, store: Store, account: str, personal_data: str) -> None:
-        self.store = store
-        self.account = account
-        self.personal_data = personal_data
-        self.erased = self.read_erasure_list()
+    account: str
+    personal_data: str
+    series: Mapping[str, str]
+    erasures: int
+    is_conditional: bool
+    token: str
+    version: int = VERSION
 
-    def read_erasure_list(self) -> ErasureList | None:
-        """The erasure list as it is stored now; None if nobody was erased."""
-        if layout.ERASED not in self.store.names(""):
-            return None
-        from airflow_provider_np6.privacy.erasure_filter import ErasureList
+    def encode(self) -> bytes:
+        """To JSON, one field per line."""
+        return json.dumps(asdict(self), indent=1).encode() + b"\n"
 
-        return ErasureList.decode(self.store.read("", layout.ERASED))
+    @classmethod
+    def decode(cls, data: bytes, path: str) -> Header:
+        """From JSON; fields that later releases added are ignored.
 
-    def check_erasure_list(self, context: str) -> None:
-        """:raises Np6DestinationError: if somebody was erased since the pull began."""
-        if self.read_erasure_list() != self.erased:
-            raise Np6DestinationError(
-                "persons were erased from the destination during this pull",
-                hint="The next try leaves them out.",
-                context=context,
-            )
-
-    def recorded(self) -> dict[str, Any] | None:
-        """The stored header, in any case ``account`` and ``personal_data``; None if nothing was ever pulled.
-
+        :param path: of the header, for errors.
+        :raises Np6DestinationError: if it is not a header.
         :raises Np6ConflictError: if it is of a later format.
         """
-        if layout.ACCOUNT not in self.store.names(""):
-            return None
-        recorded = {"personal_data": "keep", **json.loads(self.store.read("", layout.ACCOUNT))}
-        check_version("the destination", recorded.get("version", 1), VERSION)
-        return recorded
+        try:
+            record = json.loads(data)
+            check_version("the destination", record["version"], VERSION)
+            header = cls(**{field.name: record[field.name] for field in fields(cls)})
+            dict(header.series)
+        except Np6ConflictError:
+            raise
+        except (ValueError, TypeError, KeyError):
+            raise Np6DestinationError(
+                f"the header {path} cannot be read", hint="Restore it from a backup."
+            ) from None
+        return header
 
-    def check(self, context: str) -> None:
-        """Refuse a root of another account, or with another form of personal data.
 
-        :raises Np6ConflictError: then.
+@dataclass(frozen=True)
+class Requirements:
+    """What a pull must have in common with the header; checked before any request, and again at the switch.
+
+    :param query: what is pulled.
+    :param account: label of its account.
+    :param personal_data: its form of personal data.
+    """
+
+    query: EventQuery
+    account: str
+    personal_data: str
+
+    @property
+    def series(self) -> str:
+        """The partition of the pull's series."""
+        return layout.type_key(self.query.event_type, self.query.classification)
+
+    @property
+    def form(self) -> str:
+        """The form of the pull's series."""
+        return "all_actions" if self.query.action_id == ALL_ACTIONS else "by_action"
+
+    def check(self, header: Header, erasures: int | None = None) -> None:
+        """Refuse what may not be added.
+
+        :param erasures: version of the erasure list that the pull's events were filtered with; None before
+            the first event.
+        :raises Np6ConflictError: for another account, form of personal data or form of the series.
+        :raises Np6PullAgainError: if persons were erased since the pull began.
         """
-        recorded = self.recorded()
-        if recorded is not None:
-            self.check_owner(recorded["account"], context)
-            check_personal_data("the destination", recorded["personal_data"], self.personal_data, context)
-
-    def check_owner(self, owner: str, context: str = "") -> None:
-        """:raises Np6ConflictError: if the root is another account's."""
-        if owner != self.account:
+        check_owner(header, self.account, self.query.description)
+        check_personal_data(
+            "the destination", header.personal_data, self.personal_data, self.query.description
+        )
+        form = header.series.get(self.series, self.form)
+        if form != self.form:
             raise Np6ConflictError(
-                f"the destination has events of account {owner!r}, this connection's is {self.account!r}",
-                hint="Use one destination per account, or set the same extra account in both connections.",
-                context=context,
+                f"the destination has {self.query.event_type} pulled {_FORMS.get(form, form)}, and this pull"
+                f" is {_FORMS[self.form]}",
+                hint="Pull this event type in one form, or use two destinations.",
+                context=self.query.description,
+            )
+        if erasures is not None and header.erasures != erasures:
+            raise Np6PullAgainError(
+                "persons were erased from the destination during this pull",
+                hint="The next try leaves them out.",
+                context=self.query.description,
             )
 
-    def record(self) -> None:
-        """Write the header, unless there is one."""
-        if layout.ACCOUNT not in self.store.names(""):
-            data = json.dumps({"account": self.account, "personal_data": self.personal_data}).encode() + b"\n"
-            self.store.put(self.spooled("", layout.ACCOUNT, data), "", layout.ACCOUNT)
+    def add_to(self, header: Header) -> Header:
+        """The header with the pull's series in it."""
+        return replace(header, series={**header.series, self.series: self.form})
 
-    def spooled(self, folder: str, name: str, data: bytes) -> Path:
-        """A temporary file with ``data``, to become ``folder/name``."""
-        temporary = self.store.temporary(folder, name)
-        temporary.write_bytes(data)
-        return temporary
+
+def check_owner(header: Header, account: str, context: str = "") -> None:
+    """:raises Np6ConflictError: if the root is another account's."""
+    if header.account != account:
+        raise Np6ConflictError(
+            f"the destination has events of account {header.account!r}, this connection's is {account!r}",
+            hint="Use one destination per account, or set the same extra account in both connections.",
+            context=context,
+        )
+
+
+class Patience:
+    """Random waits after refused puts, for up to five minutes in all.
+
+    :param context: what is being put, for the error.
+    """
+
+    LIMIT = 300.0
+    LONGEST = 2.0
+
+    def __init__(self, context: str) -> None:
+        self._context = context
+        self._deadline = time.monotonic() + self.LIMIT
+        self._refused = 0
+
+    def wait(self) -> None:
+        """Wait a little, longer each time.
+
+        :raises Np6DestinationError: after five minutes.
+        """
+        if time.monotonic() > self._deadline:
+            raise Np6DestinationError(
+                "others changed the same day of the destination each time that this pull tried to",
+                hint="Run fewer pulls of one day and action at once.",
+                context=self._context,
+            )
+        self._refused += 1
+        time.sleep(random.uniform(0, min(self.LONGEST, 0.02 * 2**self._refused)))  # noqa: S311 - jitter
+
+
+def read_header(store: Store) -> tuple[Header, str] | None:
+    """The header with its version; None if nothing was ever pulled.
+
+    :raises Np6DestinationError: if it cannot be read.
+    :raises Np6ConflictError: if it is of a later format.
+    """
+    stored = store.read(layout.HEADER)
+    if stored is None:
+        return None
+    return Header.decode(stored.data, store.path(layout.HEADER)), stored.version
+
+
+def change_header(
+    store: Store, change: Callable[[Header | None], Header | None], context: str = ""
+) -> Header:
+    """Replace the header on the condition that it is still the one that was read.
+
+    :param change: the new header for a stored one, or for None; None to leave the stored one as it is.
+    :return: the header that is stored now.
+    """
+    patience = Patience(context)
+    while True:
+        stored, version = read_header(store) or (None, None)
+        new = change(stored)
+        if new is None:
+            assert stored is not None  # noqa: S101 - a missing header is never left so
+            return stored
+        new = replace(new, token=make_token())
+        try:
+            store.put_if(layout.HEADER, new.encode(), version)
+        except ConditionRefusedError:
+            patience.wait()
+        else:
+            return new
+
+
+def probe_conditions(store: Store) -> bool:
+    """See whether the store refuses a put on a condition that does not hold, with a file of its own."""
+    if not store.is_conditional:
+        return False
+    for entry in store.list_files("", layout.PROBE, layout.PROBES_END):
+        store.delete(entry.name)  # a killed pull's; one that still runs does without
+    name = f"{layout.PROBE}{make_token()}"
+    try:
+        with suppress(ConditionRefusedError):  # by a client that repeats a put whose response was lost
+            store.put_if(name, b"1", None)
+        stored = store.read(name)
+        stale = None if stored is None else stored.version
+        with suppress(ConditionRefusedError):
+            store.put_if(name, b"2", stale)
+        # Twice, because the first may be accepted rightly: if another pull has just removed the file.
+        is_ignored = [_is_accepted(store, name, None), _is_accepted(store, name, None)] == [True, True]
+        return not is_ignored and not _is_accepted(store, name, stale) and store.is_conditional
+    finally:
+        store.delete(name)
+
+
+def _is_accepted(store: Store, name: str, version: str | None) -> bool:
+    try:
+        store.put_if(name, b"3", version)
+    except ConditionRefusedError:
+        return False
+    return True
+
+
+def read_erasure_list(store: Store, version: int) -> ErasureList | None:
+    """The erasure list of a version; None for version 0.
+
+    :raises Np6DestinationError: if it cannot be read: erased persons would come back.
+    """
+    if not version:
+        return None
+    name = layout.erasure_list_name(version)
+    stored = store.read(name)
+    if stored is None:
+        raise Np6DestinationError(
+            f"the erasure list {store.path(name)} does not exist", hint="Restore it from a backup."
+        )
+    return ErasureList.decode(stored.data)

@@ -1,240 +1,411 @@
-"""The publication of one pull: what may be replaced, and the replacement slice by slice."""
+"""The publication of one pull: the data of all days first, then each day's manifest, if nobody changed it.
+
+A day has one manifest, and whoever replaces it names the version that it read. So what is current is switched
+at once, the newer pull wins, and no switch undoes another.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field, replace
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import reduce
 from typing import TYPE_CHECKING
 
+from airflow_provider_np6.destinations.base import ShrinkRule
 from airflow_provider_np6.destinations.files import layout
-from airflow_provider_np6.destinations.files.manifest import Manifest
-from airflow_provider_np6.destinations.files.read import check_manifest_format
-from airflow_provider_np6.destinations.files.storage import to_asset_uri
+from airflow_provider_np6.destinations.files.day import DayFiles, StoredDay, delete_removed
+from airflow_provider_np6.destinations.files.header import Patience, Requirements, read_header
+from airflow_provider_np6.destinations.files.manifest import Manifest, Slice, make_token
+from airflow_provider_np6.destinations.files.storage import ConditionRefusedError, store_errors
 from airflow_provider_np6.destinations.inventory import Outcome, SliceOutcome
-from airflow_provider_np6.np6.errors import Np6ConflictError, Np6DestinationError
-from airflow_provider_np6.np6.query import ALL_ACTIONS
-from airflow_provider_np6.np6.window import Window, iso
+from airflow_provider_np6.np6.errors import (
+    Np6ConflictError,
+    Np6DestinationError,
+    Np6Error,
+    Np6PullAgainError,
+)
+from airflow_provider_np6.np6.window import DAY, Window, iso, parse_time
 
 if TYPE_CHECKING:
-    from airflow_provider_np6.destinations.files.header import Header
-    from airflow_provider_np6.destinations.files.spool import SliceSpool
-    from airflow_provider_np6.np6.query import EventQuery
+    from airflow_provider_np6.destinations.files.spool import SpooledSlice
+    from airflow_provider_np6.destinations.files.storage import Store
     from airflow_provider_np6.np6.stream import VerifiedPull
 
 log = logging.getLogger(__name__)
 
+SLOW_WRITER = 3_600
+"""Seconds for which a pull leaves data alone that no manifest names: its writer may be about to."""
 
-@dataclass
-class Publication:
-    """Replaces the stored slices of one query, which are known by the names of their files.
 
-    :param header: of the destination root.
-    :param query: what is pulled.
-    :param format: the data files' format.
+@dataclass(frozen=True)
+class Candidate:
+    """One day as it was pulled, before it is decided whether it may be published.
+
+    :param spooled: its slice.
+    :param pulled_at: of the pull, ms.
+    :param received: kept, duplicate and invalid events of the day.
+    :param rule: what to do if more events are stored.
+    :param context: the query's description, for errors.
     """
 
-    header: Header
-    query: EventQuery
-    format: str
-    published: list[str] = field(default_factory=list)
-    """URIs of the data files, as assets."""
-    bytes_written: int = 0
+    spooled: SpooledSlice
+    pulled_at: int
+    received: int
+    rule: ShrinkRule
+    context: str
 
-    def __post_init__(self) -> None:
-        self._store = self.header.store
 
-    def check_requirements(self) -> None:
-        """Refuse what would leave two slices of one time, or replace what is not understood.
+@dataclass(frozen=True)
+class Decision:
+    """What becomes of a candidate.
 
-        :raises Np6ConflictError: if the root is another account's or holds personal data in another form;
-            if a stored slice crosses or contains one of the window's, or belongs to a pull of all actions
-            where this is one of a single action, or the other way round; or if a manifest to be replaced is
-            of a later format.
-        """
-        self.header.check(self.query.description)
-        for window in self.query.window.days():
-            stored = self.stored_slices(window)
-            for name, slice_ in stored.items():
-                if slice_.overlaps(window):
-                    check_manifest_format(self._store, layout.partition(self.query, window), name)
-            if _is_claimed(window, stored.values()):
-                self._refuse_crossed()
-            partition = self._conflicting_partition(window)
-            if partition is not None:
-                raise Np6ConflictError(
-                    f"the destination has events of this time pulled for {layout.action_key(partition)}",
-                    hint="Pull all actions at once or each by itself, or use two destinations.",
-                    context=self.query.description,
-                )
+    :param previous_events: events that are stored of its window.
+    :param kept: the stored slice whose files stay, if they hold the same bytes.
+    """
 
-    def stored_slices(self, window: Window, action: str | None = None) -> dict[str, Window]:
-        """The slices of ``window``'s day that have a manifest, by the manifest's name.
+    outcome: Outcome
+    previous_events: int
+    kept: Slice | None = None
 
-        :param action: of which action; None means the query's own.
-        """
-        query = self.query if action is None else replace(self.query, action_id=action)
-        names = self._store.names(f"{layout.MANIFESTS}/{layout.partition(query, window)}")
-        return layout.parse_windows(name for name in names if name.endswith(".json"))
 
-    def publish(self, spool: SliceSpool, pull: VerifiedPull) -> SliceOutcome:
-        """Put data and manifest, then remove what the slice replaces.
+def decide(manifest: Manifest, files: DayFiles, candidate: Candidate) -> Decision:
+    """Whether a day may be published over what is stored, in the order in which that must be decided.
 
-        :param spool: one slice, closed.
-        :param pull: the pull that it belongs to.
-        :return: what became of the slice: ``superseded`` if a later pull of it is stored.
-        :raises Np6DestinationError: if another pull published at the same time; this slice is withdrawn then.
-        """
-        manifests, name = f"{layout.MANIFESTS}/{spool.folder}", f"{spool.window.stem}.json"
-        replaced = self._replaced(spool.window)
-        if any(
-            window == spool.window and pulled_at > iso(pull.pulled_at) for window, _, pulled_at in replaced
-        ):
-            return SliceOutcome(spool.window, "superseded", sum(events for _, events, _ in replaced))
-        manifest = self.header.spooled(manifests, name, self._manifest(spool, pull).encode())
-        if spool.data is not None and spool.data_name:
-            self._store.put(spool.data.path, spool.folder, spool.data_name)
-        if spool.aside is not None and spool.aside_name:
-            self._store.put(spool.aside, f"{layout.QUARANTINE}/{spool.folder}", spool.aside_name)
-        self._store.put(manifest, manifests, name)
-        self._remove_replaced(spool.window, {name, spool.data_name, spool.aside_name})
-        self._confirm(spool, name)
-        if spool.data is not None and spool.data_name:
-            self.published.append(to_asset_uri(self._store.path(spool.folder, spool.data_name)))
-            self.bytes_written += spool.data.size
-        outcome: Outcome = "changed" if replaced else "created"
-        return SliceOutcome(spool.window, outcome, sum(events for _, events, _ in replaced))
+    :param manifest: of the day.
+    :param files: of the day.
+    :raises Np6PullAgainError: if a newer pull of a part of the window is stored, or the day is short and that
+        is not confirmed.
+    :raises Np6ConflictError: if a stored slice reaches beyond the window.
+    :raises Np6ShrunkError: if the day is short, and ``on_shrink`` is ``fail``.
+    """
+    window = candidate.spooled.window
+    stored = manifest.overlapping(window)
+    previous = sum(slice_.events for slice_ in stored)
+    newer = [slice_.window for slice_ in stored if _is_newer(slice_, candidate)]
+    if newer and _covers(newer, window):
+        return Decision("superseded", previous)
+    if newer:
+        raise Np6PullAgainError(
+            "a newer pull of a part of this window was published meanwhile",
+            hint="The next try pulls it again.",
+            context=candidate.context,
+        )
+    check_crossing(manifest, window, candidate.context)
+    if candidate.rule.is_kept(window.date, candidate.received, previous):
+        return Decision("shrunk", previous)
+    if all(slice_.expired for slice_ in stored):
+        return Decision("created", previous)
+    if len(stored) == 1 and _is_same(stored[0], candidate.spooled) and files.has(stored[0]):
+        return Decision("unchanged", previous, stored[0])
+    return Decision("changed", previous)
 
-    def _replaced(self, window: Window) -> list[tuple[Window, int, str]]:
-        """Window, number of events and ``pulled_at`` of each stored slice inside of ``window``; those whose
-        manifest cannot be read are replaced without being counted."""
-        folder = f"{layout.MANIFESTS}/{layout.partition(self.query, window)}"
-        replaced = []
-        for name, slice_ in self.stored_slices(window).items():
-            if not window.contains(slice_):
-                continue
-            try:
-                manifest = Manifest.decode(self._store.read(folder, name))
-            except Np6ConflictError:
-                raise
-            except Np6DestinationError:
-                log.warning("The manifest %s cannot be read: replacing it.", self._store.path(folder, name))
-            except FileNotFoundError:
-                continue  # removed just now, by a pull that replaces it too
-            else:
-                replaced.append((slice_, manifest.events, manifest.pulled_at))
-        return replaced
 
-    def _refuse_crossed(self) -> None:
-        """Name the smallest window that would be taken: it covers every slice that it touches."""
-        wanted = self.query.window
-        while True:
-            stored = [
-                slice_
-                for day in wanted.days()
-                for slice_ in self.stored_slices(day).values()
-                if slice_.overlaps(wanted)
-            ]
-            grown = reduce(Window.union, stored, wanted)
-            if grown == wanted:
-                break
-            wanted = grown
+def check_crossing(manifest: Manifest, window: Window, context: str) -> None:
+    """Refuse a window that a stored slice crosses or contains, naming the smallest one that is taken.
+
+    :raises Np6ConflictError: then.
+    """
+    stored = [slice_.window for slice_ in manifest.overlapping(window)]
+    grown = reduce(Window.union, stored, window)
+    if grown != window:
         raise Np6ConflictError(
             "this window partly overlaps a stored one",
-            hint=f"Pull {wanted} or a larger window.",
-            context=self.query.description,
+            hint=f"Pull {grown} or a larger window.",
+            context=context,
         )
 
-    def _conflicting_partition(self, window: Window) -> str | None:
-        """A partition that may hold the same events of ``window``, which lies in one day: that of all actions
-        for a pull of one, each single one for a pull of all."""
-        actions = [ALL_ACTIONS]
-        if self.query.action_id == ALL_ACTIONS:
-            names = self._store.names(f"{layout.MANIFESTS}/{layout.type_key(self.query)}")
-            keys = [name.removeprefix("action=") for name in names if name.startswith("action=")]
-            actions = [key for key in keys if key != layout.ALL_ACTIONS_KEY]
-        for action in actions:
-            if any(slice_.overlaps(window) for slice_ in self.stored_slices(window, action).values()):
-                return action
-        return None
 
-    def _remove_replaced(self, window: Window, kept: Collection[str | None]) -> None:
-        """Remove what ``window`` contains, but ``kept`` names: manifests first, then what they vouched for.
+def _is_newer(slice_: Slice, candidate: Candidate) -> bool:
+    """Whether a stored slice was pulled later; equal times count for the candidate."""
+    pulled_at = parse_time("pulled_at", slice_.pulled_at)
+    if pulled_at <= candidate.pulled_at:
+        return False
+    if pulled_at > time.time() * 1_000 + DAY:
+        log.warning("A stored slice says that it was pulled in the future, at %s.", slice_.pulled_at)
+        return False
+    return True
 
-        Data files that overlap it and have no manifest are orphans of a pull that failed; so are uploads that
-        never ended.
+
+def _covers(parts: Iterable[Window], window: Window) -> bool:
+    covered = window.start
+    for part in sorted(parts):
+        if part.start > covered:
+            return False
+        covered = max(covered, part.end)
+    return covered >= window.end
+
+
+def _is_same(slice_: Slice, spooled: SpooledSlice) -> bool:
+    return (slice_.window, slice_.sha256, slice_.quarantine_sha256, slice_.invalid) == (
+        spooled.window,
+        spooled.data and spooled.data.sha256,
+        spooled.quarantine and spooled.quarantine.sha256,
+        spooled.invalid,
+    ) and (slice_.format == spooled.format or not spooled.events)
+
+
+@dataclass(frozen=True)
+class Publisher:
+    """Publishes the days of one pull.
+
+    :param store: of the destination root.
+    :param requirements: of the pull.
+    :param erasures: version of the erasure list that its events were filtered with.
+    :param on_shrink: what to do if a day has fewer events than are stored.
+    :param is_conditional: whether the store was seen to honor conditions.
+    """
+
+    store: Store
+    requirements: Requirements
+    erasures: int
+    on_shrink: str
+    is_conditional: bool
+
+    def publish(
+        self, slices: Sequence[SpooledSlice], pull: VerifiedPull, *, is_confirmed: bool
+    ) -> list[DayPublication]:
+        """Publish all days, or none if one of them may not be.
+
+        :param slices: the days of the window, in order of time.
+        :param is_confirmed: whether NP6 said twice what it has.
+        :return: the days, each with its outcome.
+        :raises Np6DestinationError: if it failed; if that was in the middle, the error names the published
+            days.
         """
-        store, folder = self._store, layout.partition(self.query, window)
-        for name, abort in store.unfinished(folder):
-            if any(window.contains(begun) for begun in layout.parse_windows([name]).values()):
-                abort()
-        for name, stored in self.stored_slices(window).items():
-            if window.contains(stored) and name not in kept:
-                store.remove(f"{layout.MANIFESTS}/{folder}", name)
-        quarantined = f"{layout.QUARANTINE}/{folder}"
-        for name, stored in layout.parse_windows(store.names(quarantined)).items():
-            if window.contains(stored) and name not in kept:
-                store.remove(quarantined, name)
-        recorded = set(self.stored_slices(window).values())
-        for name, stored in layout.parse_windows(store.names(folder)).items():
-            is_orphan = stored not in recorded and stored.overlaps(window)
-            if (is_orphan or window.contains(stored)) and name not in kept:
-                store.remove(folder, name)
+        rule = ShrinkRule(self.on_shrink, is_confirmed, self.requirements.query.description)
+        days = [DayPublication(self, self._candidate(slice_, pull, rule), pull) for slice_ in slices]
+        try:
+            for day in days:
+                day.examine()
+            for day in days:
+                day.put_data()
+            if len(days) > 1:
+                for day in days:
+                    day.decide_again()
+            self._switch(days)
+        finally:
+            for day in days:
+                day.withdraw()
+        return days
 
-    def _confirm(self, spool: SliceSpool, name: str) -> None:
-        """See that no other pull came in between, and withdraw the slice if one did: a store that cannot
-        lock lets two pulls publish at once.
+    def _candidate(self, slice_: SpooledSlice, pull: VerifiedPull, rule: ShrinkRule) -> Candidate:
+        duplicates = pull.duplicates_by_day.get(slice_.window.start // DAY, 0)
+        received = slice_.events + slice_.invalid + duplicates
+        return Candidate(slice_, pull.pulled_at, received, rule, rule.context)
 
-        Each writes its manifest and then reads, so that at least one of the two sees the other. Two pulls of
-        one window with different events differ in the size of their file.
-        """
-        size = spool.data.size if spool.data is not None and spool.data_name else None
-        stored = self.stored_slices(spool.window).values()
-        claimed = _is_claimed(spool.window, stored) or self._conflicting_partition(spool.window) is not None
-        if not claimed and (size is None or self._store.size(spool.folder, str(spool.data_name)) == size):
+    def _switch(self, days: Sequence[DayPublication]) -> None:
+        published: list[str] = []
+        for day in days:
             try:
-                self.header.check(self.query.description)
-                self.header.check_erasure_list(self.query.description)
-            except Np6DestinationError:
-                self._withdraw(spool, name)
+                with store_errors(self.store.path(), "could not be written"):
+                    day.switch()
+            except Np6Error as error:
+                if published:
+                    error.what = f"{error.what}, after {_in_words(published)} had been published"
                 raise
+            if day.outcome.is_published:
+                published.append(day.outcome.window.date)
+
+
+def _in_words(dates: Sequence[str]) -> str:
+    return dates[0] if len(dates) == 1 else f"{len(dates)} days from {dates[0]} to {dates[-1]}"
+
+
+class DayPublication:
+    """One day of a pull: its data, and its switch.
+
+    :param publisher: of the pull.
+    :param candidate: the day.
+    :param pull: what was pulled.
+    """
+
+    outcome: SliceOutcome
+
+    def __init__(self, publisher: Publisher, candidate: Candidate, pull: VerifiedPull) -> None:
+        query = publisher.requirements.query
+        self._publisher = publisher
+        self._store = publisher.store
+        self._candidate = candidate
+        self._requests = pull.requests
+        self._token = make_token()
+        self._stored = StoredDay(publisher.store, query, candidate.spooled.window.date)
+        self._decision: Decision | None = None
+        self._names: tuple[str | None, str | None] | None = None
+        self._names_seen_at: str | None = None
+        self._own: set[str] = set()
+        self._begun_at: str | None = None
+
+    @property
+    def data(self) -> str | None:
+        """The data file that the day's manifest names for this pull."""
+        return next((slice_.data for slice_ in self._mine()), None)
+
+    def examine(self) -> None:
+        """Read manifest and names of files, and decide; nothing is written."""
+        self._stored.read()
+        self._stored.list_files()
+        self._decision = self._decide()
+
+    def put_data(self) -> None:
+        """Put the data, if it is going to be needed, and an empty manifest if the day has none."""
+        if self._decision is not None and self._decision.outcome not in ("shrunk", "superseded"):
+            self._stored.create(self._publisher.erasures)
+            self._decision = self._decide()
+            if self._decision.kept is None:
+                self._ensure_data()
+
+    def decide_again(self) -> None:
+        """Decide by what is stored now."""
+        self._stored.read()
+        self._decision = self._decide()
+
+    def switch(self) -> None:
+        """Replace the manifest, if it is still the one that was read; otherwise decide again.
+
+        :raises Np6DestinationError: if the day may not be published, or others change it for five minutes.
+        """
+        patience = Patience(self._candidate.context)
+        while not self._mine():
+            self._decision = self._decide()
+            if self._decision.outcome in ("shrunk", "superseded"):
+                self._conclude()
+                return
+            if self._put_manifest(self._decision):
+                break
+            patience.wait()
+            self._stored.read()
+        self._conclude()
+        if self._publisher.is_conditional:
+            delete_removed(self._store, self._stored.manifest)
+
+    def withdraw(self) -> None:
+        """Remove this pull's files that no manifest names, unless a put that may still arrive names them."""
+        if self._begun_at is not None and (
+            self._begun_at == self._stored.version or not self._publisher.is_conditional
+        ):
             return
-        self._withdraw(spool, name)
-        raise Np6DestinationError(
-            "another pull published events of this window at the same time",
-            hint="What this one had published is withdrawn; the next try pulls it again.",
-            context=self.query.description,
+        for name in self._own - self._stored.names:
+            with suppress(Exception):  # it is found as an orphan later
+                self._store.delete(name)
+            self._own.discard(name)
+
+    def _mine(self) -> list[Slice]:
+        return [slice_ for slice_ in self._stored.slices if slice_.token == self._token]
+
+    def _decide(self) -> Decision:
+        decision = decide(self._stored.manifest_or_empty, self._stored.files, self._candidate)
+        if not self._publisher.is_conditional:
+            # Another pull's put may be on its way that replaces the file which would be kept.
+            decision = replace(decision, kept=None)
+        return decision
+
+    def _conclude(self) -> None:
+        assert self._decision is not None  # noqa: S101 - it was decided before it was put
+        outcome, previous = self._decision.outcome, self._decision.previous_events
+        is_published = outcome not in ("shrunk", "superseded")
+        events = self._candidate.spooled.events if is_published else previous
+        self.outcome = SliceOutcome(self._candidate.spooled.window, outcome, events, previous)
+
+    def _put_manifest(self, decision: Decision) -> bool:
+        """Put the day's manifest; False if that was refused."""
+        if decision.kept is None:
+            self._ensure_data()
+        self._check_header()
+        new = self._new_manifest(decision)
+        self._begun_at = self._stored.version
+        try:
+            self._stored.put(new)
+        except ConditionRefusedError:
+            return False
+        except Exception:
+            # The response may be lost, and not the put.
+            with suppress(Exception):
+                self._stored.read()
+            if not self._mine():
+                raise
+        if not self._publisher.is_conditional:
+            self._stored.read()
+        return bool(self._mine())
+
+    def _check_header(self) -> None:
+        stored = read_header(self._store)
+        if stored is None:
+            raise Np6DestinationError(
+                "the destination's header was removed during this pull",
+                hint="Restore _header.json, or use an empty folder.",
+                context=self._candidate.context,
+            )
+        self._publisher.requirements.check(stored[0], self._publisher.erasures)
+
+    def _ensure_data(self) -> None:
+        """Put the files, if they were not put yet, or were removed meanwhile as orphans."""
+        if self._names is not None and self._names_seen_at != self._stored.version:
+            own = [name for name in self._names if name]
+            if not self._stored.removed.isdisjoint(own) or not all(map(self._stored.exists, own)):
+                self._names = None
+        if self._names is None:
+            self._names = self._put_files()
+        self._names_seen_at = self._stored.version
+
+    def _put_files(self) -> tuple[str | None, str | None]:
+        spooled = self._candidate.spooled
+        folder = self._stored.folder
+        token, erasures = make_token(), self._publisher.erasures
+        names = []
+        for file, place, suffix in (
+            (spooled.data, folder, spooled.format),
+            (spooled.quarantine, f"{layout.QUARANTINE}/{folder}", "bad"),
+        ):
+            name = None
+            if file is not None:
+                name = f"{place}/{layout.data_name(spooled.window, erasures, token, suffix)}"
+                self._own.add(name)
+                self._store.put(name, file.path)
+            names.append(name)
+        return names[0], names[1]
+
+    def _new_manifest(self, decision: Decision) -> Manifest:
+        manifest, window = self._stored.manifest_or_empty, self._candidate.spooled.window
+        others = [slice_ for slice_ in manifest.slices if not slice_.window.overlaps(window)]
+        erasures = self._publisher.erasures
+        return manifest.with_slices(
+            [*others, self._new_slice(decision)],
+            erasures=min(erasures, manifest.erasures) if others else erasures,
+            orphans=self._orphans(),
+            gone=self._stored.gone,
         )
 
-    def _withdraw(self, spool: SliceSpool, name: str) -> None:
-        self._store.remove(f"{layout.MANIFESTS}/{spool.folder}", name)
-        if spool.data_name:
-            self._store.remove(spool.folder, spool.data_name)
+    def _orphans(self) -> list[str]:
+        """Files that no manifest names, and that are too old to be a slow writer's."""
+        if not self._publisher.is_conditional:
+            return []
+        before = time.time() - SLOW_WRITER
+        return [name for name in self._stored.unreferenced(before) if name not in self._own]
 
-    def _manifest(self, spool: SliceSpool, pull: VerifiedPull) -> Manifest:
-        query = self.query
-        return Manifest(
-            event_type=query.event_type,
-            action_id=query.action_id,
-            classification=query.classification,
-            window_start=iso(spool.window.start),
-            window_end=iso(spool.window.end),
-            format=self.format,
-            data=f"{spool.folder}/{spool.data_name}" if spool.data_name else None,
-            events=spool.events,
-            invalid=spool.invalid,
-            first_timestamp=None if spool.first is None else iso(spool.first),
-            last_timestamp=None if spool.last is None else iso(spool.last),
-            bytes=spool.data.size if spool.data else 0,
-            sha256=spool.data.sha256 if spool.data and spool.data_name else None,
-            requests=pull.requests,
-            pulled_at=iso(pull.pulled_at),
-            account=self.header.account,
-            personal_data=self.header.personal_data,
+    def _new_slice(self, decision: Decision) -> Slice:
+        spooled = self._candidate.spooled
+        pulled_at = iso(self._candidate.pulled_at)
+        if decision.kept is not None:
+            return replace(decision.kept, pulled_at=pulled_at, requests=self._requests, token=self._token)
+        data, quarantine = self._names or (None, None)
+        return Slice(
+            window_start=iso(spooled.window.start),
+            window_end=iso(spooled.window.end),
+            data=data,
+            format=spooled.format,
+            events=spooled.events,
+            invalid=spooled.invalid,
+            quarantine=quarantine,
+            quarantine_sha256=spooled.quarantine.sha256 if spooled.quarantine else None,
+            first_timestamp=None if spooled.first is None else iso(spooled.first),
+            last_timestamp=None if spooled.last is None else iso(spooled.last),
+            bytes=spooled.data.size if spooled.data else 0,
+            sha256=spooled.data.sha256 if spooled.data else None,
+            requests=self._requests,
+            pulled_at=pulled_at,
+            expired=False,
+            token=self._token,
         )
-
-
-def _is_claimed(window: Window, stored: Iterable[Window]) -> bool:
-    """Whether a stored slice crosses or contains ``window``, one slice's own, without being it."""
-    return any(slice_.overlaps(window) and not window.contains(slice_) for slice_ in stored)

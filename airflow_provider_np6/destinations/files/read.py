@@ -1,206 +1,259 @@
-"""What a destination root has on record: by listing its manifests, and by reading those of one series."""
+"""What the manifests of a destination root record."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from threading import Lock
+from typing import TYPE_CHECKING, TypeVar
 
 from airflow_provider_np6.destinations.coverage import CountedWindow
 from airflow_provider_np6.destinations.files import layout
-from airflow_provider_np6.destinations.files.manifest import Manifest
-from airflow_provider_np6.destinations.inventory import Scope, Series, StoredWindow
-from airflow_provider_np6.np6.errors import Np6ConflictError, Np6DestinationError, Np6InputError
-from airflow_provider_np6.np6.query import ALL_ACTIONS, EventQuery, check_event_type
-from airflow_provider_np6.np6.window import Window
+from airflow_provider_np6.destinations.files.manifest import Manifest, Slice
+from airflow_provider_np6.destinations.inventory import Scope, StoredWindow
+from airflow_provider_np6.np6.errors import Np6DestinationError, Np6InputError
+from airflow_provider_np6.np6.query import ALL_ACTIONS, check_event_type
+from airflow_provider_np6.np6.window import DAY, Window, parse_time
 
 if TYPE_CHECKING:
-    from airflow_provider_np6.destinations.files.storage import Store
+    from airflow_provider_np6.destinations.files.storage import Entry, Store
+    from airflow_provider_np6.np6.query import EventQuery
 
-_LOOKS = 10
-"""Times that a day is read whose slices are being replaced."""
+_CACHED = 8_192
+"""Manifests that a process keeps, of all destinations."""
+
+_AT_ONCE = 16
+"""Requests to a store at a time."""
+
+_TRIES = 10
+"""Times that a day is read whose files are being replaced."""
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class _Cache:
+    """The manifests that were read last, each with the version that it was listed with."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._manifests: OrderedDict[str, tuple[str, Manifest]] = OrderedDict()
+
+    def get(self, path: str, version: str) -> Manifest | None:
+        with self._lock:
+            stored = self._manifests.get(path)
+            if stored is None or stored[0] != version:
+                return None
+            self._manifests.move_to_end(path)
+            return stored[1]
+
+    def put(self, path: str, version: str, manifest: Manifest) -> None:
+        with self._lock:
+            self._manifests[path] = (version, manifest)
+            while len(self._manifests) > _CACHED:
+                self._manifests.popitem(last=False)
+
+
+_cache = _Cache()
+
+
+def map_at_once(store: Store, work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+    """``work`` done for each item, in order; several at a time where each takes a request."""
+    if not store.is_remote:
+        yield from map(work, items)
+        return
+    left = iter(items)
+    with ThreadPoolExecutor(_AT_ONCE, "np6-reading") as threads:
+        while batch := list(islice(left, 8 * _AT_ONCE)):
+            yield from threads.map(work, batch)
+
+
+def _map_one_by_one(_: Store, work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+    yield from map(work, items)
+
+
+def read_manifest(store: Store, name: str) -> Manifest | None:
+    """A manifest as it is stored now; None if it does not exist.
+
+    :raises Np6DestinationError: if it cannot be read.
+    """
+    stored = store.read(name)
+    return None if stored is None else Manifest.decode(stored.data, store.path(name))
+
+
+def read_listed(store: Store, entry: Entry) -> Manifest | None:
+    """A manifest that a listing has; read only if its version is not the one that was read before."""
+    path = store.path(entry.name)
+    manifest = _cache.get(path, entry.version)
+    if manifest is None:
+        manifest = read_manifest(store, entry.name)
+        if manifest is not None:
+            _cache.put(path, entry.version, manifest)
+    return manifest
+
+
+def list_manifests(store: Store, folder: str, span: Window | None = None) -> Iterator[Entry]:
+    """The manifests of a series folder, or of all if it is "", in order.
+
+    :param span: those of its days; None for all days, without which the folder may be any.
+    """
+    place = f"{layout.MANIFESTS}/{folder}".rstrip("/")
+    limits = ("", "")
+    if span is not None:
+        last = Window(span.end - 1, span.end)
+        limits = (
+            layout.manifest_name(folder, span.date),
+            f"{layout.manifest_name(folder, last.date)}\0",
+        )
+    for entry in store.list_files(place, *limits):
+        if layout.parse_manifest(entry.name) is not None:
+            yield entry
+
+
+def list_data_files(store: Store) -> Iterator[Entry]:
+    """All data and quarantine files, and temporaries of these."""
+    for folder in ("", layout.QUARANTINE):
+        for key in store.list_folders(folder):
+            if key.startswith("type="):
+                place = f"{folder}/{key}".lstrip("/")
+                yield from (
+                    entry for entry in store.list_files(place) if layout.parse_data(entry.name) is not None
+                )
+
+
+def read_manifests(store: Store, query: EventQuery) -> Iterator[Manifest]:
+    """The manifests of the days that a query's window touches, in order of time."""
+    entries = list_manifests(store, layout.series_folder(query), query.window)
+    for manifest in map_at_once(store, lambda entry: read_listed(store, entry), entries):
+        if manifest is not None:
+            yield manifest
+
+
+def read_slices(store: Store, query: EventQuery) -> Iterator[Slice]:
+    """The stored slices that a query's window touches, in order of time."""
+    for manifest in read_manifests(store, query):
+        yield from manifest.overlapping(query.window)
 
 
 def read_counted_windows(store: Store, query: EventQuery) -> list[CountedWindow]:
-    """The slices of a query's series and action that its window touches and whose data exists."""
-    manifests = read_manifests(store, query, with_data=True)
-    return [CountedWindow(manifest.window, manifest.events, manifest.invalid) for manifest in manifests]
+    """The slices that a query's window touches and whose data exists, expired ones too."""
+    return [
+        CountedWindow(slice_.window, slice_.events, slice_.invalid, is_expired=slice_.expired)
+        for slice_ in _existing_slices(store, layout.series_folder(query), query.window)
+    ]
 
 
-def check_manifest_format(store: Store, folder: str, name: str) -> None:
-    """Refuse to replace what a later version of the provider wrote.
+def _existing_slices(store: Store, folder: str, span: Window, *, at_once: bool = True) -> Iterator[Slice]:
+    """The slices that ``span`` touches and whose data file exists.
 
-    :param store: the destination root's.
-    :param folder: partition of the slice.
-    :param name: of its manifest.
-    :raises Np6ConflictError: if the manifest is of a later format.
+    :param at_once: whether to read several manifests at a time.
+    :raises Np6DestinationError: if pulls replace a day time and again meanwhile.
     """
-    folder = f"{layout.MANIFESTS}/{folder}"
-    try:
-        Manifest.decode(store.read(folder, name))
-    except Np6ConflictError as error:
-        raise error.at(store.path(folder, name)) from None
-    except (Np6DestinationError, FileNotFoundError):
-        return  # one that cannot be read is replaced; one that is gone was replaced just now
+    entries = list(list_manifests(store, folder, span))
+    reading = map_at_once if at_once else _map_one_by_one
+    manifests = list(reading(store, lambda entry: read_listed(store, entry), entries))
+    # Data after manifests: a file that is missing then is lost, or its manifest was replaced before that.
+    existing = (
+        _list_data(store, folder, span) if any(manifest and manifest.names for manifest in manifests) else {}
+    )
+    for entry, listed in zip(entries, manifests, strict=True):
+        manifest = listed
+        for _ in range(_TRIES):
+            if manifest is None or _lost(manifest, existing) == []:
+                break
+            again = read_manifest(store, entry.name)
+            if again is None or again.token == manifest.token:
+                break
+            manifest = again
+            existing.update(_list_data(store, folder, _day(manifest)))
+        else:
+            raise Np6DestinationError(
+                f"the manifest {store.path(entry.name)} is replaced each time that it is read",
+                hint="Try again when fewer pulls of that day run.",
+            )
+        if manifest is not None:
+            lost = {id(slice_) for slice_ in _lost(manifest, existing)}
+            yield from (slice_ for slice_ in manifest.overlapping(span) if id(slice_) not in lost)
+
+
+def _lost(manifest: Manifest, existing: dict[str, int]) -> list[Slice]:
+    return [slice_ for slice_ in manifest.slices if slice_.data and slice_.data not in existing]
+
+
+def _list_data(store: Store, folder: str, span: Window) -> dict[str, int]:
+    last = Window(span.end - 1, span.end)
+    limits = (
+        layout.day_folder(folder, span.date),
+        f"{layout.day_folder(folder, last.date)}0",
+    )  # "0" follows "/"
+    return {entry.name: entry.size for entry in store.list_files(folder, *limits)}
+
+
+def _day(manifest: Manifest) -> Window:
+    start = parse_time("date", manifest.date)
+    return Window(start, start + DAY)
 
 
 def read_action_ids(store: Store, event_type: str) -> list[str]:
-    """Ids of the actions that have manifests, ``"*"`` among them if all were pulled at once."""
-    key = layout.type_key(EventQuery(check_event_type(event_type), ALL_ACTIONS, Window(0, 1)))
-    names = store.names(f"{layout.MANIFESTS}/{key}")
-    keys = sorted(name.removeprefix("action=") for name in names if name.startswith("action="))
-    return [ALL_ACTIONS if key == layout.ALL_ACTIONS_KEY else key for key in keys]
-
-
-def read_manifests(store: Store, query: EventQuery, *, with_data: bool = False) -> Iterator[Manifest]:
-    """The manifests of slices that a query's window touches, in order of time.
-
-    :param with_data: whether to leave out those whose data is gone.
-    :raises Np6DestinationError: if pulls replace a day's slices time and again meanwhile.
-    """
-    for day in query.window.days():
-        looks = (_stored_now(store, query, day, with_data=with_data) for _ in range(_LOOKS))
-        found = next((manifests for manifests in looks if manifests is not None), None)
-        if found is None:
-            raise Np6DestinationError(
-                f"the slices of {day.date} change while they are looked at",
-                hint="Ask again once fewer pulls of that day are under way.",
-                context=query.description,
-            )
-        yield from found
-
-
-def _stored_now(store: Store, query: EventQuery, day: Window, *, with_data: bool) -> list[Manifest] | None:
-    """Those of one day; None if a pull has replaced slices meanwhile: what came instead was not looked at."""
-    folder = f"{layout.MANIFESTS}/{layout.partition(query, day)}"
-    stored = _manifest_windows(store, folder)
-    found = []
-    for name, window in sorted(stored.items(), key=lambda found: found[1]):
-        if not window.overlaps(query.window) or _is_replaced(window, stored.values()):
-            continue
-        try:
-            data = store.read(folder, name)
-        except FileNotFoundError:
-            return None
-        found.append(decode_manifest(store, (folder, name), data))
-    if not with_data:
-        return found
-    there = [manifest for manifest in found if manifest.data is None or _is_there(store, manifest.data)]
-    return there if there == found or _manifest_windows(store, folder) == stored else None
-
-
-def _manifest_windows(store: Store, folder: str) -> dict[str, Window]:
-    return layout.parse_windows(name for name in store.names(folder) if name.endswith(".json"))
-
-
-def decode_manifest(store: Store, file: tuple[str, str], data: bytes) -> Manifest:
-    """The manifest in the bytes of a file, which an error names.
-
-    :param file: folder and name.
-    :raises Np6DestinationError: if it is none.
-    :raises Np6ConflictError: if it is of a later format.
-    """
-    try:
-        return Manifest.decode(data)
-    except Np6ConflictError as error:
-        raise error.at(store.path(*file)) from None
-    except Np6DestinationError:
-        raise Np6DestinationError(
-            f"the manifest {store.path(*file)} cannot be read", hint="Pull its window again."
-        ) from None
-
-
-def _is_replaced(window: Window, stored: Collection[Window]) -> bool:
-    """Whether a larger slice stands there too: it came later, for a smaller one inside of it is refused,
-    and its pull is about to remove this one, or was killed before it could."""
-    return any(other != window and other.contains(window) for other in stored)
-
-
-def _is_there(store: Store, data: str) -> bool:
-    folder, name = data.rsplit("/", 1)
-    return name in store.names(folder)
-
-
-class Slot(NamedTuple):
-    """The place of one slice.
-
-    :param folder: of its data below the root, of its manifest below :data:`layout.MANIFESTS`, and of what was
-        set aside below :data:`layout.QUARANTINE`.
-    """
-
-    folder: str
-    window: Window
-    series: Series
-
-    @property
-    def manifest(self) -> tuple[str, str]:
-        """Folder and name of its manifest."""
-        return f"{layout.MANIFESTS}/{self.folder}", f"{self.window.stem}.json"
+    """Ids of the actions that have manifests, in order; ``"*"`` among them if all were pulled at once."""
+    key = layout.type_key(check_event_type(event_type))
+    series = [
+        layout.parse_series(f"{key}/{name}") for name in store.list_folders(f"{layout.MANIFESTS}/{key}")
+    ]
+    ids = {found.action_id for found in series if found is not None}
+    return sorted(ids, key=lambda action_id: (action_id != ALL_ACTIONS, action_id))
 
 
 def type_keys(store: Store) -> list[str]:
-    """The partitions of event types that there are manifests of.
+    """The partitions of event types that have manifests, in order.
 
     :raises Np6InputError: if there are none.
     """
-    keys = layout.type_keys_in(store.names(layout.MANIFESTS))
+    keys = [name for name in store.list_folders(layout.MANIFESTS) if name.startswith("type=")]
     if not keys:
         raise Np6InputError(
-            f"there are no manifests below {store.path('')}",
+            f"there are no manifests below {store.path()}",
             hint="Check the path: nothing was ever pulled into it.",
         )
     return keys
 
 
-def slots(store: Store, key: str) -> list[Slot]:
-    """The slices of one event type that have a manifest, by one listing, in order of action and time."""
-    found = []
-    for path, names in sorted(store.names_below(f"{layout.MANIFESTS}/{key}").items()):
-        folder = path.removeprefix(f"{layout.MANIFESTS}/")
-        series = layout.parse_series(folder)
-        if series is not None:
-            windows = layout.parse_windows(name for name in names if name.endswith(".json"))
-            found += [Slot(folder, window, series) for window in sorted(windows.values())]
-    return found
+def series_folders(store: Store, keys: Sequence[str]) -> Iterator[str]:
+    """The series folders of some event types, in order."""
+    for key in keys:
+        for name in store.list_folders(f"{layout.MANIFESTS}/{key}"):
+            if layout.parse_series(f"{key}/{name}") is not None:
+                yield f"{key}/{name}"
 
 
 def read_stored_windows(store: Store, scope: Scope) -> Iterator[StoredWindow]:
-    """The slices that manifests record and whose data is there, by three listings an event type.
-
-    Only the manifests without a data file are opened: an empty slice has none, and data may be gone.
+    """The slices of a scope whose data exists, expired ones too.
 
     :raises Np6InputError: if there are no manifests at all.
     :raises Np6DestinationError: if one of those cannot be read.
-    :raises Np6ConflictError: if one of those is of a later format.
     """
-    for key in type_keys(store):
-        found = [slot for slot in _standing(slots(store, key)) if slot.window.overlaps(scope.span)]
-        found = [slot for slot in found if scope.holds(slot.series)]
-        if found:
-            yield from _recorded(store, key, found)
+    folders = [
+        folder
+        for folder in series_folders(store, type_keys(store))
+        if (series := layout.parse_series(folder)) is not None and scope.holds(series)
+    ]
+    # Each folder takes few requests, and there may be many folders.
+    for windows in map_at_once(store, lambda folder: _stored_windows(store, folder, scope.span), folders):
+        yield from windows
 
 
-def _recorded(store: Store, key: str, found: list[Slot]) -> Iterator[StoredWindow]:
-    filled = _windows(store.names_below(key))
-    aside = _windows(store.names_below(f"{layout.QUARANTINE}/{key}"))
-    without = {slot.manifest: slot for slot in found if slot.window not in filled.get(slot.folder, ())}
-    empty = {
-        without[file]
-        for file, data in store.read_each(without)
-        if decode_manifest(store, file, data).data is None
-    }
-    for slot in found:
-        if slot in empty or slot.window in filled.get(slot.folder, ()):
-            invalid = slot.window in aside.get(f"{layout.QUARANTINE}/{slot.folder}", ())
-            yield StoredWindow(slot.series, slot.window, empty=slot in empty, invalid=invalid)
-
-
-def _windows(names: dict[str, list[str]]) -> dict[str, list[Window]]:
-    return {folder: list(layout.parse_windows(each).values()) for folder, each in names.items()}
-
-
-def _standing(found: Iterable[Slot]) -> Iterator[Slot]:
-    """Those that no larger slice has replaced."""
-    days: dict[str, list[Window]] = {}
-    for slot in found:
-        days.setdefault(slot.folder, []).append(slot.window)
-    return (slot for slot in found if not _is_replaced(slot.window, days[slot.folder]))
+def _stored_windows(store: Store, folder: str, span: Window) -> list[StoredWindow]:
+    series = layout.parse_series(folder)
+    assert series is not None  # noqa: S101 - others are not listed
+    return [
+        StoredWindow(
+            series,
+            slice_.window,
+            empty=not slice_.events,
+            invalid=bool(slice_.invalid),
+            expired=slice_.expired,
+        )
+        for slice_ in _existing_slices(store, folder, span, at_once=False)
+    ]

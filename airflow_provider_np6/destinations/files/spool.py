@@ -1,139 +1,176 @@
-"""One UTC day's part of a window, while it waits on the worker's disk."""
+"""The days of a window while they wait on the worker's disk, in the destination's format."""
 
 from __future__ import annotations
 
-from contextlib import suppress
+from bisect import bisect_left
+from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow_provider_np6.destinations import quarantine
-from airflow_provider_np6.destinations.files import layout
 from airflow_provider_np6.destinations.files.formats import open_slice_file
+from airflow_provider_np6.destinations.spool_folder import spool_errors
 from airflow_provider_np6.np6.window import DAY, Window
 
 if TYPE_CHECKING:
     from airflow_provider_np6.destinations.files.formats.base import SliceFile
-    from airflow_provider_np6.destinations.files.storage import Store
     from airflow_provider_np6.np6.query import EventQuery
     from airflow_provider_np6.np6.verify import Events, Invalid
 
-MAX_OPEN = 16
-"""Files that a pull of many days holds open at a time."""
+
+@dataclass(frozen=True)
+class SpooledFile:
+    """A finished file on the worker's disk.
+
+    :param size: in bytes.
+    :param sha256: in hexadecimal.
+    """
+
+    path: Path
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class SpooledSlice:
+    """One day of a window, ready to be published.
+
+    :param window: the slice's own.
+    :param format: of the data file.
+    :param data: None if there are no events.
+    :param quarantine: None if there are no invalid events.
+    :param events: number of events in the data file.
+    :param invalid: number of invalid events.
+    :param first: smallest timestamp among the events, in ms; None if there are none.
+    :param last: largest timestamp.
+    """
+
+    window: Window
+    format: str
+    data: SpooledFile | None = None
+    quarantine: SpooledFile | None = None
+    events: int = 0
+    invalid: int = 0
+    first: int | None = None
+    last: int | None = None
 
 
 class SliceSpool:
-    """Events of one day, in a temporary of the destination's format; invalid ones in another."""
+    """One day of a window, while its events come.
 
-    def __init__(self, store: Store, query: EventQuery, window: Window, format_: str) -> None:
-        self._store = store
+    :param folder: on the worker's disk.
+    """
+
+    def __init__(self, folder: Path, query: EventQuery, window: Window, format_: str) -> None:
         self._query = query
         self._format = format_
-        self.window = window
-        self.folder = layout.partition(query, window)
-        self.data: SliceFile | None = None
-        self.aside: Path | None = None
-        self.events = 0
-        self.invalid = 0
-        self.first: int | None = None
-        self.last: int | None = None
-
-    @property
-    def data_name(self) -> str | None:
-        """The data file's name; None if there are no events."""
-        return f"{self.window.stem}.{self._format}" if self.events else None
-
-    @property
-    def aside_name(self) -> str | None:
-        """The name of the file with what was set aside; None if nothing was."""
-        return f"{self.window.stem}.bad" if self.invalid else None
-
-    def open(self) -> SliceFile:
-        """Make the temporary, unless it is there."""
-        if self.data is None:
-            name = f"{self.window.stem}.{self._format}"
-            self.data = open_slice_file(self._store.temporary(self.folder, name), self._format, self._query)
-        return self.data
+        self._window = window
+        self._data_path = folder / f"{window.stem}.{format_}"
+        self._quarantine_path = folder / f"{window.stem}.bad"
+        self._file: SliceFile | None = None
+        self._data: SpooledFile | None = None
+        self._events = 0
+        self._invalid = 0
+        self._first: int | None = None
+        self._last: int | None = None
 
     def write(self, events: Events) -> None:
-        first, last = min(events.timestamps), max(events.timestamps)
-        self.first = first if self.first is None else min(first, self.first)
-        self.last = last if self.last is None else max(last, self.last)
-        self.events += len(events.items)
-        self.open().write(events)
+        """Take some events, in order of time."""
+        if self._file is None:
+            self._file = open_slice_file(self._data_path, self._format, self._query)
+        self._first = events.timestamps[0] if self._first is None else self._first
+        self._last = events.timestamps[-1]
+        self._events += len(events.items)
+        self._file.write(events)
 
     def set_aside(self, invalid: Invalid) -> None:
-        if self.aside is None:
-            name = f"{self.window.stem}.bad"
-            self.aside = self._store.temporary(f"{layout.QUARANTINE}/{self.folder}", name)
-        self.invalid += 1
-        with self.aside.open("ab") as file:
+        """Take an invalid event."""
+        self._invalid += 1
+        with self._quarantine_path.open("ab") as file:
             file.write(quarantine.line(invalid))
 
-    def pause(self) -> None:
-        if self.data is not None:
-            self.data.pause()
-
     def close(self) -> None:
-        if self.data is not None:
-            self.data.close()
+        """Finish the data file: no event of this day comes after this."""
+        if self._file is not None:
+            file, self._file = self._file, None
+            file.close()
+            self._data = SpooledFile(file.path, file.size, file.sha256)
 
     def discard(self) -> None:
-        if self.data is not None:
-            self.data.discard()
+        """Close what is open; the file is removed with its folder."""
+        if self._file is not None:
+            self._file.discard()
+
+    def spooled(self) -> SpooledSlice:
+        """The finished slice."""
+        self.close()
+        aside = None
+        if self._invalid:
+            data = self._quarantine_path.read_bytes()
+            aside = SpooledFile(self._quarantine_path, len(data), sha256(data).hexdigest())
+        counts = (self._events, self._invalid, self._first, self._last)
+        return SpooledSlice(self._window, self._format, self._data, aside, *counts)
 
 
-class SliceSpools:
-    """The slices of one window, made as events come."""
+class WindowSpool:
+    """The slices of one window. Events come in order of time, so that one data file is open at a time.
 
-    def __init__(self, store: Store, query: EventQuery, format_: str) -> None:
-        self._store = store
-        self._windows = {window.start // DAY: window for window in query.window.days()}
-        self._slices = {
-            day: SliceSpool(store, query, window, format_) for day, window in self._windows.items()
-        }
-        self._open: list[SliceSpool] = []
+    :param folder: on the worker's disk; it exists.
+    """
 
-    def __len__(self) -> int:
-        return len(self._slices)
-
-    def close(self) -> list[SliceSpool]:
-        """Every slice of the window, empty ones too, closed, in order of time."""
-        for slice_ in self._slices.values():
-            slice_.close()
-        return list(self._slices.values())
-
-    def first(self) -> SliceSpool:
-        return next(iter(self._slices.values()))
+    def __init__(self, folder: Path, query: EventQuery, format_: str) -> None:
+        self._slices = [SliceSpool(folder, query, window, format_) for window in query.window.days()]
+        self._first_day = query.window.start // DAY
+        self._day = 0
 
     def write(self, events: Events) -> None:
-        days = [timestamp // DAY for timestamp in (min(events.timestamps), max(events.timestamps))]
-        parts = {days[0]: events} if days[0] == days[1] else _by_day(events)
-        for day, part in parts.items():
-            self._opened(self._slices[day]).write(part)
+        """Take some events, in order of time.
+
+        :raises Np6DestinationError: if the worker's disk cannot take them.
+        """
+        with spool_errors():
+            timestamps = events.timestamps
+            begin = 0
+            while begin < len(timestamps):
+                day = timestamps[begin] // DAY
+                end = (
+                    len(timestamps)
+                    if timestamps[-1] // DAY == day
+                    else bisect_left(timestamps, (day + 1) * DAY, begin)
+                )
+                self._slice(day).write(
+                    events
+                    if end - begin == len(timestamps)
+                    else type(events)(events.items[begin:end], timestamps[begin:end])
+                )
+                begin = end
 
     def set_aside(self, invalid: Invalid) -> None:
-        day = min(max(invalid.near // DAY, min(self._slices)), max(self._slices))
-        self._slices[day].set_aside(invalid)
+        """Take an invalid event.
+
+        :raises Np6DestinationError: if the worker's disk cannot take it.
+        """
+        day = min(max(invalid.near // DAY - self._first_day, 0), len(self._slices) - 1)
+        with spool_errors():
+            self._slices[day].set_aside(invalid)
+
+    def spooled(self) -> list[SpooledSlice]:
+        """Every slice of the window, empty ones too, finished, in order of time.
+
+        :raises Np6DestinationError: if the worker's disk cannot take them.
+        """
+        with spool_errors():
+            return [slice_.spooled() for slice_ in self._slices]
 
     def discard(self) -> None:
-        """Forget all; whatever the disk says to that."""
-        for slice_ in self._slices.values():
-            with suppress(OSError):
-                slice_.discard()
-        self._store.close()
+        """Close what is open."""
+        for slice_ in self._slices:
+            slice_.discard()
 
-    def _opened(self, slice_: SliceSpool) -> SliceSpool:
-        if slice_ not in self._open:
-            self._open.append(slice_)
-            if len(self._open) > MAX_OPEN:
-                self._open.pop(0).pause()
-        return slice_
-
-
-def _by_day(events: Events) -> dict[int, Events]:
-    parts: dict[int, tuple[list[Any], list[int]]] = {}
-    for item, timestamp in zip(events.items, events.timestamps, strict=True):
-        items, timestamps = parts.setdefault(timestamp // DAY, ([], []))
-        items.append(item)
-        timestamps.append(timestamp)
-    return {day: type(events)(items, timestamps) for day, (items, timestamps) in parts.items()}
+    def _slice(self, day: int) -> SliceSpool:
+        index = day - self._first_day
+        if index != self._day:
+            self._slices[self._day].close()
+            self._day = index
+        return self._slices[index]

@@ -8,6 +8,9 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from airflow.providers.common.compat.sdk import BaseHook
+from airflow.providers.common.sql.hooks.sql import DbApiHook
+
 from airflow_provider_np6.destinations.sql.dialects import ErrorKind, TableName, get_dialect
 from airflow_provider_np6.destinations.sql.table import (
     erased_table,
@@ -27,9 +30,6 @@ if TYPE_CHECKING:
 
 
 def get_sql_hook(conn_id: str) -> Any:
-    from airflow.providers.common.compat.sdk import BaseHook  # noqa: PLC0415 - files do without Airflow
-    from airflow.providers.common.sql.hooks.sql import DbApiHook
-
     try:
         connection = BaseHook.get_connection(conn_id)
     except Exception as error:  # its class differs by version
@@ -57,8 +57,6 @@ _PORTS = {"postgres": 5432, "mysql": 3306}
 
 def to_table_uri(conn_id: str, schema: str | None, table: str) -> str | None:
     """The table as an asset, by the conventions of Airflow's providers; see ``SqlDestination.asset_uri``."""
-    from airflow.providers.common.compat.sdk import BaseHook  # noqa: PLC0415 - files do without Airflow
-
     connection = BaseHook.get_connection(conn_id)
     if connection.conn_type not in _PORTS or not connection.host or not connection.schema:
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import IO, TYPE_CHECKING, Any
 
+from airflow_provider_np6.destinations.extract import to_columns
 from airflow_provider_np6.destinations.schema import COLUMNS, in_calendar
 from airflow_provider_np6.destinations.sql.delimited import delimited
 from airflow_provider_np6.np6.window import iso
@@ -67,8 +68,6 @@ class InsertLoader:
         return displaced
 
     def _columns(self, items: Sequence[Any], pulled_at: int) -> list[Sequence[Any]]:
-        from airflow_provider_np6.destinations.extract import to_columns
-
         return to_columns(items, self._query, pulled_at)
 
     def _displaced(self, cursor: Any, same: dict[str, Any]) -> DisplacedRows:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_np6.destinations.base import check_personal_data
@@ -10,14 +12,16 @@ from airflow_provider_np6.destinations.inventory import Series, StoredWindow
 from airflow_provider_np6.destinations.sql.database import overlapping, within
 from airflow_provider_np6.np6.errors import Np6ConflictError
 from airflow_provider_np6.np6.query import ALL_ACTIONS, EventQuery
-from airflow_provider_np6.np6.window import Window
+from airflow_provider_np6.np6.window import DAY, Window, iso
+from airflow_provider_np6.privacy.erasure_filter import ErasureList
 
 if TYPE_CHECKING:
     from airflow_provider_np6.destinations.inventory import Scope
     from airflow_provider_np6.destinations.sql.database import Database
     from airflow_provider_np6.destinations.sql.loading import DisplacedRows
     from airflow_provider_np6.destinations.sql.table import Condition
-    from airflow_provider_np6.privacy.erasure_filter import ErasureList
+
+log = logging.getLogger(__name__)
 
 _BOUNDS = ["window_start", "window_end"]
 
@@ -52,8 +56,6 @@ def read_action_ids(database: Database, event_type: str) -> list[str]:
 
 def read_erasure_list(database: Database, cursor: Any) -> ErasureList | None:
     """The persons that the table keeps out."""
-    from airflow_provider_np6.privacy.erasure_filter import ErasureList
-
     rows = database.erased.select(cursor, ["person", "fingerprint"], {})
     return ErasureList(rows[0][1], frozenset(row[0] for row in rows)) if rows else None
 
@@ -128,12 +130,15 @@ class WindowsTable:
         return [CountedWindow(part, *self._counts(part)) for part in parts]
 
     def is_superseded(self, window: Window, pulled_at: int) -> bool:
-        """Whether what was pulled later covers the window, in one piece or in several."""
+        """Whether what was pulled later covers the window, in one piece or in several. What was pulled in the
+        future does not count: a worker's clock was ahead."""
         later = {**self._touching(window), "pulled_at >": pulled_at}
         covered = window.start
-        for row in sorted(self._database.windows.select(self._cursor, _BOUNDS, later)):
-            start, end = map(self._database.ms, row)
-            if start <= covered:
+        for row in sorted(self._database.windows.select(self._cursor, [*_BOUNDS, "pulled_at"], later)):
+            start, end, stored_at = map(self._database.ms, row)
+            if stored_at > time.time() * 1_000 + DAY:
+                log.warning("A stored window says that it was pulled in the future, at %s.", iso(stored_at))
+            elif start <= covered:
                 covered = max(covered, end)
         return covered >= window.end
 

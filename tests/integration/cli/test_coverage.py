@@ -100,6 +100,7 @@ def test_a_day_of_each_kind(np6: Run, filled: tuple[str, ...]) -> None:
         "partial": 1,
         "missing": 5,
         "invalid": 1,
+        "expired": 0,
     }
     assert (ended.json["ok"], ended.json["start"]) == (False, "2024-10-04T00:00:00.000Z")
 
@@ -196,18 +197,40 @@ def test_an_hour_of_a_day_is_a_part(np6: Run, client: Np6Client, tmp_path: Path)
     assert np6("coverage", tmp_path, *hour).code == 0
 
 
-def test_data_that_is_gone_and_what_was_replaced(
-    np6: Run, client: Np6Client, sandbox: Sandbox, tmp_path: Path
-) -> None:
+def test_data_that_is_gone_is_missing(np6: Run, client: Np6Client, sandbox: Sandbox, tmp_path: Path) -> None:
     fill(client, sandbox, FileDestination(str(tmp_path)))
     (data,) = tmp_path.glob("type=bounces/action=000PE4/date=2024-10-04/*")
     data.unlink()
-    hour = next(tmp_path.glob("_manifests/type=bounces/action=000PEB/date=2024-10-06/*"))
-    larger = hour.with_name("20241006T000000Z_20241007T000000Z.json")  # of a pull that was killed
-    larger.write_bytes(hour.read_bytes())
+    next(tmp_path.glob("type=bounces/action=000PEB/date=2024-10-06/20241006T06*")).unlink()
     found = rows(np6("coverage", tmp_path, *SPAN, "--json").json)
     assert found["bounces", "", "000PE4"] == ["missing", "empty", "invalid"]
-    assert found["bounces", "", "000PEB"] == ["partial", "missing", "missing"]
+    assert found["bounces", "", "000PEB"] == ["partial", "missing", "partial"]
+
+
+def test_expired_days_are_shown_and_not_missing(
+    np6: Run, client: Np6Client, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    destination = FileDestination(str(tmp_path / "np6"))
+    fill(client, sandbox, destination)
+    destination.expire("2024-10-05")
+    mine = ("coverage", destination.path, *SPAN, "--type", "bounces", "--action", "000PE4")
+    ended = np6(*mine, "--json")
+    assert rows(ended.json) == {("bounces", "", "000PE4"): ["expired", "empty", "invalid"]}
+    assert (ended.code, ended.json["counts"]["expired"]) == (1, 1)  # because of the last day
+    destination.expire("2024-10-07")
+    page = tmp_path / "coverage.html"
+    ended = np6(*mine, "--html", page)
+    assert ended.code == 0
+    lines = [line.split() for line in ended.out.splitlines()]
+    assert ["bounces", "000PE4", "xxx"] in lines
+    assert "Days: 3 expired (x). One character per day." in ended.out
+    assert "2024-10-04 to 2024-10-06: expired" in page.read_text()
+    # A part that was never pulled is still missing.
+    found = rows(np6("coverage", destination.path, *SPAN, "--json").json)
+    assert found["bounces", "", "000PEB"] == ["partial", "missing", "expired"]
+    # What is pulled again is stored again.
+    land(client, destination, EventQuery.checked("bounces", "000PE4", day(0)))
+    assert rows(np6(*mine, "--json").json)["bounces", "", "000PE4"] == ["complete", "expired", "expired"]
 
 
 def test_a_year_is_shown_by_weeks(np6: Run, client: Np6Client, sandbox: Sandbox, tmp_path: Path) -> None:
@@ -233,24 +256,27 @@ def test_each_database(client: Np6Client, sandbox: Sandbox, sql: SqlDestination)
 
 
 @pytest.mark.usefixtures("airflow_db")
-def test_an_object_store_is_listed_once_for_all_actions(
+def test_an_object_store_is_listed_by_action_and_read_once(
     client: Np6Client, sandbox: Sandbox, s3: str, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """Two listings per action, however many days there are; in one process each manifest is read once."""
     destination = FileDestination(f"{s3}/coverage")
-    listings, span = [], Window(day(0).start, day(2).end)
-    for action in sandbox.account.action_ids[:3]:
-        for n in range(2):
-            query = EventQuery.checked("bounces", action, day(n))
-            land(client, destination, query)
+    span = Window(day(0).start, day(2).end)
+
+    def requests() -> tuple[int, int]:
         caplog.clear()
         with caplog.at_level(logging.DEBUG, "botocore.endpoint"):
             found = states_by_day(span, destination.stored_windows(Scope(span)))
-        listings.append(
-            [record.getMessage() for record in caplog.records if "ListObjectsV2" in record.getMessage()]
-        )
         assert set(map(tuple, found.values())) == {("complete", "complete", "missing")}
-    assert len(found) == 3
-    assert len(listings[0]) == len(listings[2]) > 0
+        sent = [message for message in caplog.messages if message.startswith("Making request")]
+        listed, read = ([name in message for message in sent] for name in ("ListObjectsV2", "GetObject"))
+        return sum(listed), sum(read)
+
+    for n, action in enumerate(sandbox.account.action_ids[:3], 1):
+        for at in range(2):
+            land(client, destination, EventQuery.checked("bounces", action, day(at)))
+        assert requests() == (2 + 2 * n, 2)
+        assert requests() == (2 + 2 * n, 0)
 
 
 def test_a_page(np6: Run, filled: tuple[str, ...], tmp_path: Path) -> None:

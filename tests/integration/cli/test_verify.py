@@ -1,10 +1,10 @@
-"""``verify``, of real trees and tables that somebody meddled with."""
+"""``verify``, of real files and tables that somebody changed by hand."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,12 +17,12 @@ from airflow_provider_np6.np6.window import DAY, Window
 from airflow_provider_np6.sandbox import FakeAccount, Fault, Sandbox, faults
 from tests.support.command_line import Run
 from tests.support.databases import ask
+from tests.support.files import all_manifests, change_manifest, data_paths, manifest_paths
 from tests.support.pulls import MIDNIGHT, TODAY, land
 
 pytestmark = pytest.mark.core
 
 TOMORROW = Window(MIDNIGHT + DAY, MIDNIGHT + 2 * DAY)
-STEM = "20241004T000000Z_20241005T000000Z"
 PLACE = "type=bounces/action=000PE4/date=2024-10-04"
 
 
@@ -64,7 +64,7 @@ def snapshot(root: Path) -> dict[Path, tuple[int, bytes]]:
 
 
 @pytest.mark.parametrize("format_", FORMATS)
-def test_a_tree_that_holds(
+def test_files_that_match(
     np6: Run, client: Np6Client, sandbox: Sandbox, tmp_path: Path, format_: str
 ) -> None:
     events = fill(client, sandbox, FileDestination(str(tmp_path), format_))
@@ -80,6 +80,7 @@ def test_a_tree_that_holds(
             "events": events,
             "bytes": size,
             "problems": [],
+            "orphans": [],
         },
     )
     assert snapshot(tmp_path) == before
@@ -98,83 +99,79 @@ def test_progress_is_for_a_terminal(
     assert ended.json["windows"] == 4
 
 
+def _manifest(root: Path, action: str = "000PE4", date: str = "2024-10-04") -> Path:
+    return root / f"_manifests/type=bounces/action={action}/{date}.json"
+
+
+def _data(root: Path) -> Path:
+    (data,) = (root / PLACE).iterdir()
+    return data
+
+
+def _change_slice(**fields: Any) -> Callable[[Path], None]:
+    return lambda root: change_manifest(_manifest(root), lambda day: day["slices"][0].update(fields))
+
+
 def _cut(root: Path) -> None:
-    data = root / PLACE / f"{STEM}.jsonl"
+    data = _data(root)
     data.write_bytes(data.read_bytes()[:-10])
 
 
 def _change(root: Path) -> None:
-    data = root / PLACE / f"{STEM}.jsonl"
+    data = _data(root)
     data.write_bytes(data.read_bytes().replace(b"bounce", b"bOunce", 1))
 
 
-def _miscount(root: Path) -> None:
-    manifest = root / "_manifests" / PLACE / f"{STEM}.json"
-    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "events": 1}))
-
-
 def _move(root: Path) -> None:
-    manifest = root / "_manifests" / PLACE / f"{STEM}.json"
+    manifest = _manifest(root)
     manifest.write_text(manifest.read_text().replace('"000PE4"', '"000PEI"'))
 
 
 def _name_another(root: Path) -> None:
-    manifest = root / "_manifests" / PLACE / f"{STEM}.json"
     other = next(root.glob("type=bounces/action=000PEB/*/*")).relative_to(root)
-    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "data": str(other)}))
+    _data(root).unlink()
+    _change_slice(data=str(other))(root)
 
 
-def _add_data(root: Path) -> None:
-    (root / PLACE / f"{STEM}.jsonl.gz").write_bytes(b"")
-
-
-def _leave_beside_an_empty_slice(root: Path) -> None:
-    _leave(root, NEXT)
-
-
-def _leave_of_a_new_type(root: Path) -> None:
-    _leave(root, NEW)
-
-
-def _leave(root: Path, file: str) -> None:
-    data = Path(f"{root}{file}")
-    data.parent.mkdir(parents=True, exist_ok=True)
-    data.write_bytes(b"")
+def _move_to_another_day(root: Path) -> None:
+    _manifest(root).replace(_manifest(root, date="2024-10-05"))
 
 
 def _overlap(root: Path) -> None:
-    manifest = root / "_manifests" / PLACE / f"{STEM}.json"
-    hour = "20241004T010000Z_20241004T020000Z"
-    told = json.loads(manifest.read_text())
-    told |= {"window_start": "2024-10-04T01:00:00.000Z", "window_end": "2024-10-04T02:00:00.000Z"}
-    told |= {"data": None, "events": 0, "bytes": 0, "sha256": None}
-    manifest.with_name(f"{hour}.json").write_text(json.dumps(told))
+    hour = {"window_start": "2024-10-04T01:00:00.000Z", "window_end": "2024-10-04T02:00:00.000Z"}
+    empty = {"data": None, "events": 0, "bytes": 0, "sha256": None}
+    change_manifest(_manifest(root), lambda day: day["slices"].append({**day["slices"][0], **hour, **empty}))
 
 
-MANIFEST = f"/_manifests/{PLACE}/{STEM}.json"
-NEXT = "/type=bounces/action=000PE4/date=2024-10-05/20241005T000000Z_20241006T000000Z.jsonl"
-NEW = f"/{PLACE.replace('bounces', 'hits')}/{STEM}.jsonl"
+def _leave_an_erasure_unfinished(root: Path) -> None:
+    change_manifest(root / "_header.json", lambda header: header.update(erasures=1))
+    for path in manifest_paths(root):
+        change_manifest(path, lambda day: day.update(erasures=1))
+    change_manifest(_manifest(root), lambda day: day.update(erasures=0))
+
+
+MANIFEST = "/_manifests/type=bounces/action=000PE4/2024-10-04.json"
 
 
 @pytest.mark.parametrize(
     ("meddle", "name", "problem"),
     [
-        (_cut, MANIFEST, "has 2"),
-        (_change, MANIFEST, "a sha256, other than its manifest says"),
-        (_miscount, MANIFEST, "and its manifest says 1"),
-        (_move, MANIFEST, "it is of bounces of action 000PEI"),
-        (_name_another, MANIFEST, "and not its own"),
-        (_add_data, f"/{PLACE}/{STEM}.jsonl.gz", "no manifest vouches for it"),
-        (_leave_beside_an_empty_slice, NEXT, "no manifest vouches for it"),
-        (_leave_of_a_new_type, NEW, "no manifest vouches for it"),
+        (_cut, MANIFEST, "differs in size or sha256 from its manifest"),
+        (_change, MANIFEST, "differs in size or sha256 from its manifest"),
+        (_change_slice(events=1), MANIFEST, "and its manifest records 1"),
+        (_move, MANIFEST, "it is the manifest of bounces of 000PEI"),
+        (_name_another, MANIFEST, "differs in size or sha256 from its manifest"),
+        (_change_slice(data=None), MANIFEST, "is not named"),
+        (_move_to_another_day, "/_manifests/type=bounces/action=000PE4/2024-10-05", "of another day than"),
         (_overlap, "bounces of action 000PE4, window [2024-10-04T01:", "overlaps [2024-10-04T00:"),
-        (lambda root: (root / PLACE / f"{STEM}.jsonl").unlink(), MANIFEST, "is gone"),
-        (lambda root: Path(f"{root}{MANIFEST}").write_bytes(b"{"), MANIFEST, "a manifest cannot be read"),
+        (lambda root: _data(root).unlink(), MANIFEST, "does not exist"),
+        (lambda root: _manifest(root).write_bytes(b"{"), MANIFEST, "cannot be read"),
         (
             lambda root: next(root.glob("_quarantine/*/*/*/*")).unlink(),
             "/_manifests/type=bounces/action=000PEB/",
-            "1 events set aside, and there are 0",
+            "1 invalid events, and its quarantine file has 0",
         ),
+        (_leave_an_erasure_unfinished, MANIFEST, "an erasure is not finished"),
     ],
     ids=[
         "cut",
@@ -182,16 +179,16 @@ NEW = f"/{PLACE.replace('bounces', 'hits')}/{STEM}.jsonl"
         "miscounted",
         "moved",
         "misnamed",
-        "added",
-        "left beside an empty slice",
-        "left of a new type",
+        "unnamed",
+        "of another day",
         "overlapping",
         "gone",
         "unreadable",
         "quarantine",
+        "erasure",
     ],
 )
-def test_a_tree_that_does_not(
+def test_files_that_differ(
     np6: Run,
     client: Np6Client,
     sandbox: Sandbox,
@@ -205,16 +202,89 @@ def test_a_tree_that_does_not(
     meddle(tmp_path)
     ended = np6("verify", tmp_path, "--json")
     assert (ended.code, ended.json["ok"]) == (1, False)
-    found = {one["name"].removeprefix(str(tmp_path)): one["problem"] for one in ended.json["problems"]}
-    mine = [text for key, text in found.items() if key.startswith(name) and problem in text]
-    assert mine, found
-    # Data of a manifest that cannot be read has none that vouches for it.
-    assert len(found) == (2 if meddle is not _add_data and "cannot be read" in problem else 1)
-    assert problem in np6("verify", tmp_path).out
+    ((key, text),) = [(check["name"], check["problem"]) for check in ended.json["problems"]]
+    assert key.removeprefix(str(tmp_path)).startswith(name)
+    assert problem in text
+    listed = np6("verify", tmp_path)
+    assert listed.code == 1
+    assert listed.out.splitlines()[0] == f"{key}: {text}"
+    assert ": 1 problem" in listed.out.splitlines()[-1]
+
+
+def _leave(root: Path) -> list[str]:
+    """Files as killed pulls leave them: of a day that is stored, of an empty one, of a type that was never
+    published, and in quarantine."""
+    stem = "20241004T000000Z_20241005T000000Z-e0-0123456789abcdef"
+    names = [
+        f"_quarantine/{PLACE}/{stem}.bad",
+        f"{PLACE}/.{stem}.jsonl",
+        f"{PLACE}/{stem}.jsonl.gz",
+        f"type=bounces/action=000PE4/date=2024-10-05/{stem}.jsonl",
+        f"{PLACE.replace('bounces', 'hits')}/{stem}.jsonl",
+    ]
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(b"")
+    return sorted(str(root / name) for name in names)
+
+
+def test_orphans_are_listed_and_are_no_problem(
+    np6: Run, client: Np6Client, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    fill(client, sandbox, FileDestination(str(tmp_path)))
+    orphans = _leave(tmp_path)
+    (tmp_path / PLACE / "notes.txt").write_text("not a file of ours")
+    before = snapshot(tmp_path)
+    ended = np6("verify", tmp_path, "--json")
+    assert (ended.code, ended.json["ok"], ended.json["problems"]) == (0, True, [])
+    assert sorted(ended.json["orphans"]) == orphans
+    listed = np6("verify", tmp_path)
+    assert listed.code == 0
+    *names, summary = listed.out.splitlines()
+    assert sorted(names) == [f"{name}: orphan" for name in orphans]
+    assert summary.endswith(": no problems, 5 orphans")
+    assert snapshot(tmp_path) == before
+
+
+def test_orphans_are_removed_on_request(
+    np6: Run, client: Np6Client, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    fill(client, sandbox, FileDestination(str(tmp_path)))
+    (tmp_path / PLACE / "notes.txt").write_text("not a file of ours")
+    kept = set(data_paths(tmp_path))
+    orphans = _leave(tmp_path)
+    ended = np6("verify", tmp_path, "--remove-orphans")
+    assert ended.code == 0
+    *names, summary = ended.out.splitlines()
+    assert sorted(names) == [f"{name}: orphan removed" for name in orphans]
+    assert summary.endswith(": no problems, 5 orphans removed")
+    assert set(data_paths(tmp_path)) == kept
+    # No manifest may ever name them again.
+    removed = {str(tmp_path / name) for day in all_manifests(tmp_path) for name in day.removed}
+    assert removed == set(orphans)
+    ended = np6("verify", tmp_path, "--remove-orphans", "--json")
+    assert (ended.code, ended.json["ok"], ended.json["orphans"]) == (0, True, [])
+    land(client, FileDestination(str(tmp_path)), EventQuery.checked("bounces", "000PE4", TODAY))
+    assert np6("verify", tmp_path).code == 0
+
+
+def test_problems_come_before_orphans_and_decide_the_exit_code(
+    np6: Run, client: Np6Client, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    fill(client, sandbox, FileDestination(str(tmp_path)))
+    _data(tmp_path).unlink()
+    orphans = _leave(tmp_path)
+    for arguments, state in (((), "orphan"), (("--remove-orphans",), "orphan removed")):
+        ended = np6("verify", tmp_path, *arguments)
+        assert ended.code == 1
+        problem, *names, summary = ended.out.splitlines()
+        assert problem.endswith("does not exist")
+        assert sorted(names) == [f"{name}: {state}" for name in orphans]
+        assert f": 1 problem, 5 {state.replace('orphan', 'orphans')}" in summary
 
 
 @pytest.mark.usefixtures("airflow_db")
-def test_a_table_that_holds_while_a_pull_has_its_lock(
+def test_a_table_that_matches_while_a_pull_has_its_lock(
     np6: Run, client: Np6Client, sandbox: Sandbox, sql: SqlDestination
 ) -> None:
     events = fill(client, sandbox, sql)
@@ -230,13 +300,14 @@ def test_a_table_that_holds_while_a_pull_has_its_lock(
             "events": events,
             "bytes": 0,
             "problems": [],
+            "orphans": [],
         },
     )
     assert ask("SELECT * FROM np6_events_windows ORDER BY 1, 2, 3, 4") == rows
 
 
 @pytest.mark.usefixtures("airflow_db")
-def test_a_table_that_does_not(np6: Run, client: Np6Client, sandbox: Sandbox, sql: SqlDestination) -> None:
+def test_a_table_that_differs(np6: Run, client: Np6Client, sandbox: Sandbox, sql: SqlDestination) -> None:
     fill(client, sandbox, sql)
 
     def problems() -> dict[str, str]:

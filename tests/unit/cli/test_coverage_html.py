@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.core
 
-STATES: Sequence[State] = ("complete", "empty", "partial", "missing", "invalid")
+STATES: Sequence[State] = ("complete", "empty", "partial", "missing", "invalid", "expired")
 EMPTY_ELEMENTS = {"meta", "rect", "line", "stop"}
 
 
@@ -79,6 +79,7 @@ def test_a_row_of_three_days() -> None:
         ("0", "partial"),
         ("2", "missing"),
         ("0", "invalid"),
+        ("0", "expired"),
     ]
     cells = re.findall(r'<tr><th scope="row">(.*?)</th><td>(.*?)</td><td>(.*?)</td><td>(.*?)</td></tr>', page)
     assert cells == [("bounces · 000PE4", "2024-10-05", "2024-10-06", "missing")]
@@ -87,7 +88,7 @@ def test_a_row_of_three_days() -> None:
 
 
 def test_each_state_has_a_color_in_light_and_dark() -> None:
-    page = to_html("/data/np6", days(5), [("bounces · 000PE4", mixed(5))])
+    page = to_html("/data/np6", days(6), [("bounces · 000PE4", mixed(6))])
     light, dark = page.split("prefers-color-scheme: dark")
     for state in STATES:
         assert f"--{state}: #" in light
@@ -97,7 +98,7 @@ def test_each_state_has_a_color_in_light_and_dark() -> None:
 
 
 def test_it_needs_nothing_beside_it() -> None:
-    reader = Reader(to_html("/data/np6", days(5), [("bounces · 000PE4", mixed(5))]))
+    reader = Reader(to_html("/data/np6", days(6), [("bounces · 000PE4", mixed(6))]))
     assert "script" not in {tag for tag, _ in reader.tags}
     assert not [
         name for _, attributes in reader.tags for name in attributes if name in ("src", "href", "style")
@@ -127,7 +128,7 @@ def test_nothing_at_all() -> None:
 
 
 def test_a_complete_page_lists_no_problem() -> None:
-    page = to_html("/data/np6", days(2), [("bounces · 000PE4", ["complete", "empty"])])
+    page = to_html("/data/np6", days(3), [("bounces · 000PE4", ["complete", "empty", "expired"])])
     assert "<details" not in page
 
 
@@ -161,7 +162,7 @@ def test_columns_are_weeks_where_days_are_too_many() -> None:
     assert len(page) < 3_000_000
     assert "Each column is 7 days and shows the worst of them." in page
     assert bars(page)[0] == ("bounces · 000000", "2024-10-04 to 2025-10-02", "missing")
-    assert "And 65,200 more." in page
+    assert "And 54,250 more." in page
 
 
 def test_any_number_of_rows_and_days_is_bounded() -> None:

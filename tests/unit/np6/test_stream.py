@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import logging
+import random
 import re
 import time
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 import pytest
+import requests
 
 from airflow_provider_np6.np6 import errors, stream
 from airflow_provider_np6.np6.client import Np6Client
@@ -17,7 +20,7 @@ from airflow_provider_np6.np6.config import Np6Config
 from airflow_provider_np6.np6.pull import iter_verified, pull
 from airflow_provider_np6.np6.query import EventQuery
 from airflow_provider_np6.np6.window import DAY, Window
-from airflow_provider_np6.sandbox import FakeAccount, Fault, Sandbox, faults
+from airflow_provider_np6.sandbox import FakeAccount, Fault, Sandbox, ServerBehavior, faults
 from tests.support.pulls import MIDNIGHT as DAY_START
 from tests.support.pulls import MemorySpool, held, query_of
 
@@ -54,12 +57,80 @@ def patient(settings: Np6Config) -> Np6Client:
 
 def test_a_window_without_events_takes_one_request(client: Np6Client, sandbox: Sandbox) -> None:
     sandbox.account = FakeAccount(events_per_day=0)
-    before = time.time_ns() // 1_000_000
     for _ in range(2):
         proof = pull(client, query_of(sandbox), MemorySpool())
         assert (proof.events, proof.requests, proof.bytes_read) == (0, 1, 2)
-        assert before <= proof.pulled_at <= time.time_ns() // 1_000_000
     assert list(iter_verified(client, query_of(sandbox))) == []
+
+
+def test_pulled_at_is_the_servers_date(client: Np6Client, sandbox: Sandbox) -> None:
+    now, spool = time.time(), MemorySpool()
+    sandbox.plan.add(Fault(clock=7_200))
+    verified = pull(client, query_of(sandbox), spool)
+    assert verified.pulled_at == pytest.approx((now + 7_200) * 1_000, abs=2_500)
+    assert verified.pulled_at % 1_000 == 0
+    assert spool.begun == [verified.pulled_at]
+
+
+@pytest.mark.parametrize("clock", [-90_000, 90_000, None])
+def test_without_a_plausible_date_the_workers_clock_counts(
+    client: Np6Client, sandbox: Sandbox, clock: int | None
+) -> None:
+    before = time.time_ns() // 1_000_000
+    if clock is None:
+        sandbox.behavior = ServerBehavior(dated=False)
+    else:
+        sandbox.plan.add(Fault(clock=clock))
+    verified = pull(client, query_of(sandbox), MemorySpool())
+    assert before <= verified.pulled_at <= time.time_ns() // 1_000_000
+
+
+def test_pulled_at_is_that_of_the_first_response_whose_events_are_stored(
+    client: Np6Client, sandbox: Sandbox
+) -> None:
+    now, spool = time.time(), MemorySpool()
+    sandbox.plan.add(Fault(clock=-3_600, change=faults.shuffled(1)))  # not in order: pulled again
+    sandbox.plan.add(Fault(clock=1_800, status=413, framing="length"))  # brings nothing
+    sandbox.plan.add(Fault(clock=3_600))
+    sandbox.plan.add(Fault(clock=7_200))
+    verified = pull(client, query_of(sandbox), spool)
+    assert [round(begun / 1_000 - now, -2) for begun in spool.begun] == [-3_600, 3_600]
+    assert verified.pulled_at == spool.begun[-1]
+
+
+def test_a_pull_can_ask_caches_for_a_fresh_response(
+    client: Np6Client, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[requests.PreparedRequest] = []
+    send = requests.Session.send
+
+    def spy(
+        session: requests.Session, request: requests.PreparedRequest, **options: Any
+    ) -> requests.Response:
+        sent.append(request)
+        return send(session, request, **options)
+
+    monkeypatch.setattr(requests.Session, "send", spy)
+    for uncached in (False, True):
+        pull(client, query_of(sandbox), MemorySpool(), uncached=uncached)
+    assert [request.headers.get("Cache-Control") for request in sent] == [None, "no-cache"]
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_whatever_the_order_events_come_by_time_and_id(
+    client: Np6Client, sandbox: Sandbox, seed: int
+) -> None:
+    sandbox.account = FakeAccount(events_per_day=0)
+    events = [event(10 * second + tie, 1_000 * second) for second in range(20) for tie in range(5)]
+    ties = [event(10 * second + tie, 1_000 * second) for second in range(20) for tie in (3, 1, 4, 0, 2)]
+    shuffled = random.Random(seed).sample(events, len(events))  # noqa: S311 - repeatable disorder
+    for order in (events, ties, shuffled):
+        sandbox.plan.clear()
+        sandbox.plan.add(answer([*order, event(999, DAY - 1)]), times=2)
+        spool = MemorySpool()
+        pull(client, query_of(sandbox), spool)
+        assert spool.lines == [*events, event(999, DAY - 1)]
+        assert spool.restarts == (order is shuffled)
 
 
 def test_an_iteration_out_of_order_is_an_error(client: Np6Client, sandbox: Sandbox) -> None:
@@ -90,7 +161,7 @@ def test_what_came_before_np6s_clock_went_back_is_pulled_afresh(
     sandbox.plan.add(Fault(clock=-120))
     sandbox.plan.add(Fault(change=faults.shuffled(2)))
     proof = pull(client, query, spool)
-    assert sorted(spool.lines) == sorted(held(sandbox, query))
+    assert spool.lines == held(sandbox, query)
     assert (proof.requests, spool.restarts) == (5, 2)  # once for the order, once for the clock
     assert slept == [pytest.approx(120, abs=3)]
 
@@ -129,7 +200,7 @@ def test_without_order_a_fresh_start_expects_none(patient: Np6Client, sandbox: S
     sandbox.plan.add(Fault(change=faults.shuffled(2), cut=40_000), times=2)
     sandbox.plan.add(Fault(change=faults.shuffled(3)))
     proof = pull(patient, query, spool)
-    assert sorted(spool.lines) == sorted(held(sandbox, query))
+    assert spool.lines == held(sandbox, query)
     assert (proof.requests, spool.restarts) == (4, 3)
 
 
@@ -141,7 +212,7 @@ def test_progress_without_order_makes_attempts_count_anew(client: Np6Client, san
         sandbox.plan.add(Fault(status=503))
         sandbox.plan.add(Fault(change=faults.shuffled(2)))
     pull(client, query, spool)
-    assert sorted(spool.lines) == sorted(held(sandbox, query))
+    assert spool.lines == held(sandbox, query)
 
 
 def test_a_round_count_without_order_is_halved_more_than_once(client: Np6Client, sandbox: Sandbox) -> None:
@@ -153,7 +224,7 @@ def test_a_round_count_without_order_is_halved_more_than_once(client: Np6Client,
         sandbox.plan.add(answer(reversed(events[first:last])))
     spool = MemorySpool()
     proof = pull(client, query_of(sandbox), spool)
-    assert sorted(spool.lines) == events
+    assert spool.lines == events
     assert (proof.requests, proof.duplicates) == (9, 0)
     assert asked_hours(sandbox)[2:] == [
         *((0, 12), (0, 12), (0, 6), (6, 12)),

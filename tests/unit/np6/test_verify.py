@@ -12,7 +12,7 @@ from airflow_provider_np6.np6 import verify as verification
 from airflow_provider_np6.np6.errors import Np6ResponseError
 from airflow_provider_np6.np6.json_stream import RawBatch
 from airflow_provider_np6.np6.verify import Invalid, OutOfOrderError, Verifier
-from airflow_provider_np6.np6.window import Window
+from airflow_provider_np6.np6.window import DAY, Window
 
 pytestmark = pytest.mark.core
 
@@ -28,27 +28,79 @@ def event(id_: str, timestamp: int) -> dict[str, Any]:
     return {"id": id_, "timestamp": timestamp}
 
 
+def verified(verifier: Verifier, *batches: RawBatch) -> tuple[list[bytes], list[int]]:
+    """All events of some batches with their timestamps, those that are held back too."""
+    parts = [*map(verifier.verify, batches), *verifier.finish()]
+    verifier.close()
+    items = [bytes(item) for events in parts for item in events.items]
+    return items, [timestamp for events in parts for timestamp in events.timestamps]
+
+
+def ids(items: list[bytes]) -> list[str]:
+    return [json.loads(item)["id"] for item in items]
+
+
 @given(st.data())
 def test_in_an_ordered_answer_each_id_passes_once_whatever_the_batches(data: st.DataObject) -> None:
     times = sorted(data.draw(st.lists(st.integers(10_000, 10_005), min_size=1, max_size=40)))
     names = [f"{time}-{data.draw(st.integers(0, 2))}" for time in times]
-    verifier, passed, rest = Verifier(WINDOW), [], list(zip(names, times, strict=True))
+    verifier, batches, rest = Verifier(WINDOW), [], list(zip(names, times, strict=True))
     while rest:
         size = data.draw(st.integers(1, len(rest)))
         part, rest = rest[:size], rest[size:]
-        passed += [
-            json.loads(bytes(item))["id"]
-            for item in verifier.verify(batch(*(event(*one) for one in part))).items
-        ]
-    assert passed == list(dict.fromkeys(names))
-    assert (verifier.events, verifier.duplicates) == (len(passed), len(names) - len(passed))
+        batches.append(batch(*(event(*one) for one in part)))
+    items, timestamps = verified(verifier, *batches)
+    assert ids(items) == sorted(set(names))  # by time, then id
+    assert timestamps == [int(name.split("-")[0]) for name in ids(items)]
+    assert (verifier.events, verifier.duplicates) == (len(items), len(names) - len(items))
+
+
+@given(st.permutations([("a", 11_000), ("b", 11_000), ("c", 11_000), ("a2", 12_000), ("b2", 12_000)]))
+def test_without_order_events_come_by_time_and_id_at_the_end(order: list[tuple[str, int]]) -> None:
+    verifier = Verifier(WINDOW, ordered=False)
+    batches = [batch(*(event(*one) for one in part)) for part in (order[:2], order[2:])]
+    assert [verifier.verify(part).items for part in batches] == [[], []]
+    items, timestamps = verified(verifier)
+    assert ids(items) == ["a", "b", "c", "a2", "b2"]
+    assert timestamps == [11_000] * 3 + [12_000] * 2
+
+
+def test_events_of_the_last_time_are_held_back_until_a_later_one_comes() -> None:
+    verifier = Verifier(WINDOW)
+    assert verifier.verify(batch(event("b", 11_000))).items == []
+    assert verifier.verify(batch(event("a", 11_000))).items == []
+    events = verifier.verify(batch(event("c", 11_001)))
+    assert ids([bytes(item) for item in events.items]) == ["a", "b"]
+    assert ids(verified(verifier)[0]) == ["c"]
+    assert verifier.events == 3
+
+
+def test_events_and_duplicates_are_counted_by_day() -> None:
+    days = Window(0, 3 * DAY)
+    for ordered in (True, False):
+        verifier = Verifier(days, ordered=ordered)
+        first, second = event("a", DAY - 1), event("b", DAY)
+        verified(verifier, batch(first, first, second), batch(event("c", 3 * DAY - 1)))
+        assert verifier.events_by_day == {0: 1, 1: 1, 2: 1}
+        assert verifier.duplicates_by_day == {0: 1}
+
+
+def test_a_new_event_of_the_second_that_comes_again_needs_a_pull_without_order() -> None:
+    """Its place is between events that are taken already."""
+    verifier = Verifier(WINDOW)
+    verifier.verify(batch(event("a", 11_000), event("b", 11_500)))
+    verifier.begin(Window(11_000, 20_000))
+    with pytest.raises(OutOfOrderError):
+        verifier.verify(batch(event("a", 11_000), event("new", 11_100), event("b", 11_500)))
 
 
 def test_without_order_all_ids_are_compared() -> None:
     verifier = Verifier(WINDOW, ordered=False)
-    first = verifier.verify(batch(event("a", 15_000), event("b", 12_000)))
-    second = verifier.verify(batch(event("c", 11_000), event("a", 15_000)))
-    assert [*first.timestamps, *second.timestamps] == [15_000, 12_000, 11_000]
+    first, second = (
+        batch(event("a", 15_000), event("b", 12_000)),
+        batch(event("c", 11_000), event("a", 15_000)),
+    )
+    assert verified(verifier, first, second)[1] == [11_000, 12_000, 15_000]
     assert (verifier.duplicates, verifier.last) == (1, 15_000)
 
 
@@ -56,11 +108,12 @@ def test_ids_held_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verification, "MAX_HELD_IDS", 3)
     events = [event(str(i), 15_000) for i in range(4)]
     for ordered in (True, False):
-        assert len(Verifier(WINDOW, ordered=ordered).verify(batch(*events[:3])).items) == 3
-    with pytest.raises(Np6ResponseError, match="within one second"):
-        Verifier(WINDOW).verify(batch(*events))
-    with pytest.raises(Np6ResponseError, match="without order"):
-        Verifier(WINDOW, ordered=False).verify(batch(*events))
+        assert len(verified(Verifier(WINDOW, ordered=ordered), batch(*events[:3]))[0]) == 3
+    for ordered, match in ((True, "within one second"), (False, "without order")):
+        verifier = Verifier(WINDOW, ordered=ordered)
+        with pytest.raises(Np6ResponseError, match=match):
+            verifier.verify(batch(*events))
+        verifier.close()
 
 
 @pytest.mark.parametrize("later", [[15_000, 14_999], [9_999 + 1]])
@@ -73,8 +126,8 @@ def test_order_is_verified_within_and_between_batches(later: list[int]) -> None:
 
 def test_the_rounding_to_seconds_is_dropped_and_what_lies_beyond_is_an_error() -> None:
     verifier = Verifier(Window(10_400, 19_600))
-    kept = verifier.verify(batch(*(event(str(t), t) for t in (10_399, 10_400, 19_599, 19_600, 19_999))))
-    assert kept.timestamps == [10_400, 19_599]
+    times = (10_399, 10_400, 19_599, 19_600, 19_999)
+    assert verified(verifier, batch(*(event(str(time), time) for time in times)))[1] == [10_400, 19_599]
     assert verifier.events == 2
     for outside in (9_999, 20_000, -1, 253_402_300_800_000, -(2**70), 2**70):
         with pytest.raises(Np6ResponseError, match="outside of what was requested"):
@@ -87,8 +140,8 @@ def test_the_rounding_to_seconds_is_dropped_and_what_lies_beyond_is_an_error() -
 def test_without_order_the_rounding_is_dropped_wherever_it_stands() -> None:
     verifier = Verifier(Window(10_400, 19_600), ordered=False)
     times = (15_000, 10_399, 10_400, 19_999, 19_599, 19_600, 15_001)
-    kept = verifier.verify(batch(*(event(str(t), t) for t in times)))
-    assert kept.timestamps == [15_000, 10_400, 19_599, 15_001]
+    kept = verified(verifier, batch(*(event(str(time), time) for time in times)))
+    assert kept[1] == [10_400, 15_000, 15_001, 19_599]
     assert (verifier.events, verifier.taken) == (4, 7)
 
 
@@ -125,8 +178,8 @@ def test_text_that_is_not_utf8_is_refused() -> None:
 
 def test_events_come_on_one_line_otherwise_byte_for_byte() -> None:
     array = b'[{"id":"a",\r\n "timestamp":15000 ,"x":"\\n"}]'
-    items = Verifier(WINDOW).verify(RawBatch(msgspec.json.decode(array, type=list[msgspec.Raw]), array)).items
-    assert [bytes(item) for item in items] == [b'{"id":"a",   "timestamp":15000 ,"x":"\\n"}']
+    raw = RawBatch(msgspec.json.decode(array, type=list[msgspec.Raw]), array)
+    assert verified(Verifier(WINDOW), raw)[0] == [b'{"id":"a",   "timestamp":15000 ,"x":"\\n"}']
 
 
 @pytest.mark.parametrize("character", ["\0", "\x1f", "\x7f", "\u200b"])
@@ -137,7 +190,7 @@ def test_ids_with_unprintable_characters_are_refused(character: str) -> None:
 
 def test_nul_elsewhere_than_in_an_id_is_fine() -> None:
     fine = {**event("a", 15_000), "x": "\0"}
-    assert len(Verifier(WINDOW).verify(batch(fine)).items) == 1
+    assert len(verified(Verifier(WINDOW), batch(fine))[0]) == 1
 
 
 @pytest.mark.parametrize("space", [b"\r", b"\n"])
@@ -145,8 +198,8 @@ def test_each_kind_of_line_end_becomes_a_space(space: bytes) -> None:
     for extra in (b"", b',{"id":"b"}'):
         array = b'[{"id":"a",' + space + b'"timestamp":15000}' + extra + b"]"
         raw = RawBatch(msgspec.json.decode(array, type=list[msgspec.Raw]), array)
-        items = Verifier(WINDOW, set_aside=lambda _: None).verify(raw).items
-        assert [bytes(item) for item in items] == [b'{"id":"a", "timestamp":15000}']
+        items, _ = verified(Verifier(WINDOW, set_aside=lambda _: None), raw)
+        assert items == [b'{"id":"a", "timestamp":15000}']
 
 
 @pytest.mark.parametrize(
@@ -167,21 +220,22 @@ def test_only_ids_of_the_last_second_are_held(last: list[tuple[str, int]], held:
 
 @pytest.mark.parametrize("sizes", [(4,), (1, 1, 1, 1), (2, 2)])
 def test_an_id_that_comes_again_later_in_its_second_is_a_duplicate(sizes: tuple[int, ...]) -> None:
-    verifier, passed = Verifier(WINDOW), 0
+    verifier, batches = Verifier(WINDOW), []
     events = [event(*one) for one in (("a", 11_000), ("b", 11_500), ("b", 11_600), ("a", 11_999))]
     for size in sizes:
         part, events = events[:size], events[size:]
-        passed += len(verifier.verify(batch(*part)).items)
-    assert (passed, verifier.duplicates, verifier.events) == (2, 2, 2)
+        batches.append(batch(*part))
+    items, _ = verified(verifier, *batches)
+    assert (len(items), verifier.duplicates, verifier.events) == (2, 2, 2)
 
 
 def test_what_comes_again_at_a_seam_is_a_duplicate_the_second_time() -> None:
     verifier = Verifier(WINDOW)
-    verifier.verify(batch(event("a", 11_000), event("b", 11_100)))
+    assert verifier.verify(batch(event("a", 11_000), event("b", 11_100))).timestamps == [11_000]
     verifier.begin(Window(11_000, 20_000))
     assert verifier.verify(batch(event("a", 11_000), event("b", 11_100))).items == []
     assert (verifier.duplicates, verifier.in_response) == (0, 2)
-    assert verifier.verify(batch(event("b", 11_100), event("c", 11_200))).timestamps == [11_200]
+    assert verified(verifier, batch(event("b", 11_100), event("c", 11_200)))[1] == [11_100, 11_200]
     assert (verifier.duplicates, verifier.taken, verifier.events) == (1, 3, 3)
 
 
@@ -191,9 +245,10 @@ def test_each_part_is_held_to_what_was_asked_for_it(ordered: bool) -> None:
         verifier = Verifier(WINDOW, ordered=ordered)
         verifier.begin(Window(10_000, 15_000))
         extra = {"x": "\0"} if one_by_one else {}
-        assert len(verifier.verify(batch({**event("a", 14_999), **extra})).items) == 1
+        verifier.verify(batch({**event("a", 14_999), **extra}))
         with pytest.raises(Np6ResponseError, match="outside of what was requested"):
             verifier.verify(batch({**event("b", 15_000), **extra}))
+        assert len(verified(verifier)[0]) == 1
 
 
 def test_what_is_set_aside_tells_where_it_stood() -> None:
@@ -228,7 +283,7 @@ def test_what_was_set_aside_is_known_and_what_was_not_is_not(bad: bytes, reason:
     good = b'{"id":"a","timestamp":11000}'
     raw = RawBatch([good, bad], b"[" + good + b"," + bad + b"]")
     assert not verifier.knows(raw)
-    assert verifier.verify(raw).timestamps == [11_000]
+    assert verified(verifier, raw)[1] == [11_000]
     assert [one.item for one in aside] == [bad]
     assert aside[0].reason.startswith(reason)
     assert verifier.knows(raw)
@@ -244,9 +299,9 @@ def test_a_batch_with_an_element_that_is_no_json_is_looked_at_one_by_one() -> No
         b'{"id":"b","timestamp":NaN}',
         b'{"id":"c","timestamp":15001}',
     ]
-    events = verifier.verify(RawBatch(items, None))
-    assert list(events.items) == [b'{"id":"a",  "timestamp":15000}', items[2]]
-    assert list(events.timestamps) == [15_000, 15_001]
+    events, timestamps = verified(verifier, RawBatch(items, None))
+    assert events == [b'{"id":"a",  "timestamp":15000}', items[2]]
+    assert timestamps == [15_000, 15_001]
     assert [(invalid.item, invalid.reason, invalid.position) for invalid in aside] == [
         (items[1], "is not valid JSON", 1)
     ]

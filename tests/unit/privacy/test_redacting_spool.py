@@ -19,9 +19,6 @@ class MemorySpool:
         self.timestamps: list[int] = []
         self.invalid: list[Invalid] = []
 
-    def begin(self, pulled_at: int) -> None:
-        self.pulled_at = pulled_at
-
     def write(self, events: Events) -> None:
         self.items += map(bytes, events.items)
         self.timestamps += events.timestamps
@@ -29,7 +26,8 @@ class MemorySpool:
     def set_aside(self, invalid: Invalid) -> None:
         self.invalid.append(invalid)
 
-    def restart(self) -> None:
+    def restart(self, pulled_at: int) -> None:
+        self.pulled_at = pulled_at
         self.items.clear()
         self.timestamps.clear()
 
@@ -40,9 +38,9 @@ def test_events_are_redacted_also_after_a_restart() -> None:
     assert len(events) > 10
     memory = MemorySpool()
     spool = RedactingSpool(memory, policy("pseudonymize"))
-    spool.begin(5)
+    spool.restart(4)
     spool.write(batch)
-    spool.restart()
+    spool.restart(5)
     assert memory.items == []
     spool.write(batch)
     assert memory.items == [

@@ -1,4 +1,4 @@
-"""File formats: how proven events become bytes."""
+"""File formats: how verified events become bytes."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ def check_format(format_: object) -> None:
 
 
 def open_slice_file(path: Path, format_: str, query: EventQuery) -> SliceFile:
-    """A new file.
+    """A new file on the worker's disk.
 
-    :param path: an empty file.
+    :param path: of a file that does not exist yet.
     """
     if format_ == "parquet":
         from airflow_provider_np6.destinations.files.formats.parquet import ParquetFile
@@ -83,7 +83,7 @@ def events(file: BinaryIO, format_: str) -> Iterator[list[bytes]]:
 
 
 def count(file: BinaryIO, format_: str) -> int:
-    """How many events a data file holds."""
+    """The number of events in a data file."""
     if format_ == "parquet":
         check_format(format_)
         import pyarrow.parquet

@@ -21,32 +21,28 @@ _BUFFER = 256 * 1024
 
 
 class HashingFile:
-    """A file that only grows, and knows its size and sha256. pyarrow writes to it too."""
-
-    closed = False
+    """A new file that knows its size and sha256. pyarrow writes to it too."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._file: BinaryIO | None = None
+        self._file: BinaryIO = path.open("wb")
         self._sha256 = hashlib.sha256()
         self.size = 0
 
+    @property
+    def closed(self) -> bool:
+        return self._file.closed
+
     def write(self, data: bytes, /) -> int:
-        if self._file is None:
-            self._file = self.path.open("ab")
         self._sha256.update(data)
         self.size += len(data)
         return self._file.write(data)
 
     def flush(self) -> None:
-        if self._file is not None:
-            self._file.flush()
+        self._file.flush()
 
     def close(self) -> None:
-        """Give back the open file; the next write opens it again."""
-        if self._file is not None:
-            file, self._file = self._file, None
-            file.close()
+        self._file.close()
 
     @property
     def sha256(self) -> str:
@@ -63,9 +59,8 @@ def buffered(file: HashingFile) -> Any:
 class SliceFile(ABC):
     """A file of one format, written from its beginning to its end.
 
-    Packing needs no look at Python's objects, so it goes on in a thread, one piece at a time, while the
-    next piece is gathered. The same events in the same order give the same bytes, unless the file was
-    paused in between.
+    Packing uses no Python objects, so it runs in a thread, one piece at a time, while the next piece is
+    gathered. The same events in the same order give the same bytes.
     """
 
     def __init__(self, file: HashingFile) -> None:
@@ -89,12 +84,6 @@ class SliceFile(ABC):
     def _finish(self) -> None:
         """End the file."""
 
-    def pause(self) -> None:
-        """Give back the open file and the thread; the next write takes them again."""
-        self._hand_over()
-        self._wait_for_thread()
-        self._rest()
-
     def close(self) -> None:
         """Finish the file; only then its size and sha256 are those of the whole."""
         try:
@@ -102,14 +91,16 @@ class SliceFile(ABC):
             self._wait_for_thread()
             self._finish()
         finally:
-            self._rest()
+            self._end_thread()
+            self._file.close()
 
     def discard(self) -> None:
-        """Let go of it, finished or not."""
+        """Close what is open, finished or not."""
         self._forget()
-        self._rest()
+        self._end_thread()
         with suppress(OSError):
             self._finish()
+        with suppress(OSError):
             self._file.close()
 
     @property
@@ -139,9 +130,7 @@ class SliceFile(ABC):
             packed, self._packed = self._packed, None
             packed.result()
 
-    def _rest(self) -> None:
-        """Neither thread nor open file outlives this."""
+    def _end_thread(self) -> None:
         if self._thread is not None:
             thread, self._thread = self._thread, None
             thread.shutdown()
-        self._file.close()

@@ -13,16 +13,11 @@ _GZIP_LEVEL = 1  # of igzip, up to 3: as small as zlib's, five times as fast
 
 
 class LinesFile(SliceFile):
-    """``jsonl``, ``jsonl.gz`` and ``jsonl.zst``: one raw event per line, UTF-8.
-
-    The gzip header has no name and no time. After a pause, another member or frame of the same archive
-    begins.
-    """
+    """``jsonl``, ``jsonl.gz`` and ``jsonl.zst``: one raw event per line, UTF-8."""
 
     def __init__(self, file: HashingFile, format_: str) -> None:
         super().__init__(file)
-        self._format = format_
-        self._packer: Any = None
+        self._packer: Any = _packer(file, format_)
         self._forget()
 
     def write(self, events: Events) -> None:
@@ -43,31 +38,25 @@ class LinesFile(SliceFile):
         self._bytes = 0
 
     def _write(self, lines: list[bytes]) -> None:
-        if self._packer is None:
-            self._packer = self._new_packer()
         self._packer.write(b"".join(lines))
 
-    def _new_packer(self) -> Any:
-        if self._format == "jsonl.gz":
-            return _Gzip(self._file)
-        if self._format == "jsonl.zst":
-            import pyarrow
-
-            return pyarrow.CompressedOutputStream(buffered(self._file), "zstd")
-        return self._file
-
-    def pause(self) -> None:
-        self.close()
-
     def _finish(self) -> None:
-        if self._packer is not None:
-            packer, self._packer = self._packer, None
-            packer.close()
+        self._packer.close()
+
+
+def _packer(file: HashingFile, format_: str) -> Any:
+    if format_ == "jsonl.gz":
+        return _Gzip(file)
+    if format_ == "jsonl.zst":
+        import pyarrow
+
+        return pyarrow.CompressedOutputStream(buffered(file), "zstd")
+    return file
 
 
 class _Gzip:
-    """A gzip archive without name and time, packed in pieces of one size: igzip's bytes tell where its input
-    was cut."""
+    """A gzip archive without name and time, packed in pieces of one size: igzip's bytes depend on where its
+    input was cut."""
 
     def __init__(self, file: HashingFile) -> None:
         from isal import isal_zlib

@@ -81,7 +81,7 @@ class ParquetFile(SliceFile):
             self._pack(self._write, batches)
 
     def _write(self, batches: list[pa.RecordBatch]) -> None:
-        # In one piece, or the bytes would tell in which batches the events came.
+        # In one piece, or the bytes would depend on the batches in which the events came.
         table = pa.Table.from_batches(batches, SCHEMA).combine_chunks()
         batches.clear()
         if self._writer is None:
@@ -120,6 +120,6 @@ def _strings(values: Sequence[str | None]) -> pa.Array:
 
 
 def _texts(items: Sequence[Item]) -> pa.Array:
-    """Events as texts, without a look at each: they are UTF-8, for they were proven."""
+    """Events as strings, without checking each: they were verified, so they are UTF-8."""
     offsets = array("i", accumulate(map(len, items), initial=0))
     return pa.StringArray.from_buffers(len(items), pa.py_buffer(offsets), pa.py_buffer(b"".join(items)))

@@ -1,57 +1,123 @@
-"""What is done with files, on a local disk or in any object store that fsspec knows."""
+"""What every store does with the files below a destination root."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
 
+class ConditionRefusedError(Exception):
+    """A conditional put was refused: the stored file is not of the version that the condition named."""
+
+
+class StoreError(Exception):
+    """A store refused an operation, or could not be reached.
+
+    :param code: the store's own code, such as ``AccessDenied``.
+    :param operation: what was tried, such as ``PutObject``.
+    :param path: of the file, as a user writes it.
+    :param is_permanent: whether another try cannot help.
+    """
+
+    def __init__(self, code: str, operation: str, path: str, *, is_permanent: bool) -> None:
+        super().__init__(f"{code} on {operation} {path}")
+        self.is_permanent = is_permanent
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A small file, read whole.
+
+    :param version: changes with each put; a condition names it.
+    """
+
+    data: bytes
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A file in a listing.
+
+    :param name: its path below the root.
+    :param size: in bytes.
+    :param modified: seconds since the epoch, by the store's clock.
+    :param version: changes with each put; in some stores of another form than :attr:`StoredFile.version`.
+    """
+
+    name: str
+    size: int
+    modified: float
+    version: str
+
+
+MAX_SMALL_FILE = 256 * 1024 * 1024
+"""Bytes of a manifest, header or erasure list; no larger file is one."""
+
+
 class Store(Protocol):
-    """Files below one root; folders are named relative to it, with ``/`` between."""
+    """Files below one root; names are relative to it, with ``/`` between.
 
-    def names(self, folder: str) -> list[str]:
-        """Names right below ``folder``, never from a cache; none if it is not there."""
+    Every method raises :class:`StoreError` or ``OSError`` where the store fails.
+    """
 
-    def names_below(self, folder: str) -> dict[str, list[str]]:
-        """Names at any depth below ``folder``, by the folder that they are right below, by one listing; none
-        if it is not there."""
+    is_conditional: bool
+    """Whether :meth:`put_if` compares and puts at once, as far as is known; otherwise it compares first."""
 
-    def temporary(self, folder: str, name: str) -> Path:
-        """A path on a local disk for a file that may become ``folder/name``; its folder exists."""
+    is_remote: bool
+    """Whether a request takes so long that many are better sent at once."""
 
-    def remove_abandoned(self, folder: str) -> None:
-        """Remove temporaries for ``folder`` whose process was killed; those of living ones stay."""
+    def read(self, name: str) -> StoredFile | None:
+        """A small file with its version, in one response; None if it does not exist."""
 
-    def publication(self) -> AbstractContextManager[None]:
-        """While it lasts, no other publication goes on below this root, where the store can see to that:
-        local disks can, object stores cannot."""
+    def put_if(self, name: str, data: bytes, version: str | None) -> str:
+        """Write a small file on a condition.
 
-    def size(self, folder: str, name: str) -> int | None:
-        """Bytes of ``folder/name``; None if it is not there."""
+        :param version: the version that must be stored; None if no file may be.
+        :return: its new version.
+        :raises ConditionRefusedError: if another one is stored, or was written at the same time.
+        """
 
-    def put(self, temporary: Path, folder: str, name: str) -> None:
-        """Make ``temporary`` be ``folder/name``, at once; nobody sees a part of it."""
+    def put(self, name: str, source: Path) -> None:
+        """Store a file of the worker's disk under a name that was never used.
 
-    def read(self, folder: str, name: str) -> bytes:
-        """The bytes of ``folder/name``."""
+        :param source: it stays where it is.
+        """
 
-    def read_each(self, files: Iterable[tuple[str, str]]) -> Iterator[tuple[tuple[str, str], bytes]]:
-        """Many small files, those that are gone left out; at once where that is faster."""
+    def delete(self, name: str) -> None:
+        """Remove a file; it may be gone already."""
 
-    def open(self, folder: str, name: str) -> BinaryIO:
-        """``folder/name``, to be read and closed."""
+    def list_files(self, folder: str, start: str = "", end: str = "") -> Iterator[Entry]:
+        """The files at any depth below ``folder``, in order of their names, never from a cache.
 
-    def remove(self, folder: str, name: str) -> None:
-        """Remove ``folder/name``; it may be gone already."""
+        :param start: no name before it; "" for no limit.
+        :param end: no name from it on; "" for no limit.
+        """
 
-    def unfinished(self, folder: str) -> list[tuple[str, Callable[[], object]]]:
-        """Uploads to ``folder`` that were begun and never ended, each by name, which several may share, with
-        what gives it up."""
+    def list_folders(self, folder: str) -> list[str]:
+        """Names of the folders right below ``folder``, in order."""
 
-    def path(self, folder: str, name: str = "") -> str:
-        """How a user writes the path of ``folder/name``."""
+    def open(self, name: str) -> BinaryIO:
+        """A file to be read from any place in it, and closed.
 
-    def close(self) -> None:
-        """Remove the temporaries that are left, and folders that they needed and nothing else does."""
+        :raises FileNotFoundError: if it does not exist.
+        """
+
+    def path(self, name: str = "") -> str:
+        """The path or URI of a file, as a user writes it."""
+
+    def check_writable(self) -> None:
+        """Look whether files can be written, where that takes no request."""
+
+    def abort_uploads(self, folder: str, *, before: float) -> None:
+        """Abort uploads below ``folder`` that were begun and never ended; whatever the store says to that.
+
+        :param before: those that were begun before; seconds since the epoch.
+        """
+
+
+def is_between(name: str, start: str, end: str) -> bool:
+    """Whether a listing with these limits has the name."""
+    return name >= start and (not end or name < end)

@@ -6,6 +6,7 @@ import gzip
 import json
 import struct
 import sys
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,6 +28,7 @@ from airflow_provider_np6.np6.query import EventQuery
 from airflow_provider_np6.np6.verify import Events
 from airflow_provider_np6.np6.window import to_ms
 from airflow_provider_np6.sandbox import FakeAccount, Fault, Sandbox
+from tests.support.files import data_paths, snapshot
 from tests.support.properties import examples
 from tests.support.pulls import MIDNIGHT, TODAY, held, land, query_of
 
@@ -50,14 +52,11 @@ def read(path: Path) -> list[bytes]:
     return data.split(b"\n")[:-1]
 
 
-def written(path: Path, format_: str, batches: list[list[bytes]], *, pauses: bool = False) -> SliceFile:
-    path.write_bytes(b"")
+def written(path: Path, format_: str, batches: list[list[bytes]]) -> SliceFile:
     file = open_slice_file(path, format_, QUERY)
     for batch in batches:
         if batch:
             file.write(Events(batch, [MIDNIGHT] * len(batch)))
-        if pauses:
-            file.pause()
     file.close()
     return file
 
@@ -90,11 +89,11 @@ def test_any_event_comes_back_byte_for_byte(tmp_path: Path, format_: str) -> Non
     path = tmp_path / f"any.{format_}"
 
     @examples(100)
-    @given(st.lists(st.lists(raw_events(), max_size=4), min_size=1, max_size=4), st.booleans())
-    def round_trip(batches: list[list[bytes]], pauses: bool) -> None:
+    @given(st.lists(st.lists(raw_events(), max_size=4), min_size=1, max_size=4))
+    def round_trip(batches: list[list[bytes]]) -> None:
         items = [item for batch in batches for item in batch]
         if items:
-            written(path, format_, batches, pauses=pauses)
+            written(path, format_, batches)
             assert read(path) == items
             with path.open("rb") as file:
                 assert count(file, format_) == len(items)
@@ -110,7 +109,7 @@ def test_parquet_has_the_columns_of_sql(items: list[bytes]) -> None:
     assert list(found) == KEPT
     for name, values in found.items():
         plain = [to_ms(value) if isinstance(value, datetime) else value for value in values]
-        if name != "sent_at":  # moments beyond the calendar are tried below
+        if name != "sent_at":  # times beyond the calendar are tried below
             assert plain == list(expected[name]), name
 
 
@@ -129,7 +128,7 @@ def test_the_same_events_give_the_same_bytes_however_they_arrive(
 
 
 @pytest.mark.parametrize("format_", FORMATS)
-def test_large_files_do_not_tell_how_their_events_arrived(
+def test_large_files_do_not_depend_on_how_their_events_arrived(
     tmp_path: Path, format_: str, sandbox: Sandbox
 ) -> None:
     sandbox.account = FakeAccount(events_per_day=14_400)
@@ -142,7 +141,7 @@ def test_large_files_do_not_tell_how_their_events_arrived(
     assert len(found) == 1
 
 
-def test_gzip_tells_neither_name_nor_time(tmp_path: Path) -> None:
+def test_gzip_files_have_neither_name_nor_time(tmp_path: Path) -> None:
     written(tmp_path / "a.gz", "jsonl.gz", [[b"{}"]])
     magic, method, flags, mtime = struct.unpack("<HBBL", (tmp_path / "a.gz").read_bytes()[:8])
     assert (magic, method, flags, mtime) == (0x8B1F, 8, 0, 0)
@@ -169,7 +168,7 @@ def test_row_groups_end_by_rows_or_by_bytes(
     assert found == groups
 
 
-def test_a_row_group_tells_the_bounds_of_its_columns_and_no_whole_event(
+def test_a_row_group_has_the_bounds_of_its_columns_and_no_whole_event(
     tmp_path: Path, sandbox: Sandbox
 ) -> None:
     written(tmp_path / "a.parquet", "parquet", [held(sandbox, QUERY)])
@@ -201,7 +200,7 @@ HIVE = ("type", "action", "date")
 """Partition keys, which pyarrow adds to what it reads below such folders."""
 
 
-def test_moments_beyond_the_calendar_are_null_in_parquet_and_stay_in_the_payload() -> None:
+def test_times_beyond_the_calendar_are_null_in_parquet_and_stay_in_the_payload() -> None:
     times = [0, -62_135_596_800_000, 253_402_300_799_999, 253_402_300_800_000, -62_135_596_800_001, 2**70]
     event = '{"id":"1","timestamp":%d,"source":{"detail":{"activation":{"stamp":{"time":%d}}}}}'
     items = [(event % (MIDNIGHT, time)).encode() for time in times]
@@ -220,18 +219,17 @@ def test_without_pyarrow_the_extra_is_named_before_any_request(
     assert sandbox.received == []
 
 
-def test_another_format_replaces_the_slice(client: Np6Client, sandbox: Sandbox, tmp_path: Path) -> None:
+def test_another_format_replaces_the_slice(client: Np6Client, sandbox: Sandbox, root: Path) -> None:
     for format_ in (*FORMATS, *reversed(FORMATS)):
-        land(client, FileDestination(str(tmp_path), format_), query_of(sandbox))
-        (data,) = tmp_path.glob("type=*/*/*/*")
-        assert data.name.endswith(f"Z.{format_}")
+        land(client, FileDestination(str(root), format_), query_of(sandbox))
+        (data,) = data_paths(root)
+        assert data.name.partition(".")[2] == format_
         assert read(data) == held(sandbox, QUERY)
 
 
-@pytest.mark.parametrize("format_", FORMATS)
-def test_a_broken_disk_is_told_from_the_thread_that_writes(
-    client: Np6Client, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format_: str
-) -> None:
+@pytest.fixture
+def full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worker's disk takes 2,000 bytes per file."""
     monkeypatch.setattr(parquet, "ROWS", 10)
     whole: Callable[[HashingFile, bytes], int] = HashingFile.write
 
@@ -241,6 +239,28 @@ def test_a_broken_disk_is_told_from_the_thread_that_writes(
         return whole(self, data)
 
     monkeypatch.setattr(HashingFile, "write", full)
-    with pytest.raises(Np6DestinationError, match=r"could not be written|cannot be written"):
-        land(client, FileDestination(str(tmp_path), format_), query_of(sandbox))
-    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+@pytest.mark.usefixtures("full_disk")
+def test_a_full_disk_is_an_error_also_in_the_thread_that_writes(
+    client: Np6Client, sandbox: Sandbox, root: Path, spools: Path, format_: str
+) -> None:
+    with pytest.raises(Np6DestinationError, match="the worker's disk is full"):
+        land(client, FileDestination(str(root), format_), query_of(sandbox))
+    assert snapshot(root) == {}
+    assert [path for path in spools.rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+@pytest.mark.parametrize("rows", [10, 1_000])
+def test_a_file_that_is_discarded_leaves_nothing_open(
+    tmp_path: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, format_: str, rows: int
+) -> None:
+    monkeypatch.setattr(parquet, "ROWS", rows)
+    items = held(sandbox, QUERY)
+    threads, files = threading.active_count(), len(list(Path("/proc/self/fd").iterdir()))
+    file = open_slice_file(tmp_path / f"a.{format_}", format_, QUERY)
+    file.write(Events(items, [MIDNIGHT] * len(items)))
+    file.discard()
+    assert (threading.active_count(), len(list(Path("/proc/self/fd").iterdir()))) == (threads, files)

@@ -1,0 +1,99 @@
+"""Requests to an object store follow the window, and not what is stored beside it."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+import pytest
+
+from airflow_provider_np6.destinations import FileDestination
+from airflow_provider_np6.destinations.files.storage.s3 import S3Store
+from airflow_provider_np6.np6.client import Np6Client
+from airflow_provider_np6.np6.window import DAY, Window
+from airflow_provider_np6.sandbox import Sandbox
+from tests.support.pulls import MIDNIGHT, land, query_of
+from tests.support.stores import s3_client
+
+ACTIONS, DAYS = 300, 365
+
+
+@pytest.fixture
+def counted(s3: str, s3_server: str, monkeypatch: pytest.MonkeyPatch) -> tuple[S3Store, list[str]]:
+    """The store of any destination, and what it is asked, by operation."""
+    client = s3_client(s3_server)
+    sent: list[str] = []
+    client.meta.events.register("before-send.s3.*", lambda event_name, **_: sent.append(event_name))
+    prefix = f"requests/{secrets.token_hex(4)}"
+    store = S3Store(client, f"s3://lake/{prefix}", "lake", prefix)
+    monkeypatch.setattr("airflow_provider_np6.destinations.files.destination.open_store", lambda *_: store)
+    return store, sent
+
+
+def fill(store_uri: str, manifest: bytes, data: bytes) -> None:
+    """Put manifests and data files of other actions and days into the server's memory, without requests."""
+    from moto.backends import get_backend
+    from moto.s3.models import FakeKey
+
+    backend: Any = get_backend("s3")["123456789012"]["aws"]
+    bucket = backend.buckets["lake"]
+    prefix = store_uri.removeprefix("s3://lake/")
+    manifest_key, data_key = (
+        FakeKey(name, content, "123456789012", "us-east-1")
+        for name, content in (("m", manifest), ("d", data))
+    )
+    for action in range(ACTIONS):
+        for day in range(DAYS):
+            date = Window(MIDNIGHT - day * DAY, MIDNIGHT + DAY).date
+            stem = f"type=bounces/action=X{action:03}"
+            for name, key in (
+                (f"{prefix}/_manifests/{stem}/{date}.json", manifest_key),
+                (f"{prefix}/{stem}/date={date}/20241004T000000Z_20241005T000000Z-e0-ab.jsonl.gz", data_key),
+            ):
+                bucket.keys[name] = _named(key, name)
+
+
+def _named(key: Any, name: str) -> Any:
+    copy = object.__new__(type(key))
+    copy.__dict__.update(key.__dict__)
+    copy.name = name
+    return copy
+
+
+@pytest.mark.timeout(900)
+def test_a_pull_and_coverage_of_a_large_destination(
+    client: Np6Client, sandbox: Sandbox, counted: tuple[S3Store, list[str]]
+) -> None:
+    store, requests = counted
+    destination = FileDestination("s3://lake/requests")
+    land(client, destination, query_of(sandbox))
+    (manifest,) = store.list_files("_manifests")
+    stored = store.read(manifest.name)
+    assert stored is not None
+    fill(store.path(), stored.data, b"x")
+
+    def count(work: Any) -> int:
+        requests.clear()
+        work()
+        return len(requests)
+
+    tomorrow = Window(MIDNIGHT + DAY, MIDNIGHT + 2 * DAY)
+    first = count(lambda: land(client, destination, query_of(sandbox, tomorrow)))
+    again = count(lambda: land(client, destination, query_of(sandbox, tomorrow)))
+    every = count(lambda: land(client, destination, query_of(sandbox, tomorrow, "cancellations", "*")))
+    print(f"a day {first}, again {again}, all actions {every}")
+    assert max(first, again, every) <= 12
+    days = [Window(MIDNIGHT + day * DAY, MIDNIGHT + (day + 1) * DAY) for day in range(2, 42)]
+    for day in days:
+        land(client, destination, query_of(sandbox, day))
+
+    def coverage() -> None:
+        found = destination.coverage("bounces", "000PE4", "2024-01-01", "2025-01-01")
+        assert found.events == 42 * 96
+
+    cold, warm = count(coverage), count(coverage)
+    print(f"coverage of a year with 42 days {cold}, again {warm}")
+    assert cold <= 5 + 42
+    assert warm <= 5
+    land(client, destination, query_of(sandbox, days[0]))
+    assert count(coverage) <= 5 + 1
