@@ -14,7 +14,8 @@ from airflow_provider_np6.np6.errors import Np6PullAgainError, Np6ResponseError
 from airflow_provider_np6.np6.window import iso
 
 if TYPE_CHECKING:
-    from airflow_provider_np6.destinations.base import Destination, EventWriter, Publication
+    from airflow_provider_np6.destinations.base import Destination
+    from airflow_provider_np6.destinations.event_writer import EventWriter, Publication
     from airflow_provider_np6.hooks.np6 import Np6Hook
     from airflow_provider_np6.np6.pull import Spool
     from airflow_provider_np6.np6.query import EventQuery

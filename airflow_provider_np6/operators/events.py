@@ -12,7 +12,8 @@ from airflow.providers.common.compat.sdk import Asset, BaseOperator, conf
 
 from airflow_provider_np6._errors import fail_without_retry
 from airflow_provider_np6.destinations import resolve_destination
-from airflow_provider_np6.destinations.base import ON_SHRINK, Destination
+from airflow_provider_np6.destinations.base import Destination
+from airflow_provider_np6.destinations.event_writer import ON_SHRINK
 from airflow_provider_np6.hooks.np6 import Np6Hook
 from airflow_provider_np6.lineage import openlineage
 from airflow_provider_np6.np6.errors import Np6InputError, Np6TransientError

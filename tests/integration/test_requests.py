@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import secrets
+import os
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,29 +16,36 @@ from airflow_provider_np6.sandbox import Sandbox
 from tests.support.pulls import MIDNIGHT, land, query_of
 from tests.support.stores import s3_client
 
-ACTIONS, DAYS = 300, 365
+ACTIONS = 300
+DAYS = 365 if os.environ.get("NP6_SCALE") else 30
 
 
 @pytest.fixture
-def counted(s3: str, s3_server: str, monkeypatch: pytest.MonkeyPatch) -> tuple[S3Store, list[str]]:
+def counted(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[S3Store, list[str]]]:
     """The store of any destination, and what it is asked, by operation."""
     client = s3_client(s3_server)
+    client.create_bucket(Bucket="large")
     sent: list[str] = []
     client.meta.events.register("before-send.s3.*", lambda event_name, **_: sent.append(event_name))
-    prefix = f"requests/{secrets.token_hex(4)}"
-    store = S3Store(client, f"s3://lake/{prefix}", "lake", prefix)
+    store = S3Store(client, "s3://large/np6", "large", "np6")
     monkeypatch.setattr("airflow_provider_np6.destinations.files.destination.open_store", lambda *_: store)
-    return store, sent
+    yield store, sent
+    del backend().buckets["large"]  # all that it holds slows the server down
 
 
-def fill(store_uri: str, manifest: bytes, data: bytes) -> None:
-    """Put manifests and data files of other actions and days into the server's memory, without requests."""
+def backend() -> Any:
+    """What the server keeps; it runs in this process."""
     from moto.backends import get_backend
+
+    return get_backend("s3")["123456789012"]["aws"]
+
+
+def fill(manifest: bytes, data: bytes) -> None:
+    """Put manifests and data files of other actions and days into the server's memory, without requests."""
     from moto.s3.models import FakeKey
 
-    backend: Any = get_backend("s3")["123456789012"]["aws"]
-    bucket = backend.buckets["lake"]
-    prefix = store_uri.removeprefix("s3://lake/")
+    bucket = backend().buckets["large"]
+    prefix = "np6"
     manifest_key, data_key = (
         FakeKey(name, content, "123456789012", "us-east-1")
         for name, content in (("m", manifest), ("d", data))
@@ -65,12 +73,12 @@ def test_a_pull_and_coverage_of_a_large_destination(
     client: Np6Client, sandbox: Sandbox, counted: tuple[S3Store, list[str]]
 ) -> None:
     store, requests = counted
-    destination = FileDestination("s3://lake/requests")
+    destination = FileDestination("s3://large/np6")
     land(client, destination, query_of(sandbox))
     (manifest,) = store.list_files("_manifests")
     stored = store.read(manifest.name)
     assert stored is not None
-    fill(store.path(), stored.data, b"x")
+    fill(stored.data, b"x")
 
     def count(work: Any) -> int:
         requests.clear()

@@ -107,5 +107,5 @@ def test_pulls_at_once(
     monkeypatch.setattr("airflow_provider_np6.destinations.files.header.time.sleep", lambda _: None)
     scenario = SCENARIOS[name]
     scenario.folder[:] = [tmp_path]
-    _, wrong = check(scenario, random_orders(scenario, 2, seed=23, new_store=new_store))
+    _, wrong = check(scenario, random_orders(scenario, 1, seed=23, new_store=new_store))
     assert wrong[:1] == []

@@ -17,8 +17,8 @@ from airflow_provider_np6.np6.query import EventQuery
 from airflow_provider_np6.np6.window import parse_time
 
 if TYPE_CHECKING:
-    from airflow_provider_np6.destinations.base import EventWriter
     from airflow_provider_np6.destinations.coverage import CountedWindow
+    from airflow_provider_np6.destinations.event_writer import EventWriter
     from airflow_provider_np6.destinations.files.manifest import Manifest
     from airflow_provider_np6.destinations.files.storage import Store
     from airflow_provider_np6.destinations.inventory import Checked, Scope, StoredWindow

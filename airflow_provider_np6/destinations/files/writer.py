@@ -10,9 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airflow_provider_np6.destinations.base import Publication
+from airflow_provider_np6.destinations.event_writer import Publication
 from airflow_provider_np6.destinations.files import layout
 from airflow_provider_np6.destinations.files.day import StoredDay
+from airflow_provider_np6.destinations.files.decision import check_crossing
 from airflow_provider_np6.destinations.files.header import (
     Header,
     Requirements,
@@ -22,7 +23,7 @@ from airflow_provider_np6.destinations.files.header import (
     read_header,
 )
 from airflow_provider_np6.destinations.files.manifest import make_token
-from airflow_provider_np6.destinations.files.publication import SLOW_WRITER, Publisher, check_crossing
+from airflow_provider_np6.destinations.files.publication import SLOW_WRITER, Publisher
 from airflow_provider_np6.destinations.files.spool import WindowSpool
 from airflow_provider_np6.destinations.files.storage import store_errors, to_asset_uri
 from airflow_provider_np6.destinations.spool_folder import spool_errors, spool_folder

@@ -14,8 +14,8 @@ from airflow_provider_np6.np6.errors import Np6InputError
 from airflow_provider_np6.np6.query import check_event_type
 
 if TYPE_CHECKING:
-    from airflow_provider_np6.destinations.base import EventWriter
     from airflow_provider_np6.destinations.coverage import CountedWindow
+    from airflow_provider_np6.destinations.event_writer import EventWriter
     from airflow_provider_np6.destinations.inventory import PendingVerification, Scope, StoredWindow
     from airflow_provider_np6.destinations.sql.database import Database
     from airflow_provider_np6.np6.query import EventQuery

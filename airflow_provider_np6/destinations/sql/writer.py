@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import IO, TYPE_CHECKING, Any
 
 from airflow_provider_np6.destinations import quarantine
-from airflow_provider_np6.destinations.base import Publication, ShrinkRule
+from airflow_provider_np6.destinations.event_writer import Publication, ShrinkRule
 from airflow_provider_np6.destinations.inventory import SliceOutcome
 from airflow_provider_np6.destinations.spool_folder import spool_errors
 from airflow_provider_np6.destinations.sql.database import VERSION, check_version_of

@@ -7,7 +7,7 @@ import logging
 
 import pytest
 
-from airflow_provider_np6.destinations.base import MAX_CHANGED, ON_SHRINK, Publication, ShrinkRule
+from airflow_provider_np6.destinations.event_writer import MAX_CHANGED, ON_SHRINK, Publication, ShrinkRule
 from airflow_provider_np6.destinations.inventory import Outcome, SliceOutcome
 from airflow_provider_np6.np6.errors import Np6PullAgainError, Np6ShrunkError
 from airflow_provider_np6.np6.window import DAY, Window, iso

@@ -16,11 +16,11 @@ from typing import Any
 import pytest
 
 from airflow_provider_np6.destinations import FileDestination
-from airflow_provider_np6.destinations.base import ShrinkRule
+from airflow_provider_np6.destinations.event_writer import ShrinkRule
 from airflow_provider_np6.destinations.files import publication
 from airflow_provider_np6.destinations.files.day import DayFiles
+from airflow_provider_np6.destinations.files.decision import Candidate, decide
 from airflow_provider_np6.destinations.files.manifest import Slice
-from airflow_provider_np6.destinations.files.publication import Candidate, decide
 from airflow_provider_np6.destinations.files.spool import SpooledFile, SpooledSlice
 from airflow_provider_np6.destinations.files.storage import Entry
 from airflow_provider_np6.destinations.files.storage.local import LocalStore

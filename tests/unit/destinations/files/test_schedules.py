@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_np6.destinations.files import day, manifest, publication
+from airflow_provider_np6.destinations.files import day, decision, manifest, publication
 from airflow_provider_np6.destinations.files.day import StoredDay
 from tests.support import scenarios
 from tests.support.scenarios import (
@@ -113,7 +113,7 @@ def _without_header_at_the_switch(patch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 def _without_times(patch: pytest.MonkeyPatch) -> dict[str, Any]:
     """R6: no stored slice counts as newer."""
-    patch.setattr(publication, "_is_newer", lambda *_: False)
+    patch.setattr(decision, "_is_newer", lambda *_: False)
     return {}
 
 
