@@ -25,7 +25,7 @@ SERVICES := chromium curl docker-compose gcc libmariadb-dev mariadb-server pkg-c
 .PHONY: services
 services: ## install the Debian packages that some tests need (as root), and mysqlclient
 	.ci/services $(SERVICES)
-	npm install --silent --no-save --prefix .venv-azurite azurite
+	@timeout 120 npm install --silent --no-save --prefix .venv-azurite azurite || echo "Azurite is not installed: its tests are skipped"
 	@rm -f .venv/ready .venv-airflow-*/ready .venv-lowest*/ready
 	$(MAKE) .venv/ready
 

@@ -13,11 +13,12 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from airflow_provider_np6.destinations.files.storage.azure import AzureStore
 from airflow_provider_np6.destinations.files.storage.gcs import GcsStore
 from airflow_provider_np6.destinations.files.storage.s3 import S3Store
 from tests.support.postgres import free_port
-from tests.support.services import require
 
 AZURITE = Path(__file__).parents[2] / ".venv-azurite" / "node_modules" / ".bin" / "azurite-blob"
 _AZURITE_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
@@ -44,7 +45,8 @@ def s3_store(url: str, prefix: str) -> S3Store:
 @contextmanager
 def azurite(folder: Path) -> Iterator[str]:
     """Azurite; its connection string."""
-    require("Azurite", AZURITE.exists() and shutil.which("node"))
+    if not (AZURITE.exists() and shutil.which("node")):  # npm may have no way to its registry
+        pytest.skip("Azurite is not installed: run `make services`")
     port = free_port()
     command = [
         str(AZURITE),
