@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from airflow import __version__ as version
+
 from airflow_provider_np6.operators.events import Np6EventsOperator
 from airflow_provider_np6.sandbox import Sandbox
 from tests.support.people import KEY as PSEUDONYM_KEY
@@ -45,4 +47,15 @@ def pull(destination: object, mode: str, **arguments: Any) -> dict[str, Any]:
         personal_data=mode,
         **given,
     )
+    _allow_in_this_thread()
     return task.execute({})
+
+
+def _allow_in_this_thread() -> None:
+    """Airflow 2 remembers by thread who calls ``execute``, and is prepared for the main one alone."""
+    if version.startswith("2."):
+        from airflow.models import baseoperator
+
+        sentinel: Any = baseoperator.ExecutorSafeguard._sentinel
+        if not hasattr(sentinel, "callers"):
+            sentinel.callers = {}
