@@ -53,9 +53,8 @@ def open_store(path: str, conn_id: str | None) -> Store:
         from airflow_provider_np6.destinations.files.storage.local import LocalStore
 
         return LocalStore(Path(rest))
-    authority, _, key = rest.partition(
-        "/"
-    )  # not urlsplit: a key may have "?" and "#", and "[" is an error there
+    # Not urlsplit: a key may have "?" and "#", and "[" is an error there.
+    authority, _, key = rest.partition("/")
     user, _, bucket = authority.rpartition("@")
     if ":" in user:
         raise Np6InputError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,12 +15,13 @@ from airflow_provider_np6.destinations.files.storage.base import (
     StoreError,
     is_between,
 )
+from airflow_provider_np6.destinations.files.storage.bucket import BucketStore
 
 _THREADS = 4
 _REFUSED = {409, 412}
 
 
-class AzureStore:
+class AzureStore(BucketStore):
     """A version is an ETag: ``If-Match`` and ``If-None-Match`` compare and swap.
 
     :param service: a ``BlobServiceClient``.
@@ -30,13 +30,9 @@ class AzureStore:
     :param prefix: of the root's names, without slashes at its ends; "" for the whole container.
     """
 
-    is_conditional = True
-    is_remote = True
-
     def __init__(self, service: Any, uri: str, container: str, prefix: str) -> None:
+        super().__init__(uri, prefix)
         self._container = service.get_container_client(container)
-        self._uri = uri
-        self._root = f"{prefix}/" if prefix else ""
 
     def read(self, name: str) -> StoredFile | None:
         from azure.core.exceptions import ResourceNotFoundError
@@ -84,7 +80,7 @@ class AzureStore:
                 return
 
     def list_files(self, folder: str, start: str = "", end: str = "") -> Iterator[Entry]:
-        prefix = f"{self._root}{folder}/" if folder else self._root
+        prefix = self._prefix(folder)
         with self._call("List Blobs", folder):
             for blob in self._container.list_blobs(name_starts_with=prefix):
                 name = blob.name[len(self._root) :]
@@ -94,35 +90,19 @@ class AzureStore:
                     yield Entry(name, blob.size, blob.last_modified.timestamp(), blob.etag)
 
     def list_folders(self, folder: str) -> list[str]:
-        prefix = f"{self._root}{folder}/" if folder else self._root
+        prefix = self._prefix(folder)
         with self._call("List Blobs", folder):
             names = [blob.name for blob in self._container.walk_blobs(prefix, delimiter="/")]
         return sorted(name[len(prefix) : -1] for name in names if name.endswith("/"))
 
-    def open(self, name: str) -> BinaryIO:
+    def _download(self, name: str, file: BinaryIO) -> None:
         from azure.core.exceptions import ResourceNotFoundError
 
-        file = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
-        try:
-            with self._call("Get Blob", name):
-                try:
-                    self._container.download_blob(self._root + name).readinto(file)
-                except ResourceNotFoundError:
-                    raise FileNotFoundError(self.path(name)) from None
-        except BaseException:
-            file.close()
-            raise
-        file.seek(0)
-        return file
-
-    def path(self, name: str = "") -> str:
-        return f"{self._uri}/{name}" if name else self._uri
-
-    def check_writable(self) -> None:
-        """Only a request could show it."""
-
-    def abort_uploads(self, folder: str, *, before: float) -> None:
-        """The store forgets them by itself."""
+        with self._call("Get Blob", name):
+            try:
+                self._container.download_blob(self._root + name).readinto(file)
+            except ResourceNotFoundError:
+                raise FileNotFoundError(self.path(name)) from None
 
     @contextmanager
     def _call(self, operation: str, name: str) -> Iterator[None]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,13 +15,14 @@ from airflow_provider_np6.destinations.files.storage.base import (
     StoreError,
     is_between,
 )
+from airflow_provider_np6.destinations.files.storage.bucket import BucketStore
 
 _TRIES = 5
 _REFUSED = {409, 412, 429}  # 429: the store takes one write per second and object
 _PERMANENT = {400, 401, 403, 404, 405}
 
 
-class GcsStore:
+class GcsStore(BucketStore):
     """A version is an object's generation: ``ifGenerationMatch`` compares and swaps.
 
     :param client: of google-cloud-storage.
@@ -31,14 +31,10 @@ class GcsStore:
     :param prefix: of the root's names, without slashes at its ends; "" for the whole bucket.
     """
 
-    is_conditional = True
-    is_remote = True
-
     def __init__(self, client: Any, uri: str, bucket: str, prefix: str) -> None:
+        super().__init__(uri, prefix)
         self._client = client
-        self._uri = uri
         self._bucket = client.bucket(bucket)
-        self._root = f"{prefix}/" if prefix else ""
 
     def read(self, name: str) -> StoredFile | None:
         from google.api_core.exceptions import NotFound, PreconditionFailed
@@ -89,7 +85,7 @@ class GcsStore:
                 return
 
     def list_files(self, folder: str, start: str = "", end: str = "") -> Iterator[Entry]:
-        prefix = f"{self._root}{folder}/" if folder else self._root
+        prefix = self._prefix(folder)
         limits = {
             **({"start_offset": self._root + start} if start else {}),
             **({"end_offset": self._root + end} if end else {}),
@@ -101,36 +97,20 @@ class GcsStore:
                     yield Entry(name, blob.size, blob.updated.timestamp(), str(blob.generation))
 
     def list_folders(self, folder: str) -> list[str]:
-        prefix = f"{self._root}{folder}/" if folder else self._root
+        prefix = self._prefix(folder)
         with self._call("objects.list", folder):
             listed = self._client.list_blobs(self._bucket, prefix=prefix, delimiter="/")
             names = [name for page in listed.pages for name in page.prefixes]
         return sorted(name[len(prefix) : -1] for name in names)
 
-    def open(self, name: str) -> BinaryIO:
+    def _download(self, name: str, file: BinaryIO) -> None:
         from google.api_core.exceptions import NotFound
 
-        file = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
-        try:
-            with self._call("objects.get", name):
-                try:
-                    self._blob(name).download_to_file(file)
-                except NotFound:
-                    raise FileNotFoundError(self.path(name)) from None
-        except BaseException:
-            file.close()
-            raise
-        file.seek(0)
-        return file
-
-    def path(self, name: str = "") -> str:
-        return f"{self._uri}/{name}" if name else self._uri
-
-    def check_writable(self) -> None:
-        """Only a request could show it."""
-
-    def abort_uploads(self, folder: str, *, before: float) -> None:
-        """The store forgets them by itself."""
+        with self._call("objects.get", name):
+            try:
+                self._blob(name).download_to_file(file)
+            except NotFound:
+                raise FileNotFoundError(self.path(name)) from None
 
     def _blob(self, name: str) -> Any:
         return self._bucket.blob(self._root + name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,6 +14,7 @@ from airflow_provider_np6.destinations.files.storage.base import (
     StoredFile,
     StoreError,
 )
+from airflow_provider_np6.destinations.files.storage.bucket import BucketStore
 
 PART = 8 * 1024 * 1024
 """Bytes of a part of an upload."""
@@ -25,7 +25,7 @@ _MISSING = {"NoSuchKey", "404", "NotFound"}
 _TRANSIENT = {"RequestTimeout", "SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeTooSkewed"}
 
 
-class S3Store:
+class S3Store(BucketStore):
     """A version is an ETag: ``IfMatch`` and ``IfNoneMatch`` of PutObject compare and swap.
 
     :param client: of boto3.
@@ -34,14 +34,10 @@ class S3Store:
     :param prefix: of the root's keys, without slashes at its ends; "" for the whole bucket.
     """
 
-    is_conditional = True
-    is_remote = True
-
     def __init__(self, client: Any, uri: str, bucket: str, prefix: str) -> None:
+        super().__init__(uri, prefix)
         self._client = client
-        self._uri = uri
         self._bucket = bucket
-        self._root = f"{prefix}/" if prefix else ""
 
     def read(self, name: str) -> StoredFile | None:
         with self._call("GetObject", name):
@@ -78,7 +74,7 @@ class S3Store:
             self._client.delete_object(**self._object(name))
 
     def list_files(self, folder: str, start: str = "", end: str = "") -> Iterator[Entry]:
-        prefix = f"{self._root}{folder}/" if folder else self._root
+        prefix = self._prefix(folder)
         after = {"StartAfter": f"{self._root}{start}"[:-1]} if start > folder else {}
         with self._call("ListObjectsV2", folder):
             for page in self._pages(Prefix=prefix, **after):
@@ -90,38 +86,25 @@ class S3Store:
                         yield Entry(name, item["Size"], item["LastModified"].timestamp(), item["ETag"])
 
     def list_folders(self, folder: str) -> list[str]:
-        prefix = f"{self._root}{folder}/" if folder else self._root
+        prefix = self._prefix(folder)
         with self._call("ListObjectsV2", folder):
             pages = self._pages(Prefix=prefix, Delimiter="/")
             return [
                 item["Prefix"][len(prefix) : -1] for page in pages for item in page.get("CommonPrefixes", [])
             ]
 
-    def open(self, name: str) -> BinaryIO:
-        file = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
-        try:
-            with self._call("GetObject", name):
-                try:
-                    self._client.download_fileobj(self._bucket, self._root + name, file)
-                except self._client.exceptions.ClientError as error:
-                    if _code(error) in _MISSING:
-                        raise FileNotFoundError(self.path(name)) from None
-                    raise
-        except BaseException:
-            file.close()
-            raise
-        file.seek(0)
-        return file
-
-    def path(self, name: str = "") -> str:
-        return f"{self._uri}/{name}" if name else self._uri
-
-    def check_writable(self) -> None:
-        """Only a request could show it."""
+    def _download(self, name: str, file: BinaryIO) -> None:
+        with self._call("GetObject", name):
+            try:
+                self._client.download_fileobj(self._bucket, self._root + name, file)
+            except self._client.exceptions.ClientError as error:
+                if _code(error) in _MISSING:
+                    raise FileNotFoundError(self.path(name)) from None
+                raise
 
     def abort_uploads(self, folder: str, *, before: float) -> None:
         with suppress(Exception):  # stores may not have it, and policies refuse it
-            prefix = f"{self._root}{folder}/" if folder else self._root
+            prefix = self._prefix(folder)
             listed = self._client.list_multipart_uploads(Bucket=self._bucket, Prefix=prefix)
             for upload in listed.get("Uploads", []):
                 if upload["Initiated"].timestamp() <= before:
