@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING
 from airflow_provider_np6.destinations.files import layout
 from airflow_provider_np6.destinations.files.header import Patience
 from airflow_provider_np6.destinations.files.manifest import Manifest, Slice, make_token
-from airflow_provider_np6.destinations.files.storage import ConditionRefusedError, StoreError
+from airflow_provider_np6.destinations.files.storage import ConditionRefusedError, StoreError, find_file
+from airflow_provider_np6.np6.query import EventQuery
+from airflow_provider_np6.np6.window import Window
 
 if TYPE_CHECKING:
     from airflow_provider_np6.destinations.files.storage import Entry, Store
-    from airflow_provider_np6.np6.query import EventQuery
 
 log = logging.getLogger(__name__)
+
+_ANY_TIME = Window(0, 1)  # no name depends on it
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ class StoredDay:
     def __init__(self, store: Store, query: EventQuery, date: str) -> None:
         series = layout.series_folder(query)
         self._store = store
-        self._query = query
+        self.query = query
         self._date = date
         self.name = layout.manifest_name(series, date)
         self.folder = layout.day_folder(series, date)
@@ -55,6 +58,16 @@ class StoredDay:
         self.files = DayFiles({})
         self.gone: frozenset[str] = frozenset()
         """Files that were listed as removed and then did not exist."""
+
+    @classmethod
+    def named(cls, store: Store, manifest_name: str) -> StoredDay | None:
+        """The day of a manifest; None if the name is not one of a manifest."""
+        place = layout.parse_manifest(manifest_name)
+        series = None if place is None else layout.parse_series(place[0])
+        if place is None or series is None:
+            return None
+        query = EventQuery(series.event_type, series.action_id, _ANY_TIME, series.classification)
+        return cls(store, query, place[1])
 
     @property
     def slices(self) -> list[Slice]:
@@ -96,7 +109,7 @@ class StoredDay:
 
     def create(self, erasures: int) -> None:
         """Create an empty manifest, if the day has no manifest yet."""
-        patience = Patience(self._query.description)
+        patience = Patience(self.query.description)
         while self.version is None:
             empty = self._empty(erasures)
             try:
@@ -140,8 +153,7 @@ class StoredDay:
 
     def exists(self, name: str) -> bool:
         """Whether a file of this day exists now."""
-        folder = name.rpartition("/")[0]
-        return any(entry.name == name for entry in self._store.list_files(folder, name, f"{name}\0"))
+        return find_file(self._store, name) is not None
 
     def unreferenced(self, before: float) -> list[str]:
         """Files that the manifest does not name.
@@ -162,9 +174,9 @@ class StoredDay:
 
     def _empty(self, erasures: int) -> Manifest:
         return Manifest(
-            event_type=self._query.event_type,
-            action_id=self._query.action_id,
-            classification=self._query.classification,
+            event_type=self.query.event_type,
+            action_id=self.query.action_id,
+            classification=self.query.classification,
             date=self._date,
             slices=(),
             removed=(),

@@ -7,7 +7,6 @@ import time
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from hashlib import sha256
-from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,9 +28,8 @@ from airflow_provider_np6.destinations.files.spool import SliceSpool, SpooledSli
 from airflow_provider_np6.destinations.files.storage import ConditionRefusedError
 from airflow_provider_np6.destinations.spool_folder import spool_errors
 from airflow_provider_np6.np6.errors import Np6InputError
-from airflow_provider_np6.np6.query import EventQuery
 from airflow_provider_np6.np6.verify import Events
-from airflow_provider_np6.np6.window import Window, iso
+from airflow_provider_np6.np6.window import iso
 from airflow_provider_np6.privacy.erasure_filter import ErasureList
 from airflow_provider_np6.privacy.subjects import Subject, match_subjects
 
@@ -44,7 +42,6 @@ class _Time(msgspec.Struct, gc=False):
     timestamp: int
 
 
-_name = attrgetter("name")
 _decode_times = msgspec.json.Decoder(list[_Time]).decode
 
 
@@ -78,20 +75,15 @@ class FileErasure:
         :raises Np6InputError: if nothing was ever pulled into the root.
         :raises Np6ConflictError: if it is another account's.
         """
-        stored = read_header(self._store)
-        if stored is None:
-            raise Np6InputError(
-                f"there is no destination at {self._store.path()}",
-                hint="Check the path: nothing was ever pulled into it.",
-            )
-        header = stored[0]
+        header = self._header()
         check_owner(header, self._account)
         self._persons = [Subject(person, header.personal_data, self._pseudonyms) for person in self._given]
         version = self._list_persons()
         self._store.abort_uploads("", before=time.time())
-        events = self._sweep(version, everything=True)
-        while names := self._behind(version):
-            events += self._sweep(version, names=names)
+        names, events = self._all_days(), 0
+        while names:
+            events += sum(self._erase_day(name, version) for name in names)
+            names = self._behind(version)
         return {"events": events, "files": self._rewritten}
 
     def _list_persons(self) -> int:
@@ -111,9 +103,8 @@ class FileErasure:
             data = ErasureList(self._pseudonyms.fingerprint, known | tokens).encode()
             try:
                 self._store.put_if(layout.erasure_list_name(version), data, None)
-            except (
-                ConditionRefusedError
-            ):  # another erasure's, which may have been killed before it was in the header
+            except ConditionRefusedError:
+                # Another erasure's, which may have been killed before it was in the header.
                 patience.wait()
             self._raise_version(version)
 
@@ -127,7 +118,10 @@ class FileErasure:
     def _header(self) -> Header:
         stored = read_header(self._store)
         if stored is None:
-            raise Np6InputError(f"there is no destination at {self._store.path()}", hint="Check the path.")
+            raise Np6InputError(
+                f"there is no destination at {self._store.path()}",
+                hint="Check the path: nothing was ever pulled into it.",
+            )
         return stored[0]
 
     def _behind(self, version: int) -> list[str]:
@@ -139,20 +133,16 @@ class FileErasure:
                 behind.append(entry.name)
         return behind
 
-    def _sweep(self, version: int, *, names: Sequence[str] = (), everything: bool = False) -> int:
-        """Put manifests again, without the persons; the number of events that they lose."""
-        if everything:  # days too whose first pull was killed before its manifest
-            manifests = {entry.name for entry in list_manifests(self._store, "")}
-            names = sorted(manifests | set(map(layout.manifest_of, map(_name, list_data_files(self._store)))))
-        return sum(self._erase_day(name, version) for name in names)
+    def _all_days(self) -> list[str]:
+        """The manifests of all days, those too whose first pull was killed before it put one."""
+        names = {entry.name for entry in list_manifests(self._store, "")}
+        names |= {layout.manifest_of(entry.name) for entry in list_data_files(self._store)}
+        return sorted(names)
 
     def _erase_day(self, name: str, version: int) -> int:
-        place = layout.parse_manifest(name)
-        series = None if place is None else layout.parse_series(place[0])
-        if place is None or series is None:
+        day = StoredDay.named(self._store, name)
+        if day is None:
             return 0
-        query = EventQuery(series.event_type, series.action_id, Window(0, 1), series.classification)
-        day = StoredDay(self._store, query, place[1])
         day.read()
         day.list_files()
         day.create(version)
@@ -203,9 +193,7 @@ class FileErasure:
         folder = self._folder / make_token()
         with spool_errors():
             folder.mkdir()
-        series = layout.parse_series(day.folder.rpartition("/")[0])
-        assert series is not None  # noqa: S101 - it was parsed before
-        query = EventQuery(series.event_type, series.action_id, slice_.window, series.classification)
+        query = replace(day.query, window=slice_.window)
         spool = SliceSpool(folder, query, slice_.window, slice_.format)
         try:
             for items in self._batches(slice_):

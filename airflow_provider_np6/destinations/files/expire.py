@@ -6,10 +6,8 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from airflow_provider_np6.destinations.files import layout
 from airflow_provider_np6.destinations.files.day import StoredDay
 from airflow_provider_np6.destinations.files.read import list_manifests, series_folders, type_keys
-from airflow_provider_np6.np6.query import EventQuery
 from airflow_provider_np6.np6.window import DAY, Window
 
 if TYPE_CHECKING:
@@ -27,13 +25,10 @@ def expire_slices(store: Store, before: int) -> dict[str, int]:
     counts: Counter[str] = Counter(slices=0, events=0, files=0, bytes=0)
     span = Window(-DAY, max(before, 1))
     for folder in series_folders(store, type_keys(store)):
-        series = layout.parse_series(folder)
-        assert series is not None  # noqa: S101 - others are not listed
-        query = EventQuery(series.event_type, series.action_id, span, series.classification)
         for entry in list_manifests(store, folder, span):
-            place = layout.parse_manifest(entry.name)
-            assert place is not None  # noqa: S101 - others are not listed
-            counts.update(_expire_day(StoredDay(store, query, place[1]), before))
+            day = StoredDay.named(store, entry.name)
+            if day is not None:
+                counts.update(_expire_day(day, before))
     return dict(counts)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import islice
 from threading import Lock
 from typing import TYPE_CHECKING, TypeVar
@@ -70,10 +71,6 @@ def map_at_once(store: Store, work: Callable[[T], R], items: Iterable[T]) -> Ite
             yield from threads.map(work, batch)
 
 
-def _map_one_by_one(_: Store, work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-    yield from map(work, items)
-
-
 def read_manifest(store: Store, name: str) -> Manifest | None:
     """A manifest as it is stored now; None if it does not exist.
 
@@ -126,7 +123,7 @@ def list_data_files(store: Store) -> Iterator[Entry]:
 def read_manifests(store: Store, query: EventQuery) -> Iterator[Manifest]:
     """The manifests of the days that a query's window touches, in order of time."""
     entries = list_manifests(store, layout.series_folder(query), query.window)
-    for manifest in map_at_once(store, lambda entry: read_listed(store, entry), entries):
+    for manifest in map_at_once(store, partial(read_listed, store), entries):
         if manifest is not None:
             yield manifest
 
@@ -152,8 +149,8 @@ def _existing_slices(store: Store, folder: str, span: Window, *, at_once: bool =
     :raises Np6DestinationError: if pulls replace a day time and again meanwhile.
     """
     entries = list(list_manifests(store, folder, span))
-    reading = map_at_once if at_once else _map_one_by_one
-    manifests = list(reading(store, lambda entry: read_listed(store, entry), entries))
+    read = partial(read_listed, store)
+    manifests = list(map_at_once(store, read, entries) if at_once else map(read, entries))
     # Data after manifests: a file that is missing then is lost, or its manifest was replaced before that.
     existing = (
         _list_data(store, folder, span) if any(manifest and manifest.names for manifest in manifests) else {}

@@ -21,10 +21,10 @@ from airflow_provider_np6.destinations.files.read import (
     read_manifest,
     type_keys,
 )
+from airflow_provider_np6.destinations.files.storage import find_file
 from airflow_provider_np6.destinations.files.storage.local import TEMPORARY
 from airflow_provider_np6.destinations.inventory import Checked, PendingVerification, overlapping
 from airflow_provider_np6.np6.errors import Np6DestinationError
-from airflow_provider_np6.np6.query import EventQuery
 from airflow_provider_np6.np6.window import DAY, Window, parse_time
 
 if TYPE_CHECKING:
@@ -154,13 +154,10 @@ class _Verifier:
         for name in sorted(self._sizes.keys() - self._named):
             by_day[layout.manifest_of(name)].append(name)
         for manifest_name, names in by_day.items():
-            place = layout.parse_manifest(manifest_name)
-            series = None if place is None else layout.parse_series(place[0])
-            if series is None or place is None:  # in the folder of no day: it is left to users
+            day = StoredDay.named(self._store, manifest_name)
+            if day is None:  # in the folder of no day: it is left to users
                 yield from (Checked(self._store.path(name), orphan=True) for name in names)
                 continue
-            query = EventQuery(series.event_type, series.action_id, Window(0, 1), series.classification)
-            day = StoredDay(self._store, query, place[1])
             day.list_files()  # a pull may have replaced and removed some
             try:
                 day.read()
@@ -220,9 +217,8 @@ def verify_slice(store: Store, slice_: Slice) -> None:
 
 def _check_size(store: Store, slice_: Slice) -> None:
     """Compare a data file's size alone."""
-    name = str(slice_.data)
-    listed = store.list_files(name.rpartition("/")[0], name, f"{name}\0")
-    size = next((entry.size for entry in listed if entry.name == name), None)
+    entry = find_file(store, str(slice_.data))
+    size = None if entry is None else entry.size
     if size != slice_.bytes:
         raise _differs(slice_, "does not exist" if size is None else f"has {size} bytes, not {slice_.bytes}")
 

@@ -12,6 +12,7 @@ from airflow_provider_np6.destinations.files.storage.base import (
     Store,
     StoredFile,
     StoreError,
+    find_file,
 )
 from airflow_provider_np6.destinations.files.storage.errors import store_errors
 from airflow_provider_np6.np6.errors import Np6InputError
@@ -22,6 +23,7 @@ __all__ = [
     "Store",
     "StoreError",
     "StoredFile",
+    "find_file",
     "open_store",
     "store_errors",
     "to_asset_uri",

@@ -118,6 +118,12 @@ class Store(Protocol):
         """
 
 
+def find_file(store: Store, name: str) -> Entry | None:
+    """A file as it is listed now; None if it does not exist."""
+    listed = store.list_files(name.rpartition("/")[0], name, f"{name}\0")
+    return next((entry for entry in listed if entry.name == name), None)
+
+
 def is_between(name: str, start: str, end: str) -> bool:
     """Whether a listing with these limits has the name."""
     return name >= start and (not end or name < end)
