@@ -20,7 +20,8 @@ from tests.support.run import KEY, LOG, SCRATCH, WORKER, files_with
 # isort: split
 # Airflow, which the following imports bring, reads its settings just then.
 
-from airflow_provider_np6.destinations import SqlDestination
+from airflow_provider_np6.destinations import FileDestination, SqlDestination
+from airflow_provider_np6.destinations.base import Destination
 from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.config import Np6Config
 from airflow_provider_np6.sandbox import FakeAccount, Sandbox
@@ -166,6 +167,22 @@ def mariadb() -> Iterator[Mariadb]:
 @pytest.fixture(params=["sqlite", "postgres", "mariadb"])
 def sql(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SqlDestination:
     """A destination in an empty database of each kind, at the connection ``test_sql``."""
+    return _sql_destination(request, tmp_path, monkeypatch)
+
+
+@pytest.fixture(params=["files", "sqlite", "postgres", "mariadb"])
+def destination(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Destination:
+    """An empty destination of each kind."""
+    if request.param == "files":
+        return FileDestination(str(tmp_path / "lake"))
+    return _sql_destination(request, tmp_path, monkeypatch)
+
+
+def _sql_destination(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> SqlDestination:
     connection: dict[str, object] = {
         "conn_type": request.param,
         "host": str(tmp_path / f"np6.{request.param}"),

@@ -148,7 +148,7 @@ class Publication:
     def _changed(self) -> list[Window]:
         changed: list[Window] = []
         for slice_ in self.slices:
-            if slice_.outcome not in ("created", "changed"):
+            if not slice_.is_changed:
                 continue
             if changed and changed[-1].end == slice_.window.start:
                 changed[-1] = changed[-1].union(slice_.window)

@@ -141,6 +141,11 @@ Outcome = Literal["unchanged", "created", "changed", "shrunk", "superseded"]
 fewer events than are stored, which were kept; a newer pull is stored."""
 
 
+def is_published(outcome: Outcome) -> bool:
+    """Whether the events of a pull with this outcome are stored."""
+    return outcome not in ("shrunk", "superseded")
+
+
 @dataclass(frozen=True)
 class SliceOutcome:
     """What a pull did to one slice of a destination.
@@ -157,7 +162,12 @@ class SliceOutcome:
     @property
     def is_published(self) -> bool:
         """Whether the pull's own events are stored."""
-        return self.outcome not in ("shrunk", "superseded")
+        return is_published(self.outcome)
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether something else is stored than before."""
+        return self.outcome in ("created", "changed")
 
 
 def overlapping(pulled: Iterable[tuple[Series, Window]]) -> Iterator[Checked]:

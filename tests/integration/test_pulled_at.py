@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 
@@ -20,19 +19,6 @@ pytestmark = [pytest.mark.core, pytest.mark.usefixtures("airflow_db", "np6_conne
 
 HOUR = 3_600
 MONTH = 30 * 24 * HOUR
-
-
-@pytest.fixture(params=["files", "sqlite", "postgres", "mariadb"])
-def destination(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Destination:
-    if request.param == "files":
-        return FileDestination(str(tmp_path / "lake"))
-    connection: dict[str, object] = {"conn_type": request.param, "host": str(tmp_path / "np6.db")}
-    if request.param in ("postgres", "mariadb"):
-        connection = request.getfixturevalue(request.param).database()
-    monkeypatch.setenv("AIRFLOW_CONN_TEST_SQL", json.dumps(connection))
-    return SqlDestination("test_sql")
 
 
 def recorded(destination: Destination) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,21 +20,6 @@ from tests.support.pulls import HOUR, MIDNIGHT, held, land, query_of
 pytestmark = pytest.mark.core
 
 RANGE = ("2024-10-03", "2024-10-06")
-
-
-@pytest.fixture(params=["files", "sqlite", "postgres", "mariadb"])
-def destination(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Destination:
-    if request.param == "files":
-        return FileDestination(str(tmp_path / "lake"))
-    connection: dict[str, object] = {"conn_type": "sqlite", "host": str(tmp_path / "np6.sqlite")}
-    if request.param != "sqlite":
-        connection = request.getfixturevalue(request.param).database()
-    monkeypatch.setenv("AIRFLOW_CONN_TEST_SQL", json.dumps(connection))
-    from airflow_provider_np6.destinations import SqlDestination
-
-    return SqlDestination("test_sql")
 
 
 def test_what_is_missing_is_found_pulled_and_found_no_more(

@@ -20,11 +20,8 @@ from airflow_provider_np6.destinations.files.decision import Candidate, Decision
 from airflow_provider_np6.destinations.files.header import Patience, Requirements, read_header
 from airflow_provider_np6.destinations.files.manifest import Manifest, Slice, make_token
 from airflow_provider_np6.destinations.files.storage import ConditionRefusedError, store_errors
-from airflow_provider_np6.destinations.inventory import SliceOutcome
-from airflow_provider_np6.np6.errors import (
-    Np6DestinationError,
-    Np6Error,
-)
+from airflow_provider_np6.destinations.inventory import SliceOutcome, is_published
+from airflow_provider_np6.np6.errors import Np6DestinationError, Np6Error
 from airflow_provider_np6.np6.window import DAY, iso
 
 if TYPE_CHECKING:
@@ -142,7 +139,7 @@ class DayPublication:
 
     def put_data(self) -> None:
         """Put the data, if it is going to be needed, and an empty manifest if the day has none."""
-        if self._decision is not None and self._decision.outcome not in ("shrunk", "superseded"):
+        if self._decision is not None and is_published(self._decision.outcome):
             self._stored.create(self._publisher.erasures)
             self._decision = self._decide()
             if self._decision.kept is None:
@@ -161,7 +158,7 @@ class DayPublication:
         patience = Patience(self._candidate.context)
         while not self._mine():
             self._decision = self._decide()
-            if self._decision.outcome in ("shrunk", "superseded"):
+            if not is_published(self._decision.outcome):
                 self._conclude()
                 return
             if self._put_manifest(self._decision):
@@ -196,8 +193,7 @@ class DayPublication:
     def _conclude(self) -> None:
         assert self._decision is not None  # noqa: S101 - it was decided before it was put
         outcome, previous = self._decision.outcome, self._decision.previous_events
-        is_published = outcome not in ("shrunk", "superseded")
-        events = self._candidate.spooled.events if is_published else previous
+        events = self._candidate.spooled.events if is_published(outcome) else previous
         self.outcome = SliceOutcome(self._candidate.spooled.window, outcome, events, previous)
 
     def _put_manifest(self, decision: Decision) -> bool:

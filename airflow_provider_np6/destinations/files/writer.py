@@ -122,12 +122,12 @@ class FileWriter:
             assets=[
                 to_asset_uri(self._store.path(day.data))
                 for day in days
-                if day.data and day.outcome.outcome != "unchanged"
+                if day.data and day.outcome.is_changed
             ],
             bytes_written=sum(
                 slice_.data.size
                 for day, slice_ in zip(days, slices, strict=True)
-                if slice_.data and day.outcome.outcome in ("created", "changed")
+                if slice_.data and day.outcome.is_changed
             ),
         )
 
