@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from airflow_provider_np6.sandbox.account import FakeAccount
-from airflow_provider_np6.sandbox.behavior import RateLimit
+from airflow_provider_np6.sandbox.behavior import RateLimit, ServerBehavior
 from airflow_provider_np6.sandbox.server import Sandbox
 
 
@@ -27,6 +27,8 @@ def main() -> None:
     )
     parser.add_argument("--gzip", action="store_true", help="compress responses for clients that accept gzip")
     parser.add_argument("--rate", type=int, metavar="N", help="limit of requests per second (no limit)")
+    parser.add_argument("--cap", type=int, metavar="N", help="most events in a response, silently (no cap)")
+    parser.add_argument("--unsorted", action="store_true", help="ignore sort=asc and sort=desc")
     options = parser.parse_args()
     account = FakeAccount(seed=options.seed, actions=options.actions, events_per_day=options.events_per_day)
     try:
@@ -35,6 +37,9 @@ def main() -> None:
         parser.error(
             f"Cannot listen on {options.host}:{options.port}: {error.strerror}. Choose another --port."
         )
+    sandbox.behavior = ServerBehavior(
+        max_events=options.cap, sorting="ignored" if options.unsorted else "honored"
+    )
     if options.rate:
         sandbox.limit = RateLimit(options.rate)
     print(f"NP6 sandbox on {sandbox.url} with actions {', '.join(account.action_ids[:8])}", flush=True)

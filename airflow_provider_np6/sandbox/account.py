@@ -1,7 +1,7 @@
 """A fake account: actions and their events, a pure function of seed, action, event type and time.
 
-Events are generated for each hour of UTC on its own, so that any window holds exactly what the windows inside
-it hold. Many have the time of a whole second, and some the first or the last millisecond of an hour.
+Events are generated for each hour of UTC on its own, so that a window has exactly the events of the windows
+inside it. Many have the time of a whole second, and some the first or the last millisecond of an hour.
 """
 
 from __future__ import annotations

@@ -12,6 +12,8 @@ from typing import Literal
 _DAY = 86_400_000
 _EVER = -(2**62), 2**62
 
+Order = Literal["asc", "desc"]
+
 
 class RefusedError(Exception):
     """A request whose response is an error.
@@ -27,8 +29,14 @@ class RefusedError(Exception):
 class ServerBehavior:
     """How a sandbox responds to every request; what it does to single requests is a plan of faults.
 
+    Everything can be combined. It happens in this order: bounds, span, order, ids and types, repetitions,
+    limits; then comes the fault's change to this one response.
+
     :param start_inside: whether an event at ``start`` is in the window (documented).
     :param end_inside: whether an event at ``end`` is in the window (documented: it is not).
+    :param start_shift: ms by which it moves ``start``; 1: exclusive, 999 and -999: rounded.
+    :param end_shift: ms by which it moves ``end``; 1: inclusive.
+    :param max_span: ms; of a longer window it silently returns the newest part of this length; None: any.
     :param fractions: how it treats milliseconds in a bound.
     :param epochs: whether a bound may be ms since the epoch (documented: a timestamp).
     :param bounds_needed: whether it refuses a request without bounds; else it returns the last day.
@@ -37,6 +45,20 @@ class ServerBehavior:
     :param mixed_robots: whether hits of robots come without that parameter too.
     :param stable_ties: whether events of equal time always come in the same order.
     :param unsorted: the order of events without ``sort``; None for a new one each time (documented).
+    :param sorting: what it makes of ``sort``; ``ascending``: ``desc`` is ascending too.
+    :param max_events: the most events in a response, silently; None for any number.
+    :param max_bytes: the most bytes of a response before compression, silently; it has whole events and ends
+        with ``]``. None for any size.
+    :param kept: which events are in a response that is limited by number or size: the oldest, the newest, the
+        first ones in the order of the response, or a sample that depends on ids only. They come in the order
+        that the response has without a limit.
+    :param repeated: about one event in so many, chosen by id, comes again some events later; None for none.
+    :param foreign_action: the action's id that events show, whatever was requested; "" for their own.
+    :param foreign_type: the ``type`` that events show, whatever was requested; "" for their own.
+    :param cached: whether it repeats its response to an URL, with its first ``Date`` and its ``Age``, unless
+        the request says ``Cache-Control: no-cache``.
+    :param age: s that ``Age`` shows in every response, in addition to that of ``cached``, unless the request
+        says ``Cache-Control: no-cache``; None for no ``Age``.
     :param listing: whether ``GET /actions`` exists; else its status is 410.
     :param request_ids: whether responses have an ``x-request-id``.
     :param dated: whether responses have a ``Date``.
@@ -45,6 +67,9 @@ class ServerBehavior:
 
     start_inside: bool = True
     end_inside: bool = False
+    start_shift: int = 0
+    end_shift: int = 0
+    max_span: int | None = None
     fractions: Literal["honored", "ignored", "refused"] = "honored"
     epochs: bool = True
     bounds_needed: bool = True
@@ -52,7 +77,16 @@ class ServerBehavior:
     classification: str = "classification"
     mixed_robots: bool = False
     stable_ties: bool = True
-    unsorted: Literal["asc", "desc"] | None = None
+    unsorted: Order | None = None
+    sorting: Literal["honored", "ignored", "ascending"] = "honored"
+    max_events: int | None = None
+    max_bytes: int | None = None
+    kept: Literal["oldest", "newest", "first", "sample"] = "first"
+    repeated: int | None = None
+    foreign_action: str = ""
+    foreign_type: str = ""
+    cached: bool = False
+    age: int | None = None
     listing: bool = True
     request_ids: bool = True
     dated: bool = True
@@ -68,7 +102,22 @@ class ServerBehavior:
             raise RefusedError(400)
         now = round(time.time() * 1_000)
         start, end = self.bounds(parameters, "start", "end", default=(now - _DAY, now))
-        return start + (not self.start_inside), end + self.end_inside
+        start += self.start_shift + (not self.start_inside)
+        end += self.end_shift + self.end_inside
+        return start if self.max_span is None else max(start, end - self.max_span), end
+
+    def order(self, parameters: Mapping[str, str]) -> Order | None:
+        """The order of the events of a response; None for one at random.
+
+        :param parameters: the request's query parameters.
+        :raises RefusedError: with 400, for an invalid ``sort``.
+        """
+        sort = parameters.get("sort")
+        if sort not in (None, "asc", "desc"):
+            raise RefusedError(400)
+        if sort is None or self.sorting == "ignored":
+            return self.unsorted
+        return "desc" if sort == "desc" and self.sorting == "honored" else "asc"
 
     def bounds(
         self, parameters: Mapping[str, str], start: str, end: str, *, default: tuple[int, int] = _EVER

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
-import random
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_np6.sandbox.account import ALL_EVENT_TYPES, HOUR, ROBOTS, UNIONS, FakeAccount, FakeEvent
 from airflow_provider_np6.sandbox.behavior import RefusedError
+from airflow_provider_np6.sandbox.misbehavior import misbehave
 
 if TYPE_CHECKING:
-    from airflow_provider_np6.sandbox.behavior import ServerBehavior
+    from airflow_provider_np6.sandbox.behavior import Order, ServerBehavior
     from airflow_provider_np6.sandbox.faults import Change
 
 _EVENTS = re.compile(r"/actions(?:/(?P<action>[^/]+))?/events(?:/(?P<type>(?!events$).+))?")
@@ -28,10 +29,12 @@ class Responses:
 
     :param account: the actions and events.
     :param behavior: how to respond.
+    :param rng: where disorder comes from.
     """
 
     account: FakeAccount
     behavior: ServerBehavior
+    rng: Random
 
     def body(self, path: str, parameters: dict[str, str], change: Change | None) -> Iterator[bytes]:
         """The body of the response to a GET, in pieces.
@@ -68,13 +71,11 @@ class Responses:
         self, event_type: str, action: str | None, parameters: dict[str, str], change: Change | None
     ) -> Iterator[bytes]:
         window = self.behavior.window(parameters)
-        order = parameters.get("sort")
-        if order not in (None, "asc", "desc"):
-            raise RefusedError(400)
+        order = self.behavior.order(parameters)
         classes = frozenset(filter(None, parameters.get(self.behavior.classification, "").split(",")))
         if self.behavior.mixed_robots:
             classes |= {"", *ROBOTS}
-        events = self._ordered(event_type, action, window, order or self.behavior.unsorted, classes)
+        events = misbehave(self._ordered(event_type, action, window, order, classes), self.behavior)
         if change is not None:
             events = iter(change(list(events)))
         return _array(event.json for event in events)
@@ -84,21 +85,21 @@ class Responses:
         event_type: str,
         action: str | None,
         bounds: tuple[int, int],
-        order: str | None,
+        order: Order | None,
         classes: frozenset[str],
     ) -> Iterator[FakeEvent]:
         """Events, hour by hour: memory holds those of one hour."""
         start, end = bounds
         hours = list(range(start // HOUR, -(-end // HOUR)))
         if order is None:
-            random.shuffle(hours)
+            self.rng.shuffle(hours)
         elif order == "desc":
             hours.reverse()
         for hour in hours:
             generated = self.account.hour(event_type, action, hour, classification=classes)
             events = [event for event in generated if start <= event.timestamp < end]
             if order is None or not self.behavior.stable_ties:
-                random.shuffle(events)
+                self.rng.shuffle(events)
             if order is not None:
                 events.sort(key=attrgetter("timestamp"), reverse=order == "desc")
             yield from events

@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from random import Random
 from urllib.parse import parse_qs, urlsplit
 
 from airflow_provider_np6.sandbox.account import FakeAccount
@@ -31,11 +32,25 @@ class ReceivedRequest:
     :param path: its path.
     :param parameters: its query parameters.
     :param authorized: whether its key was right; the key itself is not kept.
+    :param uncached: whether it said ``Cache-Control: no-cache``.
     """
 
     path: str
     parameters: dict[str, str]
     authorized: bool
+    uncached: bool
+
+
+@dataclass(frozen=True)
+class CachedBody:
+    """A response that is sent again.
+
+    :param body: its body before compression.
+    :param sent_at: when it was sent first, in s since the epoch.
+    """
+
+    body: bytes
+    sent_at: float
 
 
 class Sandbox:
@@ -66,6 +81,10 @@ class Sandbox:
         self.plan = Plan()
         self.received: list[ReceivedRequest] = []
         """Requests, in the order in which they came."""
+        self.random = Random()  # noqa: S311 - disorder, not secret
+        """Where the order of events without ``sort`` comes from; seed it for the same one again."""
+        self.cache: dict[str, CachedBody] = {}
+        """Responses to URLs, for a behavior with ``cached``."""
         self._server = ThreadingHTTPServer((host, port), type("_Bound", (_Handler,), {"sandbox": self}))
         self._server.daemon_threads = True
 
@@ -97,6 +116,8 @@ class _Handler(BaseHTTPRequestHandler):
     wbufsize = _BLOCK
     disable_nagle_algorithm = True
     _clock = 0.0
+    _sent_at: float | None = None
+    _age: int | None = None
     _limit_headers: dict[str, str]
 
     def handle(self) -> None:
@@ -116,19 +137,20 @@ class _Handler(BaseHTTPRequestHandler):
             name: values[-1] for name, values in parse_qs(url.query, keep_blank_values=True).items()
         }
         authorized = self.headers.get("X-Key") == self.sandbox.key
-        self.sandbox.received.append(ReceivedRequest(url.path, parameters, authorized))
+        self._sent_at = None
+        uncached = "no-cache" in self.headers.get("Cache-Control", "")
+        self.sandbox.received.append(ReceivedRequest(url.path, parameters, authorized, uncached))
+        self._age = None if uncached else self.sandbox.behavior.age
         granted, self._limit_headers = self.sandbox.limit.take() if self.sandbox.limit else (True, {})
-        fault = (self.sandbox.plan.take(url.path) if granted else _LIMITED) or Fault()
+        fault = (self.sandbox.plan.take(self.path) if granted else _LIMITED) or Fault()
         if fault.stall and fault.ending != "stall":
             time.sleep(fault.stall)
         try:
             if not authorized:
                 raise RefusedError(401)
-            if fault.status != HTTPStatus.OK or fault.body is not None:
-                body = iter([fault.body or b""])
-            else:
-                responses = Responses(self.sandbox.account, self.sandbox.behavior)
-                body = responses.body(url.path, parameters, fault.change)
+            body = self._body(url.path, parameters, fault)
+            if self.sandbox.behavior.cached and fault.status == HTTPStatus.OK:
+                body = self._cached(body, renew=uncached)
         except RefusedError as refused:
             body = iter([self.sandbox.behavior.error_body])
             fault = Fault(status=refused.status, framing="length")
@@ -141,7 +163,23 @@ class _Handler(BaseHTTPRequestHandler):
 
     def date_time_string(self, timestamp: float | None = None) -> str:
         """The ``Date`` header, from the sandbox's own clock."""
-        return super().date_time_string((timestamp or time.time()) + self._clock)
+        return super().date_time_string((timestamp or self._sent_at or time.time()) + self._clock)
+
+    def _body(self, path: str, parameters: dict[str, str], fault: Fault) -> Iterator[bytes]:
+        if fault.status != HTTPStatus.OK or fault.body is not None:
+            return iter([fault.body or b""])
+        responses = Responses(self.sandbox.account, self.sandbox.behavior, self.sandbox.random)
+        return responses.body(path, parameters, fault.change)
+
+    def _cached(self, body: Iterator[bytes], *, renew: bool) -> Iterator[bytes]:
+        """The first response to this URL, which is this one if none was sent before, or if it is renewed."""
+        cache, now = self.sandbox.cache, time.time()
+        if renew or self.path not in cache:
+            cache[self.path] = CachedBody(b"".join(body), now)
+        else:
+            self._sent_at = cache[self.path].sent_at
+            self._age = int(now - self._sent_at) + (self._age or 0)
+        return iter([cache[self.path].body])
 
     def _send(self, body: Iterator[bytes], fault: Fault) -> None:
         packed = self.sandbox.packed and "gzip" in self.headers.get("Accept-Encoding", "")
@@ -158,6 +196,8 @@ class _Handler(BaseHTTPRequestHandler):
             headers["Transfer-Encoding"] = "chunked"
         else:
             headers["Connection"] = "close"
+        if self._age is not None:
+            headers["Age"] = str(self._age)
         self._clock = fault.clock
         self.send_response(fault.status)
         for name, value in {**headers, **self._limit_headers, **fault.headers}.items():
