@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from airflow_provider_np6.conformance import events, responses, windows
+from airflow_provider_np6.conformance import caps, events, order, responses, windows
 from airflow_provider_np6.conformance.account import Account, OutOfRequestsError
 from airflow_provider_np6.conformance.question import Finding, Question, Verdict, not_shown
 
@@ -18,7 +18,13 @@ if TYPE_CHECKING:
 
 __all__ = ["QUESTIONS", "Finding", "Question", "Verdict", "examine"]
 
-QUESTIONS: tuple[Question, ...] = (*events.QUESTIONS, *windows.QUESTIONS, *responses.QUESTIONS)
+QUESTIONS: tuple[Question, ...] = (
+    *events.QUESTIONS,
+    *windows.QUESTIONS,
+    *order.QUESTIONS,
+    *caps.QUESTIONS,
+    *responses.QUESTIONS,
+)
 """In this order: the first one finds out whether the action exists, the last ones need no request."""
 
 

@@ -96,6 +96,7 @@ def _leading_objects(text: str) -> list[dict[str, Any]]:
 class Sample:
     """All events of a small window, in the order of a sorted response.
 
+    :param path: of the events.
     :param window: in whole seconds.
     :param events: decoded; each has an id and a timestamp.
     """
@@ -198,7 +199,7 @@ class Account:
             older = Window(self.closed_at - LONG_AGO, self.closed_at)
             for event_type, response in self.by_type.items():
                 path = self.path(event_type)
-                if response.status == 200 and (events := _well_formed(self._begin(path, older))):
+                if response.status == 200 and (events := well_formed(self._begin(path, older))):
                     return self._around(path, events[0]["timestamp"])
         return sample
 
@@ -209,7 +210,7 @@ class Account:
 
     def _sample(self, event_types: Iterable[EventType]) -> Sample | None:
         for event_type in event_types:
-            if events := _well_formed(self.by_type[event_type]):
+            if events := well_formed(self.by_type[event_type]):
                 return self._around(self.path(event_type), events[0]["timestamp"])
         return None
 
@@ -225,7 +226,7 @@ class Account:
             response = self.get_events(path, window, SORTED)
             if not response.is_complete:
                 break
-            sample = Sample(path, window, _well_formed(response))
+            sample = Sample(path, window, well_formed(response))
             if len(sample.events) >= _ENOUGH_EVENTS and len(set(sample.times)) > 1:
                 break
         return sample if sample and sample.events else None
@@ -246,8 +247,11 @@ class Account:
             return Response(status, headers, bytes(body), is_complete, skew)
 
 
-def _well_formed(response: Response) -> list[dict[str, Any]]:
-    """The events that have the documented envelope."""
+def well_formed(response: Response) -> list[dict[str, Any]]:
+    """The events that have the documented envelope.
+
+    :param response: any response.
+    """
     return [
         event
         for event in response.events

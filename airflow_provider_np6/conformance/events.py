@@ -11,6 +11,7 @@ from airflow_provider_np6.conformance.account import SORTED
 from airflow_provider_np6.conformance.question import Observation, Verdict, not_shown, question
 from airflow_provider_np6.np6.errors import Np6NotFoundError
 from airflow_provider_np6.np6.event_types import EVENT_TYPES, EventType
+from airflow_provider_np6.np6.plan import EDGE
 from airflow_provider_np6.np6.window import iso_seconds
 from airflow_provider_np6.privacy.event_fields import EVENT, FieldRole, Fields, is_documented, resolve_member
 
@@ -22,6 +23,7 @@ _ROBOTS = "genericrobot,gsr,mpp"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z_-]{0,30}")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _MAX_FIELDS = 12
+_ANOTHER = "another"
 _NO_EVENTS = not_shown("no events were found")
 _NO_HITS = not_shown("no hits were found")
 
@@ -71,8 +73,9 @@ def _readable(responses: Mapping[EventType, Response]) -> Observation:
     "`id` and `timestamp`",
     "documented",
     assumed="a uuid, and ms since the epoch",
-    otherwise="Any string of up to 64 characters is an id. An event without one, or outside the requested"
-    " window, fails the pull or is set aside.",
+    otherwise="Any string of up to 64 characters is an id. An event without one, or more than a second"
+    " outside of what was requested, fails the pull or is set aside. An element with neither is an error of"
+    " NP6's: the pull resumes from the last second before it.",
 )
 def envelope_is_as_documented(account: Account) -> Observation:
     events = _events(account)
@@ -80,10 +83,9 @@ def envelope_is_as_documented(account: Account) -> Observation:
         return _NO_EVENTS
     if not all(isinstance(event.get("id"), str) and 0 < len(event["id"]) <= 64 for event in events):
         return Observation("an event whose `id` is not a string of up to 64 characters", Verdict.MISMATCH)
-    window = account.recent
+    start, end = account.recent.start - EDGE, account.recent.end + EDGE
     if not all(
-        isinstance(event.get("timestamp"), int) and window.start <= event["timestamp"] < window.end
-        for event in events
+        isinstance(event.get("timestamp"), int) and start <= event["timestamp"] < end for event in events
     ):
         return Observation(
             "a `timestamp` that is not a number of ms in the requested window", Verdict.MISMATCH
@@ -94,24 +96,65 @@ def envelope_is_as_documented(account: Account) -> Observation:
 
 @question(
     "`type` in events",
-    "inferred",
-    assumed="it may be missing where a path has one type",
-    otherwise="`payload_type` is NULL then; `event_type` is always the requested path.",
+    "documented",
+    assumed="that of the requested path; it may be missing where a path has one type",
+    otherwise="An event of another type fails the pull, or is set aside. Without one `payload_type` is NULL,"
+    " and `event_type` is the requested path.",
 )
 def events_have_a_type(account: Account) -> Observation:
-    as_listed: list[EventType] = []
-    missing: list[EventType] = []
-    other: list[EventType] = []
+    kinds: dict[str, list[str]] = defaultdict(list)
     for event_type, response in account.by_type.items():
-        values = {event.get("type") for event in response.events}
-        if values == {None}:
-            missing.append(event_type)
-        elif values:
-            known = EVENT_TYPES[event_type].payload_type
-            (as_listed if known is None or values == {known} else other).append(event_type)
-    groups = (("as listed", as_listed), ("missing", missing), ("another", other))
-    seen = "; ".join(f"{what}: {', '.join(types)}" for what, types in groups if types)
-    return Observation(seen) if seen else _NO_EVENTS
+        if kind := _kind_of_types(event_type, {event.get("type") for event in response.events}):
+            kinds[kind].append(str(event_type))
+    if not kinds:
+        return _NO_EVENTS
+    verdict = Verdict.MISMATCH if _ANOTHER in kinds else Verdict.OK
+    return Observation("; ".join(f"{kind}: {', '.join(kinds[kind])}" for kind in sorted(kinds)), verdict)
+
+
+def _kind_of_types(event_type: EventType, values: set[Any]) -> str | None:
+    """What is said of the values of ``type``; None if there are no events."""
+    info = EVENT_TYPES[event_type]
+    if values <= {None}:
+        return "missing" if values else None
+    if info.payload_type is None or values <= {None, info.payload_type}:
+        return "as listed"
+    # Nothing is documented about the events of the other types: pulls take them as they come.
+    return "not as expected" if info.mark == "unknown" else _ANOTHER
+
+
+@question(
+    "the action's id in events",
+    "documented",
+    assumed="`source.detail.activation.id` and `source.detail.execution.id` are that of the requested action",
+    otherwise="An event that shows another id fails the pull, or is set aside: the ids of a campaign and of"
+    ' its messages might differ. Pulls with `action_id="*"` do not compare them.',
+)
+def events_show_the_action(account: Account) -> Observation:
+    total = 0
+    others: dict[str, int] = {}
+    for event_type, response in account.by_type.items():
+        ids = [id_ for event in response.events for id_ in _action_ids(event)]
+        total += len(ids)
+        if count := sum(id_ != account.action_id for id_ in ids):
+            others[str(event_type)] = count
+    if not total:
+        return not_shown("no event with such an id was found")
+    if others:
+        types = ", ".join(f"{count} of {event_type}" for event_type, count in others.items())
+        return Observation(
+            f"another id in {types}: pulls of these fail, or set events aside", Verdict.MISMATCH
+        )
+    return Observation(f"the requested one in {total:,} events")
+
+
+def _action_ids(event: dict[str, Any]) -> Iterator[str]:
+    source = event.get("source")
+    detail = source.get("detail") if isinstance(source, dict) else None
+    for name in ("activation", "execution"):
+        member = detail.get(name) if isinstance(detail, dict) else None
+        if isinstance(member, dict) and isinstance(member.get("id"), str):
+            yield member["id"]
 
 
 @question(
@@ -222,6 +265,7 @@ QUESTIONS = (
     types_of_all_actions,
     envelope_is_as_documented,
     events_have_a_type,
+    events_show_the_action,
     fields_are_documented,
     classification_separates_robots,
     other_spelling_works,

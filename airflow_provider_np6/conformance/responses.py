@@ -9,7 +9,7 @@ import msgspec
 
 from airflow_provider_np6.conformance.question import Observation, Verdict, not_shown, question
 from airflow_provider_np6.np6.event_types import EventType
-from airflow_provider_np6.np6.rate_limit import EPOCH_MILLISECONDS, EPOCH_SECONDS
+from airflow_provider_np6.np6.rate_limit import EPOCH_MILLISECONDS, EPOCH_SECONDS, LONGEST_RESET
 
 if TYPE_CHECKING:
     from airflow_provider_np6.conformance.account import Account, Response
@@ -62,6 +62,18 @@ def date_is_sent(account: Account) -> Observation:
     return Observation("in every response, within a minute of this machine's clock")
 
 
+@question(
+    "`Age`",
+    "unknown",
+    assumed="it may be sent, by a cache on the way",
+    otherwise="Checks and repeated requests send `Cache-Control: no-cache`; `Age` is subtracted from `Date`.",
+)
+def age_is_sent(account: Account) -> Observation:
+    seen = _share(account, "`Age`", lambda response: "age" in response.headers)
+    is_cached = any("age" in response.headers for response in account.responses)
+    return Observation(seen.seen, Verdict.WITH_CARE if is_cached else Verdict.OK)
+
+
 @question("compression", "unknown", assumed="gzip, or none", otherwise="Any other encoding is an error.")
 def gzip_is_used(account: Account) -> Observation:
     return _share(account, "gzip", lambda response: "gzip" in response.headers.get("content-encoding", ""))
@@ -101,7 +113,7 @@ def _share(account: Account, what: str, has: Callable[[Response], bool]) -> Obse
 @question(
     "unit of `X-RateLimit-Reset`",
     "unknown",
-    assumed="seconds from now, or seconds or ms since the epoch; the size shows which",
+    assumed="seconds or ms, from now or since the epoch; the size shows which",
     otherwise="An unreadable value means exponential backoff.",
 )
 def reset_has_a_unit(account: Account) -> Observation:
@@ -120,7 +132,9 @@ def _unit(text: str) -> str:
         return "unreadable"
     if value >= EPOCH_MILLISECONDS:
         return "ms since the epoch"
-    return "seconds since the epoch" if value >= EPOCH_SECONDS else "seconds from now"
+    if value >= EPOCH_SECONDS:
+        return "seconds since the epoch"
+    return "ms from now" if value > LONGEST_RESET else "seconds from now"
 
 
 @question(
@@ -140,6 +154,7 @@ def retry_after_is_sent(account: Account) -> Observation:
 QUESTIONS = (
     invalid_bound_is_refused,
     date_is_sent,
+    age_is_sent,
     gzip_is_used,
     framing_is_known,
     request_id_is_sent,

@@ -1,105 +1,61 @@
-"""Questions about windows and order."""
+"""Questions about the bounds of windows."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_np6.conformance.account import SORTED
+from airflow_provider_np6.conformance.account import FIRST_BYTES, SORTED, well_formed
 from airflow_provider_np6.conformance.question import Observation, Verdict, not_shown, question
-from airflow_provider_np6.np6.window import SECOND, Window, iso
+from airflow_provider_np6.np6.plan import EDGE, second_of
+from airflow_provider_np6.np6.window import DAY, SECOND, Window, iso
 
 if TYPE_CHECKING:
     from airflow_provider_np6.conformance.account import Account, Response, Sample
 
-_MANY_EVENTS = 500
-_MAX_WIDENINGS = 4
+WIDE = 366 * DAY
+"""Length in ms of a window that is longer than what pulls request."""
+
 _NO_EVENTS = not_shown("no events were found")
 _NO_WHOLE_SECOND = not_shown("no event has a timestamp on a whole second")
+_EDGES = "Pulls request one second more on both sides, and drop what lies in that margin."
 
 
-@question(
-    "`start`",
-    "documented",
-    assumed="an event at `start` is inside the window",
-    otherwise="Events on the edge of two windows would be lost; nothing else could show it.",
-)
-def start_is_inclusive(account: Account) -> Observation:
+@question("`start`", "documented", assumed="an event at `start` may be left out", otherwise=_EDGES)
+def start_is_near(account: Account) -> Observation:
     time = _whole_second(account.sample)
     if account.sample is None or time is None:
         return _NO_WHOLE_SECOND
-    response = account.get_events(account.sample.path, Window(time, time + SECOND), SORTED)
-    if time in _times(response):
+    path, exact = account.sample.path, Window(time, time + SECOND)
+    times = _times(account.get_events(path, exact, SORTED))
+    if min(times, default=time) < exact.start - EDGE:
+        return Observation("events of more than a second before `start` are returned", Verdict.MISMATCH)
+    if time in times:
         return Observation("an event at `start` is returned")
-    return Observation("an event at `start` is left out: it is lost between two windows", Verdict.MISMATCH)
+    wider = Window(exact.start - EDGE, exact.end + EDGE)
+    if time in _times(account.get_events(path, wider, SORTED)):
+        return Observation("an event at `start` is left out: harmless, pulls request a second more")
+    return Observation("an event is left out that is a second after `start`", Verdict.MISMATCH)
 
 
-@question(
-    "`end`",
-    "documented",
-    assumed="an event at `end` is outside the window",
-    otherwise="The pull treats the event as invalid: it fails, or sets the event aside.",
-)
-def end_is_exclusive(account: Account) -> Observation:
+@question("`end`", "documented", assumed="an event at `end` may be returned", otherwise=_EDGES)
+def end_is_near(account: Account) -> Observation:
     time = _whole_second(account.sample)
     if account.sample is None or time is None:
         return _NO_WHOLE_SECOND
-    response = account.get_events(account.sample.path, Window(time - SECOND, time), SORTED)
-    if time in _times(response):
-        return Observation(
-            "an event at `end` is returned: the pulls of windows that end on one fail", Verdict.MISMATCH
-        )
+    path, exact = account.sample.path, Window(time - SECOND, time)
+    times = _times(account.get_events(path, exact, SORTED))
+    if max(times, default=0) >= exact.end + EDGE:
+        return Observation("events of a second after `end` are returned", Verdict.MISMATCH)
+    if time in times:
+        return Observation("an event at `end` is returned: harmless, pulls drop it")
     return Observation("an event at `end` is not returned")
-
-
-@question(
-    "`sort=asc`",
-    "documented",
-    assumed="events are sorted by time",
-    otherwise="Order is verified; without it the pull starts again and keeps up to 2 million ids in memory.",
-)
-def events_are_sorted(account: Account) -> Observation:
-    if account.sample is None or len(set(account.sample.times)) < 2:
-        return not_shown("no two events of different times were found")
-    times = account.sample.times
-    if times == sorted(times):
-        return Observation(f"{len(times)} events came in order")
-    return Observation(
-        "events came without order: pulls keep all ids in memory, up to 2 million", Verdict.WITH_CARE
-    )
-
-
-@question(
-    "order among equal times",
-    "unknown",
-    assumed="none",
-    otherwise="Ids are compared within equal times; where a response is resumed, within the second.",
-)
-def ties_are_stable(account: Account) -> Observation:
-    if account.sample is None or len(set(account.sample.times)) == len(account.sample.times):
-        return not_shown("no two events of one time were found")
-    again = account.get_events(account.sample.path, account.sample.window, SORTED)
-    same = _ids(again) == account.sample.ids
-    return Observation(
-        "two responses had the same order" if same else "two responses differed among equal times"
-    )
-
-
-@question("order without `sort`", "documented", assumed="none", otherwise="Pulls always sort.")
-def unsorted_is_stable(account: Account) -> Observation:
-    if account.sample is None or len(account.sample.events) < 2:
-        return _NO_EVENTS
-    first, second = (_ids(account.get_events(account.sample.path, account.sample.window)) for _ in range(2))
-    if first != second:
-        return Observation("two responses differed in order")
-    order = "sorted" if first == account.sample.ids else "not sorted"
-    return Observation(f"two responses had the same order, {order}")
 
 
 @question(
     "fractions of a second in bounds",
     "unknown",
     assumed="they may be refused",
-    otherwise="Pulls send bounds in whole seconds, rounded outward, and drop what lies in that margin.",
+    otherwise="Pulls send bounds in whole seconds, wider than needed, and drop what lies in that margin.",
 )
 def fractions_are_honored(account: Account) -> Observation:
     times = account.sample.times if account.sample else []
@@ -132,46 +88,6 @@ def epochs_are_honored(account: Account) -> Observation:
     return Observation("honored" if same and response.events else "accepted, but for other bounds")
 
 
-@question(
-    "a cap on events",
-    "unknown",
-    assumed="none, or a multiple of 100",
-    otherwise="After a round number of events one more request looks for others, and the pull resumes there."
-    " A cap that is not round would be missed.",
-)
-def nothing_is_capped(account: Account) -> Observation:
-    if account.sample is None:
-        return _NO_EVENTS
-    window, total = _widen(account, account.sample)
-    middle = (window.start + window.end) // 2 // SECOND * SECOND
-    if not window.start < middle < window.end:
-        return not_shown("all events that were found lie in one second")
-    halves = sum(
-        len(account.get_events(account.sample.path, half, SORTED).events)
-        for half in (Window(window.start, middle), Window(middle, window.end))
-    )
-    if halves == total:
-        return Observation(f"none up to {total} events: two halves have as many as the whole")
-    if halves > total and total % 100 == 0:
-        return Observation(f"responses end at {total} events: pulls resume there")
-    cap = ": a cap" if halves > total else ""
-    return Observation(f"the whole has {total} events, its halves together {halves}{cap}", Verdict.MISMATCH)
-
-
-def _widen(account: Account, sample: Sample) -> tuple[Window, int]:
-    """A window around the sample that has many events, and their number."""
-    window, total = sample.window, len(sample.events)
-    for _ in range(_MAX_WIDENINGS):
-        if total >= _MANY_EVENTS:
-            break
-        wider = Window(window.start - 4 * (window.end - window.start), window.end)
-        response = account.get_events(sample.path, wider, SORTED)
-        if not response.is_complete or len(response.events) <= total:
-            break
-        window, total = wider, len(response.events)
-    return window, total
-
-
 @question("no bounds at all", "unknown", assumed="nothing", otherwise="Pulls always send both bounds.")
 def bounds_are_optional(account: Account) -> Observation:
     if account.sample is None:
@@ -182,16 +98,60 @@ def bounds_are_optional(account: Account) -> Observation:
     return Observation("accepted, with events" if response.events else "accepted, without events")
 
 
+@question(
+    "the length of a window",
+    "unknown",
+    assumed="a year is returned as a whole, or refused",
+    otherwise="Pulls find a silent limit where events are on both sides of it, and request the rest. In"
+    " quiet weeks nothing shows it: pull days, not months.",
+)
+def length_is_unlimited(account: Account) -> Observation:
+    sample = account.sample
+    if sample is None:
+        return _NO_EVENTS
+    wide = Window(sample.window.end - WIDE, sample.window.end)
+    first = account.get_events(sample.path, wide, SORTED, max_bytes=FIRST_BYTES)
+    if first.status != 200:
+        return _refused(first.status)
+    times = _times(first)
+    if times != sorted(times):
+        return not_shown("events came without order")
+    if first.is_complete:
+        newest: int | None = max(times, default=0)
+    else:
+        newest = _newest(account.get_events(sample.path, wide, {"sort": "desc"}, max_bytes=FIRST_BYTES))
+    if newest is not None and newest < max(sample.times):
+        return Observation("a window of a year lacks its newest events: pull shorter ones", Verdict.WITH_CARE)
+    oldest = second_of(min(times, default=wide.end))
+    if oldest > wide.start:
+        before = account.get_events(sample.path, Window(wide.start, oldest), SORTED, max_bytes=FIRST_BYTES)
+        if min(_times(before), default=oldest) < oldest:
+            return Observation(
+                "a window of a year lacks its oldest events: pull shorter ones", Verdict.WITH_CARE
+            )
+    sides = "its oldest" if newest is None else "its oldest and its newest"
+    return Observation(f"a window of a year has {sides} events")
+
+
+def _refused(status: int) -> Observation:
+    if status >= 500:
+        return Observation(f"a window of a year is refused with {status}: pulls split it in half")
+    return Observation(f"a window of a year is refused with {status}: pull shorter ones", Verdict.WITH_CARE)
+
+
+def _newest(descending: Response) -> int | None:
+    """The time of the first event, in ms; None if events did not come in descending order."""
+    times = _times(descending)
+    return times[0] if times and times == sorted(times, reverse=True) and times[0] > times[-1] else None
+
+
 QUESTIONS = (
-    start_is_inclusive,
-    end_is_exclusive,
-    events_are_sorted,
-    ties_are_stable,
-    unsorted_is_stable,
+    start_is_near,
+    end_is_near,
     fractions_are_honored,
     epochs_are_honored,
-    nothing_is_capped,
     bounds_are_optional,
+    length_is_unlimited,
 )
 
 
@@ -200,8 +160,8 @@ def _whole_second(sample: Sample | None) -> int | None:
     return next((time for time in times if time % SECOND == 0), None)
 
 
-def _times(response: Response) -> list[Any]:
-    return [event.get("timestamp") for event in response.events]
+def _times(response: Response) -> list[int]:
+    return [event["timestamp"] for event in well_formed(response)]
 
 
 def _ids(response: Response) -> list[Any]:

@@ -164,12 +164,13 @@ def test_what_an_account_does_where_nothing_is_documented(np6: Run, sandbox: San
     rows = [line for line in ended.out.splitlines() if line.strip()]
     assert len(rows) == len(QUESTIONS) + 2
     assert "an event at `start` is returned" in ended.out
-    sandbox.behavior = ServerBehavior(end_inside=True)
+    sandbox.behavior = ServerBehavior(end_inside=True, foreign_action="000XYZ")
     ended = np6("check", "--live", "000PE4", "--json")
     assert ended.code == 1
     assert (ended.json["ok"], ended.json["action_id"]) == (False, "000PE4")
     verdicts = {finding["question"]: finding["verdict"] for finding in ended.json["findings"]}
-    assert verdicts["`end`"] == "mismatch"
+    assert (verdicts["`end`"], verdicts["the action's id in events"]) == ("ok", "mismatch")
+    assert "000XYZ" not in ended.out
     assert list(verdicts) == [question.name for question in QUESTIONS]
     ended = np6("check", "--live", "*")
     assert (ended.code, "one action" in ended.err) == (2, True)
