@@ -42,7 +42,7 @@ def _cells(row: EventTypeInfo) -> tuple[str, ...]:
         row.mark,
         row.all_actions,
         f"`{row.payload_type}`" if row.payload_type else "",
-        "`classification`" if row.classified else "",
+        "`classification`" if row.has_classification else "",
     )
 
 

@@ -1,4 +1,4 @@
-"""An Airflow connection made into a client of NP6."""
+"""A client of NP6, made from an Airflow connection."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from airflow_provider_np6.np6.client import Np6Client
 
 TEST_SECONDS = 15
-"""Longest that :meth:`Np6Hook.test_connection` takes."""
+"""Seconds that :meth:`Np6Hook.test_connection` takes at most."""
 
 
 class Np6Hook(BaseHook):
-    """Talks to NP6 with what an Airflow connection says.
+    """Sends requests to NP6 as an Airflow connection says.
 
     :param np6_conn_id: connection of type ``np6``: host (default ``https://api-cm.np6.com``), the API key
         as its password, and extras.
@@ -47,7 +47,7 @@ class Np6Hook(BaseHook):
 
     @classmethod
     def get_connection_form_widgets(cls) -> dict[str, Any]:
-        """The form's own fields for Airflow up to 3.1; later ones read the provider's metadata."""
+        """The form's own fields for Airflow up to 3.1; later versions read the provider's metadata."""
         return widgets()
 
     @classmethod
@@ -59,7 +59,7 @@ class Np6Hook(BaseHook):
     def config(self) -> Np6Config:
         """The connection, checked.
 
-        :raises Np6InputError: naming the field that cannot be used.
+        :raises Np6InputError: for a field that cannot be used, which it names.
         """
         config, extra = self._read_connection()
         for sentence in unknown_extras(extra):
@@ -68,7 +68,7 @@ class Np6Hook(BaseHook):
 
     @cached_property
     def client(self) -> Np6Client:
-        """A client that knows nothing of Airflow."""
+        """A client that does not depend on Airflow."""
         from airflow_provider_np6.np6.client import Np6Client
 
         return Np6Client(self.config)
@@ -80,7 +80,7 @@ class Np6Hook(BaseHook):
     def test_connection(self) -> tuple[bool, str]:
         """Request the actions created from now on, and say in one sentence whether that works.
 
-        Takes :data:`TEST_SECONDS` at most.
+        It takes :data:`TEST_SECONDS` at most.
         """
         return outcome_within(TEST_SECONDS, self._read_connection)
 
@@ -93,23 +93,25 @@ class Np6Hook(BaseHook):
         states: Collection[int] | None = None,
         names: str | None = None,
     ) -> list[dict[str, Any]]:
-        """The account's actions in order of their ids, as ``GET /actions`` gives them.
+        """The account's actions in order of their ids, as ``GET /actions`` returns them.
 
         That endpoint and its filters ``creation_start`` (>=) and ``creation_end`` (<) are documented, and
         marked deprecated without a replacement.
 
-        :param created_after: earliest creation.
-        :param created_before: first creation that is too late.
+        :param created_after: earliest creation, in whole seconds: aware datetime, ISO string with an offset,
+            or date (midnight UTC); None means no limit.
+        :param created_before: latest creation (exclusive), as ``created_after``.
         :param types: types to keep, such as ``mailMessage``; None keeps all.
         :param states: states to keep, such as 50; None keeps all.
-        :param names: pattern that an action's ``name`` must match whole, with ``*`` and ``?``, whatever the
-            letters' case: ``"welcome*"``; None keeps all.
-        :raises Np6Error: if the request fails; Np6NotFoundError if the endpoint is gone.
+        :param names: pattern of the whole ``name``, with ``*`` and ``?``, which ignores case: ``"welcome*"``;
+            None keeps all.
+        :raises Np6NotFoundError: if the endpoint no longer exists.
+        :raises Np6Error: if the request fails.
         """
         parameters = {}
         if created_after is not None:
             parameters["creation_start"] = iso_seconds(parse_time("created_after", created_after))
-        if created_before is not None:  # up, for the parameter has whole seconds
+        if created_before is not None:  # rounded up, because the parameter has whole seconds
             parameters["creation_end"] = iso_seconds(parse_time("created_before", created_before) + 999)
         actions = [
             action
@@ -124,7 +126,7 @@ class Np6Hook(BaseHook):
         """Ids of the account's actions, ready for ``.expand(action_id=…)``.
 
         :param filters: those of :meth:`list_actions`.
-        :raises Np6InputError: if there are more than Airflow maps a task over.
+        :raises Np6InputError: if the account has more actions than Airflow maps a task over.
         :raises Np6Error: if the request fails.
         """
         ids = [action["id"] for action in self.list_actions(**filters)]
@@ -139,11 +141,13 @@ class Np6Hook(BaseHook):
         return ids
 
     def get_action(self, action_id: str) -> dict[str, Any]:
-        """One action with its settings and content, as ``GET /actions/{id}`` gives it (documented).
+        """One action with its settings and content, as ``GET /actions/{id}`` returns it (documented).
 
-        :raises Np6Error: if the request fails; Np6NotFoundError if there is no such action.
+        :param action_id: the action's id.
+        :raises Np6NotFoundError: if no action has this id.
+        :raises Np6Error: if the request fails.
         """
-        return self.client.get_action(_single(action_id))
+        return self.client.get_action(_check_one_action(action_id))
 
     def iter_events(
         self,
@@ -154,26 +158,29 @@ class Np6Hook(BaseHook):
         end: datetime | date | str,
         classification: str | None = None,
     ) -> Iterator[dict[str, Any]]:
-        """Events of ``[start, end)``, lazily, in order of timestamp, each once.
+        """Yield the events of ``[start, end)``, each once, in order of time.
 
-        Every event is verified as it comes; that none is missing is known when the iterator ends without an
-        error, so keep nothing before that.
+        Each event is verified as it arrives. That none is missing is known once the iterator ends without an
+        error, so keep nothing before that. A string that ends in half a character (an escape such as
+        ``\\ud83d`` alone) has U+FFFD in its place; a number beyond Python's ``int`` and ``float`` is a
+        :class:`decimal.Decimal`.
 
         :param event_type: path of the event type, such as ``bounces``.
         :param action_id: the action's id, or ``"*"`` for all.
         :param start: aware datetime, ISO string with an offset, or date (midnight UTC).
         :param end: likewise (exclusive).
         :param classification: classes of robots, for hits only.
-        :raises Np6Error: if the response breaks off or is not what was requested.
+        :raises Np6InputError: for an argument that cannot be used.
+        :raises Np6ResponseError: if an event is invalid, or is nested too deeply to be decoded.
+        :raises Np6Error: if a response breaks off or is not what was requested.
         """
-        import msgspec
-
+        from airflow_provider_np6.np6.decode import decode_event
         from airflow_provider_np6.np6.pull import iter_verified
 
         query = EventQuery.between(event_type, action_id, start, end, classification)
         for events in iter_verified(self.client, query):
             for item in events.items:
-                yield msgspec.json.decode(item)
+                yield decode_event(item)
 
     def count_events(
         self,
@@ -184,13 +191,14 @@ class Np6Hook(BaseHook):
         end: datetime | date | str,
         classification: str | None = None,
     ) -> int:
-        """Count the events of ``[start, end)``, each once: streamed, verified as in a pull, and not kept.
+        """Count the events of ``[start, end)``, each once; they are verified as in a pull, and not kept.
 
         :param event_type: path of the event type, such as ``bounces``.
         :param action_id: the action's id, or ``"*"`` for all.
         :param start: aware datetime, ISO string with an offset, or date (midnight UTC).
         :param end: likewise (exclusive).
         :param classification: classes of robots, for hits only.
+        :raises Np6InputError: for an argument that cannot be used.
         :raises Np6Error: if a response breaks off or is not what was requested.
         """
         from airflow_provider_np6.np6.pull import count
@@ -200,7 +208,7 @@ class Np6Hook(BaseHook):
 
     def _read_connection(self) -> tuple[Np6Config, dict[str, Any]]:
         connection = self.get_connection(self.np6_conn_id)
-        extra = _object(self.np6_conn_id, connection.extra)
+        extra = _parse_extra(self.np6_conn_id, connection.extra)
         for secret in (connection.password, extra.get("pseudonym_key")):
             if isinstance(secret, str) and secret.strip():
                 mask_secret(secret)
@@ -215,18 +223,21 @@ class Np6Hook(BaseHook):
         return config, extra
 
 
-def _single(action_id: str) -> str:
+def _check_one_action(action_id: str) -> str:
     if action_id == ALL_ACTIONS:
-        raise Np6InputError("'*' is no action", hint="Give one action's id.")
+        raise Np6InputError("'*' is not the id of one action", hint="Give one action's id.")
     return check_action_id(action_id)
 
 
-def _object(conn_id: str, extra: str | None) -> dict[str, Any]:
-    """A connection's extra, which Airflow hands on as text whatever it is."""
+def _parse_extra(conn_id: str, extra: str | None) -> dict[str, Any]:
+    """Decode a connection's extra, which Airflow does not check."""
     try:
-        found = json.loads(extra or "{}")
-    except ValueError:
-        found = None
-    if not isinstance(found, dict):
-        raise Np6InputError(f"the extra of connection {conn_id!r} is not a JSON object")
-    return found
+        options = json.loads(extra or "{}")
+    except (ValueError, RecursionError):
+        options = None
+    if not isinstance(options, dict):
+        raise Np6InputError(
+            f"the extra of connection {conn_id!r} is not a JSON object",
+            hint='Write it as {"read_timeout": 60}, or leave it empty.',
+        )
+    return options

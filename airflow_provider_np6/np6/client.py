@@ -1,17 +1,17 @@
-"""Requests to NP6, without Airflow."""
+"""Sends requests to NP6, without Airflow."""
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import msgspec
 import requests
 
 from airflow_provider_np6 import __version__
+from airflow_provider_np6.np6.bracket_scan import JSON_SPACE
+from airflow_provider_np6.np6.decode import decode_json
 from airflow_provider_np6.np6.errors import (
     Np6Error,
     Np6NotFoundError,
@@ -19,22 +19,26 @@ from airflow_provider_np6.np6.errors import (
     Np6ResponseError,
     Np6TruncatedError,
 )
-from airflow_provider_np6.np6.http_errors import facts, refusal, translated
-from airflow_provider_np6.np6.json_stream import SPACE
+from airflow_provider_np6.np6.http_errors import add_facts, facts, refusal, translate_errors
 from airflow_provider_np6.np6.rate_limit import RateLimit
+from airflow_provider_np6.np6.response_body import chunks
 from airflow_provider_np6.np6.retry import Attempts, wait_for_limit
 
 if TYPE_CHECKING:
     from airflow_provider_np6.np6.config import Np6Config
     from airflow_provider_np6.np6.query import EventQuery
 
+__all__ = ["Np6Client", "Np6Session", "chunks"]
+
 
 class Np6Session(requests.Session):
-    """Sends ``X-Key`` (documented) with every request, always with time-outs.
+    """Sends ``X-Key`` (documented) and a timeout with every request, to the connection's origin only.
 
-    ``requests`` follows redirects to any host with custom headers kept, so that a redirect would hand
-    the key to whoever is at its end: here a request that leaves the connection's origin (scheme, host
-    and port), by a redirect or by its own URL, raises :class:`Np6RefusedError` before it is sent.
+    An origin is a scheme, a host and a port. ``requests`` follows redirects to any host and keeps custom
+    headers, so that a redirect would hand over the key. Here a request that leaves the origin, by a redirect
+    or by its own URL, raises :class:`Np6RefusedError` before it is sent.
+
+    :param config: the origin, the key, the timeouts and the trusted authorities.
     """
 
     def __init__(self, config: Np6Config) -> None:
@@ -53,15 +57,17 @@ class Np6Session(requests.Session):
         )
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
-        """Send one request; every hop of a redirect comes through here too.
+        """Send one request; each hop of a redirect is sent by this method too.
 
+        :param request: the request.
+        :param kwargs: those of :meth:`requests.Session.send`.
         :raises Np6RefusedError: if the request would leave the connection's origin.
         """
         target = _origin(request.url or "")
         if target != self._origin:
             raise Np6RefusedError(
-                f"a request to {_named(target)} was stopped, for it would carry the API key away"
-                f" from {_named(self._origin)}",
+                f"a request to {_to_url(target)} was stopped, because it would carry the API key away"
+                f" from {_to_url(self._origin)}",
                 hint="If NP6 moved, set the new address as the connection's host.",
             )
         if kwargs.get("timeout") is None:
@@ -78,19 +84,15 @@ def _origin(url: str) -> tuple[str, str, int]:
     return parts.scheme, (parts.hostname or "").lower(), parts.port or default
 
 
-def _named(origin: tuple[str, str, int]) -> str:
+def _to_url(origin: tuple[str, str, int]) -> str:
     scheme, host, port = origin
     return f"{scheme}://{host}:{port}"
 
 
-CHUNK = 256 * 1024
-"""Bytes read from the socket, and unpacked, at a time."""
-
-
 class Np6Client:
-    """Asks one NP6 account.
+    """Requests events and actions of one NP6 account.
 
-    :param config: where, with which key and how patiently.
+    :param config: the account's origin and key, and the limits of waiting.
     """
 
     def __init__(self, config: Np6Config) -> None:
@@ -98,7 +100,7 @@ class Np6Client:
         self.session = Np6Session(config)
         self.limit = RateLimit()
         self.requests = 0
-        """Requests sent so far."""
+        """Requests sent so far, retries included."""
 
     def close(self) -> None:
         """Close the connections."""
@@ -113,17 +115,18 @@ class Np6Client:
         timeout: Any = None,
         headers: Mapping[str, str] | None = None,
     ) -> Iterator[requests.Response]:
-        """One GET, whatever its status; its body is still to be read. The connection is closed at the end.
+        """Send one GET; yields the response, whatever its status, before its body is read.
 
-        :param path: below the connection's host.
-        :param parameters: of the query string.
-        :param timeout: for connecting and between bytes, in s; None means the connection's own.
-        :param headers: beside those of every request.
-        :raises Np6TransientError: if no answer came, or a rate limit is to be waited for too long.
+        :param path: path below the connection's origin.
+        :param parameters: those of the query string.
+        :param timeout: seconds for connecting and between bytes; None means the connection's own.
+        :param headers: headers besides those of every request.
+        :raises Np6RefusedError: if it is redirected to another origin.
+        :raises Np6TransientError: if no response arrives, or the rate limit is reset after ``max_wait``.
         """
         wait_for_limit(self.limit.wait(), self.config.max_wait)
         self.requests += 1
-        with translated():
+        with translate_errors():
             response = self.session.get(
                 self.config.base_url + path, params=parameters, stream=True, timeout=timeout, headers=headers
             )
@@ -142,9 +145,13 @@ class Np6Client:
         timeout: Any = None,
         headers: Mapping[str, str] | None = None,
     ) -> Iterator[requests.Response]:
-        """Likewise, of status 200.
+        """Send one GET; yields the response of status 200, before its body is read.
 
-        :raises Np6Error: of the class that the outcome stands for.
+        :param path: path below the connection's origin.
+        :param parameters: those of the query string.
+        :param timeout: seconds for connecting and between bytes; None means the connection's own.
+        :param headers: headers besides those of every request.
+        :raises Np6Error: for any other status, as :func:`~.http_errors.refusal` maps it, and as :meth:`get`.
         """
         with self.get(path, parameters, timeout=timeout, headers=headers) as response:
             if response.status_code != requests.codes.ok:
@@ -152,37 +159,45 @@ class Np6Client:
             yield response
 
     def get_json(self, path: str, parameters: Mapping[str, str] | None = None) -> Any:
-        """The whole, decoded answer to one GET, tried again while failures may pass.
+        """Send one GET, again while failures may pass, and decode the whole body.
 
-        :raises Np6Error: of the class that the outcome stands for.
+        :param path: path below the connection's origin.
+        :param parameters: those of the query string.
+        :raises Np6ResponseError: if the body is not JSON.
+        :raises Np6Error: the last failure.
         """
         attempts = Attempts(self.config)
         while True:
             try:
-                with self.get_ok(path, parameters) as response:
-                    body = b"".join(chunks(response))
-                    return msgspec.json.decode(body)
+                with self.get_ok(path, parameters) as response, add_facts(response):
+                    return decode_json(b"".join(chunks(response)), "the response")
             except Np6Error as error:
                 attempts.wait_or_raise(error.at(path))
-            except msgspec.DecodeError:
-                raise Np6ResponseError("the answer is not JSON", context=path, **facts(response)) from None
 
     def has_events(self, query: EventQuery) -> bool:
-        """Whether there is any event of ``query``: reads the first bytes of the answer and hangs up."""
-        requested = query.parameters(query.window)
-        del requested["sort"]  # order costs NP6 time, and means nothing here
+        """Whether a query has any event; reads the first bytes of the response and closes the connection.
+
+        :param query: event type, action and window.
+        :raises Np6ResponseError: if the response is not an array.
+        :raises Np6Error: the last failure.
+        """
+        parameters = query.parameters(query.window)
+        del parameters["sort"]  # sorting costs NP6 time, and does not matter here
         attempts = Attempts(self.config)
         while True:
             try:
-                with self.get_ok(query.path, requested) as response:
+                with self.get_ok(query.path, parameters) as response:
                     return _begins_with_element(response)
             except Np6Error as error:
                 attempts.wait_or_raise(error.at(query.description))
 
     def list_actions(self, parameters: Mapping[str, str]) -> list[dict[str, Any]]:
-        """``GET /actions``: documented, yet marked deprecated without a replacement.
+        """Send ``GET /actions``, which is documented, but marked deprecated without a replacement.
 
-        :raises Np6NotFoundError: if this account has it no more.
+        :param parameters: ``creation_start`` and ``creation_end`` (documented) filter by creation date.
+        :raises Np6NotFoundError: if the endpoint no longer exists.
+        :raises Np6ResponseError: if the response is not a list of actions with ids.
+        :raises Np6Error: the last failure.
         """
         path = "/actions"
         try:
@@ -193,67 +208,31 @@ class Np6Client:
         if not isinstance(actions, list) or not all(
             isinstance(action, dict) and isinstance(action.get("id"), str) for action in actions
         ):
-            raise Np6ResponseError("the answer is not a list of actions with ids", context=path)
+            raise Np6ResponseError("the response is not a list of actions with ids", context=path)
         return actions
 
     def get_action(self, action_id: str) -> dict[str, Any]:
-        """``GET /actions/{id}`` (documented): the action with its settings and content."""
+        """Send ``GET /actions/{id}`` (documented), which has the action's settings and content.
+
+        :param action_id: the action's id, checked already.
+        :raises Np6NotFoundError: if no action has this id.
+        :raises Np6ResponseError: if the response is not an object.
+        :raises Np6Error: the last failure.
+        """
         path = f"/actions/{action_id}"
         action = self.get_json(path)
         if not isinstance(action, dict):
-            raise Np6ResponseError("the answer is not an action", context=path)
+            raise Np6ResponseError("the response is not an action", context=path)
         return action
 
 
 def _begins_with_element(response: requests.Response) -> bool:
-    begun = b""
+    start = b""
     for piece in chunks(response):
-        begun = (begun + piece).lstrip(SPACE)
-        if begun[:1] not in (b"", b"["):
-            raise Np6ResponseError("the answer is not the array that NP6 documents", **facts(response))
-        inside = begun[1:].lstrip(SPACE)
-        if inside:
-            return inside[:1] != b"]"
-    raise Np6TruncatedError("the answer ends before its first event", **facts(response))
-
-
-def chunks(response: requests.Response) -> Iterator[bytes]:
-    """The body, unpacked, in pieces of at most :data:`CHUNK` bytes.
-
-    Whether NP6 compresses is unknown: gzip is offered, and plain bytes are as welcome. Unpacking is done
-    here because urllib3 accepts a gzip stream that lacks its checksum.
-
-    :raises Np6TruncatedError: if it breaks off, by any sign that the framing gives.
-    """
-    encoding = response.headers.get("Content-Encoding", "").strip().lower()
-    with translated():
-        pieces = _pieces(response)
-        if encoding in ("", "identity"):
-            yield from pieces
-        elif encoding in ("gzip", "x-gzip"):
-            yield from _gunzip(pieces)
-        else:
-            raise Np6ResponseError(
-                f"the answer is packed as {encoding[:40]!r}, not as gzip", **facts(response)
-            )
-
-
-def _pieces(response: requests.Response) -> Iterator[bytes]:
-    """The body as it arrives: ``read`` would gather a whole chunk, and lose it all when the rest stalls."""
-    while piece := response.raw.read1(CHUNK, decode_content=False):
-        yield piece
-
-
-def _gunzip(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    unpacker = zlib.decompressobj(wbits=31)
-    started = False
-    for piece in pieces:
-        started = True
-        rest = piece
-        while rest:
-            if unpacker.eof:
-                unpacker = zlib.decompressobj(wbits=31)
-            yield unpacker.decompress(rest, CHUNK)
-            rest = unpacker.unconsumed_tail or unpacker.unused_data
-    if started and not unpacker.eof:
-        raise Np6TruncatedError("the packed answer ends before its checksum")
+        start = (start + piece).lstrip(JSON_SPACE)
+        if start[:1] not in (b"", b"["):
+            raise Np6ResponseError("the response is not the array that NP6 documents", **facts(response))
+        elements = start[1:].lstrip(JSON_SPACE)
+        if elements:
+            return elements[:1] != b"]"
+    raise Np6TruncatedError("the response ends before its first event", **facts(response))

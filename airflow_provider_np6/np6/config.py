@@ -1,7 +1,7 @@
-"""What an Airflow connection of type ``np6`` says, checked and in the right types.
+"""The settings of a connection to NP6, from the fields of an Airflow connection.
 
-A connection given as a URI delivers every extra as a string, so numbers and booleans are taken as text
-too; null and empty extras count as unset.
+A connection that is a URI has strings for all its extras, so strings of numbers and booleans are valid. Null
+and empty extras are unset.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ class Np6Config:
 
     :param base_url: scheme, host and port, without a slash at the end.
     :param api_key: value of the ``X-Key`` header (documented); never printed.
-    :param account: label of the account, recorded with all that is stored.
+    :param account: label of the account, recorded with all stored data.
     :param connect_timeout: seconds to wait for a connection.
-    :param read_timeout: seconds to wait between two bytes of an answer.
-    :param max_attempts: tries of a request in a row that bring nothing new.
-    :param max_wait: longest wait in a row, in seconds, that a worker sleeps through.
-    :param max_event_bytes: size in bytes beyond which one event is refused.
+    :param read_timeout: seconds to wait between two bytes of a response.
+    :param max_attempts: successive tries of a request that bring nothing new, the first one included.
+    :param max_wait: longest sleep of a worker, in seconds, until NP6 accepts requests again.
+    :param max_event_bytes: size beyond which an event is refused, in bytes.
     :param ca_bundle: path of a PEM file with the authorities to trust.
-    :param allow_http: whether plain http may go beyond this machine.
-    :param pseudonym_key: secret with which personal data is replaced; never printed.
+    :param allow_http: whether plain http may be used beyond this machine.
+    :param pseudonym_key: secret for pseudonyms of personal data; never printed.
     """
 
     base_url: str
@@ -59,18 +59,23 @@ class Np6Config:
         password: str | None,
         extra: Mapping[str, Any],
     ) -> Np6Config:
-        """The settings that a connection's fields stand for; unknown extras are left out.
+        """Check the fields of an Airflow connection; unknown extras are ignored.
 
-        :raises Np6InputError: naming the field that cannot be used.
+        :param conn_id: the connection's id, which is also the default account.
+        :param host: host name or URL; None or "" means NP6's documented host.
+        :param port: port, unless ``host`` has one.
+        :param password: the API key; white space around it is removed.
+        :param extra: the connection's extra, decoded.
+        :raises Np6InputError: for a field that cannot be used, which it names.
         """
         connection = f"connection {conn_id!r}"
         options: dict[str, Any] = {"account": conn_id}
-        for name, read in _EXTRAS.items():
+        for name, parse in _EXTRAS.items():
             value = extra.get(name)
             if value is None or value == "":
                 continue
             try:
-                options[name] = read(value)
+                options[name] = parse(value)
             except ValueError as error:
                 raise Np6InputError(f"extra {name!r} of {connection} must be {error}") from None
         if not password or not password.strip():
@@ -80,7 +85,7 @@ class Np6Config:
         key = password.strip()
         if not key.isascii() or not key.isprintable():
             raise Np6InputError(
-                f"the API key of {connection} holds characters that no HTTP header may carry",
+                f"the API key of {connection} has characters that no HTTP header may have",
                 hint="Copy the key again, without quotes or line breaks.",
             )
         allow_http = options.get("allow_http", False)
@@ -88,18 +93,21 @@ class Np6Config:
 
 
 def unknown_extras(extra: Mapping[str, Any]) -> list[str]:
-    """A sentence for each extra that has no meaning, with the nearest name that has one."""
+    """A sentence for each unknown extra, with the closest valid name.
+
+    :param extra: the connection's extra, decoded.
+    """
     sentences = []
     for name in sorted(set(extra) - set(_EXTRAS)):
-        near = get_close_matches(name, list(_EXTRAS), n=1, cutoff=0.5)
-        hint = f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(_EXTRAS)}"
+        closest = get_close_matches(name, list(_EXTRAS), n=1, cutoff=0.5)
+        hint = f"; did you mean {closest[0]!r}?" if closest else f"; known are {', '.join(_EXTRAS)}"
         sentences.append(f"unknown extra {name!r}{hint}")
     return sentences
 
 
 def _base_url(connection: str, host: str | None, port: int | None, allow_http: bool) -> str:
-    given = (host or "").strip() or DEFAULT_HOST
-    url = urlsplit(given if "://" in given else f"https://{given}")
+    address = (host or "").strip() or DEFAULT_HOST
+    url = urlsplit(address if "://" in address else f"https://{address}")
     try:
         port = url.port or port
     except ValueError:
@@ -107,17 +115,17 @@ def _base_url(connection: str, host: str | None, port: int | None, allow_http: b
     if url.scheme not in ("http", "https") or not url.hostname:
         raise Np6InputError(
             f"the host of {connection} is not an address",
-            hint=f"Give a host name or a URL such as {DEFAULT_HOST}, or nothing for that one.",
+            hint=f"Give a host name or a URL such as {DEFAULT_HOST}, which is also the default.",
         )
     if url.username or url.password or url.query or url.fragment or url.path.strip("/"):
         raise Np6InputError(
-            f"the host of {connection} holds more than scheme, name and port",
-            hint="The key belongs into the password field; paths are added by the provider.",
+            f"the host of {connection} has more than scheme, name and port",
+            hint="Put the key into the password field; the provider adds paths itself.",
         )
     if url.scheme == "http" and not allow_http and not _is_loopback(url.hostname):
         raise Np6InputError(
             f"the host of {connection} is plain http, which would show the API key to the network",
-            hint="Use https, or set the extra allow_http to true if you know that network.",
+            hint="Use https, or set the extra allow_http to true if you trust that network.",
         )
     name = f"[{url.hostname}]" if ":" in url.hostname else url.hostname
     return f"{url.scheme}://{name}{f':{port}' if port else ''}"
@@ -131,7 +139,7 @@ def _is_loopback(name: str) -> bool:
 
 
 def _number(low: float, high: float, unit: str) -> Callable[[Any], float]:
-    def read(value: Any) -> float:
+    def parse(value: Any) -> float:
         try:
             number = math.nan if isinstance(value, bool) else float(value)
         except (TypeError, ValueError):
@@ -140,38 +148,39 @@ def _number(low: float, high: float, unit: str) -> Callable[[Any], float]:
             raise ValueError(f"a number of {unit} from {low:g} to {high:g}, not {value!r}")
         return number
 
-    return read
+    return parse
 
 
-def _whole(low: int, high: int, unit: str) -> Callable[[Any], int]:
-    read_number = _number(low, high, unit)
+def _whole_number(low: int, high: int, unit: str) -> Callable[[Any], int]:
+    parse_number = _number(low, high, unit)
 
-    def read(value: Any) -> int:
-        number = read_number(value)
+    def parse(value: Any) -> int:
+        number = parse_number(value)
         if not number.is_integer():
             raise ValueError(f"a whole number of {unit}, not {value!r}")
         return int(number)
 
-    return read
+    return parse
 
 
-def _boolean(value: Any) -> bool:
-    text = str(value).strip().lower()
-    if text in ("true", "1", "yes", "on"):
+def _parse_boolean(value: Any) -> bool:
+    word = str(value).strip().lower()
+    if word in ("true", "1", "yes", "on"):
         return True
-    if text in ("false", "0", "no", "off"):
+    if word in ("false", "0", "no", "off"):
         return False
     raise ValueError(f"true or false, not {value!r}")
 
 
-def _text(value: Any) -> str:
+def _parse_string(value: Any) -> str:
+    """The string; an error must not show ``value``, which may be a secret."""
     if not isinstance(value, str) or not value.strip():
-        raise ValueError("a text")
+        raise ValueError("a string that is not blank")
     return value.strip()
 
 
-def _readable_file(value: Any) -> str:
-    path = _text(value)
+def _parse_readable_path(value: Any) -> str:
+    path = _parse_string(value)
     try:
         with Path(path).open("rb"):
             return path
@@ -180,13 +189,13 @@ def _readable_file(value: Any) -> str:
 
 
 _EXTRAS: dict[str, Callable[[Any], Any]] = {
-    "account": _text,
+    "account": _parse_string,
     "connect_timeout": _number(0.1, 3_600, "seconds"),
     "read_timeout": _number(0.1, 86_400, "seconds"),
-    "max_attempts": _whole(1, 1_000, "tries"),
+    "max_attempts": _whole_number(1, 1_000, "tries"),
     "max_wait": _number(0, 86_400, "seconds"),
-    "max_event_bytes": _whole(1_024, 2**30, "bytes"),
-    "ca_bundle": _readable_file,
-    "allow_http": _boolean,
-    "pseudonym_key": _text,
+    "max_event_bytes": _whole_number(1_024, 2**30, "bytes"),
+    "ca_bundle": _parse_readable_path,
+    "allow_http": _parse_boolean,
+    "pseudonym_key": _parse_string,
 }

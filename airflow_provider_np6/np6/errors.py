@@ -1,14 +1,14 @@
-"""Every error that the provider raises on purpose.
+"""All errors that the provider raises on purpose.
 
 ::
 
     Np6Error
-    ├── Np6InputError            an argument, connection or window that cannot work; nothing was sent
+    ├── Np6InputError            an argument, connection or window that cannot work; no request was sent
     ├── Np6RefusedError          NP6 refused, and would refuse again: 400, other 4xx, a foreign redirect
     │   ├── Np6AuthenticationError   401
     │   ├── Np6PermissionError       403
     │   └── Np6NotFoundError         404, 410
-    ├── Np6TransientError        may pass: tried again inside the task, then by Airflow
+    ├── Np6TransientError        may pass: retried inside the task, then by Airflow
     │   ├── Np6RateLimitError        429
     │   ├── Np6ServerError           5xx
     │   ├── Np6ConnectionError       no response: unknown host, refused, TLS, proxy
@@ -32,13 +32,13 @@ from typing import Any, ClassVar
 
 
 class Np6Error(Exception):
-    """Base of all errors of this provider.
+    """Base class of all errors of this provider.
 
-    :param what: what happened, one clause without a full stop.
-    :param hint: what to do about it, one or more sentences.
+    :param what: what happened, as one clause without a full stop.
+    :param hint: what to do about it, as one or more sentences.
     :param context: action, event type and window, as in :attr:`EventQuery.description`.
     :param status: the HTTP status of the response, if there was one.
-    :param request_id: the response's ``x-request-id``, which NP6's support needs.
+    :param request_id: the response's ``x-request-id``, which NP6's support needs (undocumented).
     """
 
     retryable: ClassVar[bool] = True
@@ -60,7 +60,10 @@ class Np6Error(Exception):
         super().__init__(what)
 
     def at(self, context: str) -> Np6Error:
-        """Say where it happened, unless that is known already; returns itself, to be raised."""
+        """Add where it happened, unless that is known already; returns itself, to be raised.
+
+        :param context: action, event type and window, or another place.
+        """
         self.context = self.context or context
         return self
 
@@ -101,7 +104,9 @@ class Np6NotFoundError(Np6RefusedError):
 class Np6TransientError(Np6Error):
     """A failure that may pass.
 
+    :param what: what happened, as one clause without a full stop.
     :param delay: seconds to wait, if the response says so.
+    :param facts: the other arguments of :class:`Np6Error`.
     """
 
     def __init__(self, what: str, *, delay: float | None = None, **facts: object) -> None:
@@ -149,9 +154,11 @@ class Np6ConflictError(Np6DestinationError):
 
 
 class Np6PullAgainError(Np6DestinationError):
-    """The window must be pulled again before it can be published; pulls do so by themselves, a few times.
+    """The window must be pulled again before it can be published; the operator does so, a few times.
 
+    :param what: what happened, as one clause without a full stop.
     :param is_short: whether a day has fewer events than are stored: then the next pull must agree.
+    :param facts: the other arguments of :class:`Np6Error`.
     """
 
     def __init__(self, what: str, *, is_short: bool = False, **facts: Any) -> None:
@@ -167,10 +174,11 @@ class Np6ShrunkError(Np6DestinationError):
 
 
 def check_version(what: str, stored: int, known: int) -> None:
-    """Refuse to read or replace what may mean something else than it seems.
+    """Refuse to read or replace data of a later format, which may mean something else than it seems.
 
+    :param what: what an error calls the data.
     :param stored: version of the format, as it is recorded with the data.
-    :param known: the highest one that this version of the provider reads.
+    :param known: the highest version that this version of the provider reads.
     :raises Np6ConflictError: if ``stored`` is higher.
     """
     if stored > known:

@@ -1,8 +1,8 @@
-"""The event types that NP6 has, and what is known of each.
+"""The event types of NP6, and what is known about each.
 
-A row of :data:`EVENT_TYPES` says where a type is requested, whether NP6 documents that, and which columns its
-events fill. Types that are missing here, or come later, are requested by their path: ``"/custom/path"``.
-Complaints are documented as a type, but nobody tells their path.
+A row of :data:`EVENT_TYPES` says which path a type has, whether NP6 documents that path, and which columns
+the events fill. Types that are missing here, or that NP6 adds later, are requested with their path:
+``"/custom/path"``. Complaints are documented as a type, but their path is unknown.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Literal
 
 Mark = Literal["documented", "inferred", "unknown"]
+"""How a fact about the API is known: from the vendor's documentation, by inference from it, or not at all."""
 
 
 class EventType(StrEnum):
@@ -28,7 +29,7 @@ class EventType(StrEnum):
     RESPONSES_STOP = "responses/stop"
     """A STOP answer to an SMS; documented."""
     RESPONSES_REPLY = "responses/reply"
-    """Another answer; undocumented, its shape is unknown."""
+    """Another reply; undocumented, and the fields of its events are unknown."""
     HITS = "hits"
     """Every hit; inferred."""
     HITS_OPEN = "hits/open"
@@ -38,25 +39,27 @@ class EventType(StrEnum):
     HITS_UNSUBSCRIBE = "hits/unsubscribe"
     """The link to unsubscribe was followed; documented for contacts, inferred for actions."""
     HITS_MIRROR = "hits/mirror"
-    """The mirror page was looked at; documented."""
+    """The mirror page was viewed; documented."""
     HITS_FORM = "hits/form"
     """A form was sent; documented for contacts, inferred for actions."""
     EVENTS = "events"
-    """Everything in one stream: a dataset of its own, whose ``payload_type`` tells the events apart;
-    documented for all actions, inferred for one."""
+    """All types in one stream, which is a series of its own; the column ``payload_type`` distinguishes them.
+    Documented for all actions, inferred for one."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EventTypeInfo:
-    """What is known of one event type.
+    """What is known about one event type.
 
-    :param what: what its events say.
-    :param payload_type: the ``type`` in its events; None where several come, or none is known.
-    :param mark: whether ``/actions/{id}/events/…`` is documented.
-    :param all_actions: whether ``/actions/events/…`` is.
-    :param columns: columns that its events fill besides :data:`COMMON`; of "inferred" and "unknown" types
-        as their shape is inferred too.
-    :param classified: whether it takes the parameter ``classification`` (documented for hits).
+    :param event_type: its path.
+    :param what: what an event of it means.
+    :param payload_type: the ``type`` in its events; None if they have several types, or none is known.
+    :param mark: how ``/actions/{id}/events/…`` is known.
+    :param all_actions: how ``/actions/events/…`` is known.
+    :param columns: columns that its events fill besides :data:`COMMON`; inferred, unless the type is
+        documented.
+    :param has_classification: whether requests may have the parameter ``classification`` (documented for
+        hits).
     """
 
     event_type: EventType
@@ -65,12 +68,12 @@ class EventTypeInfo:
     mark: Mark
     all_actions: Mark
     columns: tuple[str, ...]
-    classified: bool = False
+    has_classification: bool = False
 
 
 COMMON = ("event_id", "event_type", "classification", "action_id", "occurred_at", "channel", "agency",
           "customer", "payload", "pulled_at")  # fmt: skip
-"""Columns that events of every type fill; ``action_id`` of "*" only where the event tells it."""
+"""Columns that events of every type fill; ``action_id`` of a pull with "*" only if the event has it."""
 
 _SEND = ("payload_type", "message_id", "thread_id", "sent_at")
 _FOOTPRINT = ("target_unicity", "target_hash")
@@ -90,7 +93,7 @@ def _hits(event_type: EventType, what: str, mark: Mark = "inferred") -> EventTyp
         mark=mark,
         all_actions="inferred",
         columns=_HIT,
-        classified=True,
+        has_classification=True,
     )
 
 
@@ -137,7 +140,7 @@ _ROWS = (
     ),
     EventTypeInfo(
         event_type=EventType.RESPONSES_REPLY,
-        what="other answer to an SMS",
+        what="other reply to an SMS",
         payload_type="reply",
         mark="unknown",
         all_actions="unknown",
@@ -147,7 +150,7 @@ _ROWS = (
     _hits(EventType.HITS_OPEN, "message opened"),
     _hits(EventType.HITS_REDIRECTION, "link followed"),
     _hits(EventType.HITS_UNSUBSCRIBE, "link to unsubscribe followed"),
-    _hits(EventType.HITS_MIRROR, "mirror page looked at", "documented"),
+    _hits(EventType.HITS_MIRROR, "mirror page viewed", "documented"),
     _hits(EventType.HITS_FORM, "form sent"),
     EventTypeInfo(
         event_type=EventType.EVENTS,

@@ -1,4 +1,8 @@
-"""What became of a request that brought no events: an error of ours for each way in which it can fail."""
+"""Maps HTTP statuses and transport errors to Np6Error classes.
+
+The documentation lists 401, 404 and 429; older material of the vendor also has 400, 403, 409, 410, 500 and
+503. What an error's body contains is unknown, so bodies of errors are not read.
+"""
 
 from __future__ import annotations
 
@@ -28,14 +32,21 @@ from airflow_provider_np6.np6.errors import (
 from airflow_provider_np6.np6.rate_limit import requested_delay
 
 _UNPRINTABLE = re.compile(r"[^\x21-\x7e]")
+_MAX_REQUEST_ID = 64  # characters
+
+_SLOW_NETWORK = "Check the worker's network; the connection's extras set the timeouts."
 
 
 @contextmanager
-def translated() -> Iterator[None]:
-    """Tell the errors of requests, urllib3, zlib and the socket by what they mean.
+def translate_errors() -> Iterator[None]:
+    """Raise our error for one of requests, urllib3, zlib or the socket.
 
-    Reading a body raises urllib3's errors, sending a request raises those of requests; their texts may
-    hold a URL, so only their kind is told.
+    Sending a request raises errors of requests, reading a body raises those of urllib3. Their messages may
+    contain a URL, so only their class is kept, as the cause.
+
+    :raises Np6ConnectionError: if no response arrives.
+    :raises Np6TimeoutError: if no byte arrives within ``read_timeout``.
+    :raises Np6TruncatedError: if the body breaks off.
     """
     try:
         yield
@@ -45,37 +56,36 @@ def translated() -> Iterator[None]:
         raise Np6ConnectionError(
             "the TLS connection could not be trusted",
             hint="Check the host's name; behind an inspecting proxy, set the extra ca_bundle.",
-        ) from _bare(error)
+        ) from _without_message(error)
     except requests.exceptions.ProxyError as error:
         raise Np6ConnectionError(
             "the proxy did not let the request through",
             hint="Check HTTPS_PROXY and NO_PROXY in the worker's environment.",
-        ) from _bare(error)
+        ) from _without_message(error)
     except requests.exceptions.ConnectTimeout as error:
         raise Np6ConnectionError(
-            "no connection came about within connect_timeout",
-            hint="Check the way from the worker to the host; the connection's extras set the limit.",
-        ) from _bare(error)
+            "no connection came about within connect_timeout", hint=_SLOW_NETWORK
+        ) from _without_message(error)
     except (requests.exceptions.Timeout, urllib3.exceptions.TimeoutError, TimeoutError) as error:
-        raise Np6TimeoutError(
-            "no byte came within read_timeout",
-            hint="Check the way from the worker to the host; the connection's extras set the limit.",
-        ) from _bare(error)
+        raise Np6TimeoutError("no byte came within read_timeout", hint=_SLOW_NETWORK) from _without_message(
+            error
+        )
     except (requests.exceptions.ChunkedEncodingError, urllib3.exceptions.HTTPError, zlib.error) as error:
-        raise Np6TruncatedError("the answer broke off") from _bare(error)
+        raise Np6TruncatedError("the response broke off") from _without_message(error)
     except (requests.exceptions.RequestException, OSError) as error:
         raise Np6ConnectionError(
             "the host's name is unknown" if _is_name_error(error) else "the host could not be reached",
-            hint="Check the connection's host and the way from the worker to it.",
-        ) from _bare(error)
+            hint="Check the connection's host and the worker's network.",
+        ) from _without_message(error)
 
 
-def _bare(error: BaseException) -> Exception:
-    """The error's kind without its text, which may hold a URL or an address."""
+def _without_message(error: BaseException) -> Exception:
+    """The error's class without its message, which may contain a URL or an address."""
     return RuntimeError(type(error).__name__)
 
 
 def _is_name_error(error: BaseException | None) -> bool:
+    """Whether an error, or one that it wraps, says that the host's name is unknown."""
     while error is not None:
         if isinstance(error, socket.gaierror | urllib3.exceptions.NameResolutionError):
             return True
@@ -86,9 +96,30 @@ def _is_name_error(error: BaseException | None) -> bool:
 
 
 def facts(response: requests.Response) -> dict[str, Any]:
-    """Status and ``x-request-id`` of an answer, fit for a message."""
-    request_id = _UNPRINTABLE.sub("", response.headers.get("x-request-id", ""))[:64]
+    """Status and request id of a response, as arguments of an :class:`~.errors.Np6Error`.
+
+    NP6's support needs ``x-request-id`` (reported by another client, undocumented).
+
+    :param response: any response; its headers are not trusted.
+    """
+    request_id = _UNPRINTABLE.sub("", response.headers.get("x-request-id", ""))[:_MAX_REQUEST_ID]
     return {"status": response.status_code, "request_id": request_id or None}
+
+
+@contextmanager
+def add_facts(response: requests.Response) -> Iterator[None]:
+    """Add status and request id to the errors that are raised about a response.
+
+    :param response: the response that is read meanwhile.
+    :raises Np6Error: the same object.
+    """
+    try:
+        yield
+    except Np6Error as error:
+        known = facts(response)
+        error.status = error.status or known["status"]
+        error.request_id = error.request_id or known["request_id"]
+        raise
 
 
 _REFUSALS: dict[int, tuple[Callable[..., Np6Error], str, str]] = {
@@ -103,26 +134,37 @@ _REFUSALS: dict[int, tuple[Callable[..., Np6Error], str, str]] = {
         "Give that user the right in NP6, or use another key.",
     ),
     404: (Np6NotFoundError, "NP6 knows no such resource", "Check the action's id and the event type."),
-    410: (Np6NotFoundError, "NP6 has this resource no more", "Check the action's id and the event type."),
+    410: (Np6NotFoundError, "NP6 no longer has this resource", "Check the action's id and the event type."),
     429: (Np6RateLimitError, "NP6 limits the rate of requests", "Give the API's pool fewer slots."),
 }
 
 
 def refusal(response: requests.Response) -> Np6Error:
-    """The error that a status other than 200 stands for; bodies of errors are unknown and not read."""
+    """Return the error that a status stands for; raising it is left to the caller.
+
+    :param response: one with any status other than 200.
+    """
     status = response.status_code
     if status in _REFUSALS:
-        kind, what, hint = _REFUSALS[status]
+        error_class, what, hint = _REFUSALS[status]
     elif status >= 500:
-        kind, what, hint = Np6ServerError, "NP6 failed", "If it lasts, give NP6's support the request id."
+        error_class, what, hint = (
+            Np6ServerError,
+            "NP6 failed",
+            "If it lasts, give NP6's support the request id.",
+        )
     elif status >= 400:
-        kind, what, hint = (
+        error_class, what, hint = (
             Np6RefusedError,
             "NP6 refused the request",
             "NP6's support can look up the request id.",
         )
     else:
-        kind, what, hint = Np6ResponseError, "NP6 answered neither with events nor with an error", ""
+        error_class, what, hint = (
+            Np6ResponseError,
+            "NP6 responded neither with events nor with an error",
+            "Check that the connection's host is NP6's API.",
+        )
     if status in (429, 503):
-        return kind(what, hint=hint, delay=requested_delay(response.headers), **facts(response))
-    return kind(what, hint=hint, **facts(response))
+        return error_class(what, hint=hint, delay=requested_delay(response.headers), **facts(response))
+    return error_class(what, hint=hint, **facts(response))

@@ -1,8 +1,9 @@
 """How long NP6 wants a client to wait.
 
-Documented: over the limit, ``429``; the headers ``X-RateLimit-Remaining`` and ``X-RateLimit-Reset`` *may*
-come. Unknown: the unit of Reset, so that epoch seconds, epoch milliseconds and seconds from now are told
-apart by their size. ``Retry-After``, which NP6 never mentions, may come from a proxy.
+Documented: over the limit, NP6 responds with ``429``, and the headers ``X-RateLimit-Remaining`` and
+``X-RateLimit-Reset`` may be present. The unit of Reset is unknown: its size distinguishes seconds since the
+epoch, milliseconds since the epoch, seconds from now, and milliseconds from now. NP6 never mentions
+``Retry-After``, but a proxy may send it. No response makes a task wait for more than a day.
 """
 
 from __future__ import annotations
@@ -13,23 +14,32 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 EPOCH_SECONDS = 1e9
-"""From here on a Reset counts seconds since the epoch, below it seconds from now."""
+"""From this value on, a Reset is in seconds since the epoch; below it, in seconds from now."""
 EPOCH_MILLISECONDS = 1e11
-"""From here on it counts milliseconds since the epoch."""
+"""From this value on, a Reset is in milliseconds since the epoch."""
+LONGEST_RESET = 3_600
+"""Beyond this value, a Reset from now is in milliseconds: if that is wrong, the next response shows it, while
+too long a wait would show nothing."""
+MAX_DELAY = 86_400.0
+"""The longest delay that is taken from a response, in s."""
+_DAY = 86_400.0
 
 
 class RateLimit:
-    """What the answers so far said of the limit."""
+    """Remembers until when NP6 lets no request through."""
 
     def __init__(self) -> None:
         self._free_at = 0.0
 
     def learn(self, headers: Mapping[str, str]) -> None:
-        """Take note of an answer's headers: with nothing remaining, the next request waits for the reset."""
+        """Take note of a response: if no request remains, the next one waits for the reset.
+
+        :param headers: those of the response; names are case-insensitive.
+        """
         if _is_used_up(headers):
-            wait = _reset(headers)
-            if wait is not None:
-                self._free_at = time.time() + wait
+            seconds = _seconds_until_reset(headers)
+            if seconds is not None:
+                self._free_at = time.time() + seconds
 
     def wait(self) -> float:
         """Seconds until a request may be sent."""
@@ -37,57 +47,77 @@ class RateLimit:
 
 
 def requested_delay(headers: Mapping[str, str]) -> float | None:
-    """Seconds that an answer of status 429 or 503 asks to wait, or None if it does not say; with nothing
-    remaining, not less than until the reset, before which no request is sent."""
+    """Seconds to wait that a response of status 429 or 503 names; None if it names no delay.
+
+    If no request remains, it is at least the time until the reset, because no request is sent before.
+
+    :param headers: those of the response; names are case-insensitive.
+    """
     value = headers.get("Retry-After", "").strip()
-    seconds = _number(value)
-    if seconds is None and value:
-        date = _date(value)
-        seconds = None if date is None else date - server_time(headers)
-    reset = _reset(headers)
+    number = _parse_number(value)
+    seconds = None if number is None else _since_epoch_or_now(number, headers)
+    if number is None and (date := _parse_date(value)) is not None:
+        seconds = _bounded(date - server_time(headers))
+    reset = _seconds_until_reset(headers)
     if seconds is None:
         return reset
-    return max(0.0, seconds, reset or 0.0 if _is_used_up(headers) else 0.0)
+    return max(seconds, reset or 0.0 if _is_used_up(headers) else 0.0)
 
 
 def server_time(headers: Mapping[str, str]) -> float:
-    """Seconds since the epoch by the server's clock, from ``Date``, else by this machine's."""
-    date = _date(headers.get("Date", ""))
-    return time.time() if date is None else date
+    """Seconds since the epoch by the server's ``Date``, or by this machine's clock if that is missing or
+    differs by more than a day.
+
+    :param headers: those of a response; names are case-insensitive.
+    """
+    date, now = _parse_date(headers.get("Date", "")), time.time()
+    return date if date is not None and abs(date - now) <= _DAY else now
 
 
 def server_date(headers: Mapping[str, str]) -> int | None:
-    """``Date`` in ms since the epoch, None if it is missing or unreadable."""
-    date = _date(headers.get("Date", ""))
+    """The server's ``Date`` in ms since the epoch; None if it is missing or unreadable.
+
+    :param headers: those of a response; names are case-insensitive.
+    """
+    date = _parse_date(headers.get("Date", ""))
     return None if date is None else int(date * 1_000)
 
 
 def _is_used_up(headers: Mapping[str, str]) -> bool:
-    return _number(headers.get("X-RateLimit-Remaining")) == 0
+    return _parse_number(headers.get("X-RateLimit-Remaining")) == 0
 
 
-def _reset(headers: Mapping[str, str]) -> float | None:
-    value = _number(headers.get("X-RateLimit-Reset"))
+def _seconds_until_reset(headers: Mapping[str, str]) -> float | None:
+    value = _parse_number(headers.get("X-RateLimit-Reset"))
     if value is None:
         return None
+    return _since_epoch_or_now(value / 1_000 if LONGEST_RESET < value < EPOCH_SECONDS else value, headers)
+
+
+def _since_epoch_or_now(value: float, headers: Mapping[str, str]) -> float:
+    """Seconds from now of a number that may count from the epoch."""
     if value >= EPOCH_MILLISECONDS:
-        value = value / 1_000 - server_time(headers)
-    elif value >= EPOCH_SECONDS:
-        value -= server_time(headers)
-    return max(0.0, value)
+        value /= 1_000
+    return _bounded(value - server_time(headers) if value >= EPOCH_SECONDS else value)
 
 
-def _number(text: str | None) -> float | None:
+def _bounded(seconds: float) -> float:
+    return min(max(0.0, seconds), MAX_DELAY)
+
+
+def _parse_number(value: str | None) -> float | None:
+    """A finite number that is not negative; None if the header has none."""
     try:
-        number = float((text or "").strip())
+        number = float((value or "").strip())
     except ValueError:
         return None
     return number if 0 <= number < float("inf") else None
 
 
-def _date(text: str) -> float | None:
+def _parse_date(value: str) -> float | None:
+    """Seconds since the epoch of a date in any form that HTTP allows; None if it has another form."""
     try:
-        date = parsedate_to_datetime(text)
+        date = parsedate_to_datetime(value)
     except (TypeError, ValueError):
         return None
     # HTTP's dates are in UTC, also in the old form of C's asctime, which names no zone.

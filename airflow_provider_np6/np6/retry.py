@@ -1,4 +1,4 @@
-"""When to try again what may pass, and when to give up."""
+"""Waits between tries of a request, and the end of trying."""
 
 from __future__ import annotations
 
@@ -20,64 +20,76 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 FIRST_WAIT = 0.5
+"""Half of the longest wait after the first failed try, in s; each further failure doubles it."""
 LONGEST_WAIT = 60.0
+"""Longest wait between two tries for which NP6 requested no delay, in s."""
 LONGEST_YIELD = 4.0
-"""Most that is added to a delay that NP6 requested, in s: others wait for the same moment."""
-_DOUBLED = 100
-"""Times that a wait is doubled at most: a queue has room for thousands of turns, a float has not."""
+"""Most that is added to a delay that NP6 requested, in s: other clients wait until the same time."""
+_MAX_DOUBLINGS = 100  # a queue may have thousands of turns, but 2 to their number is too large for a float
 
 
 class Attempts:
-    """Counts tries in a row that brought nothing new, and sleeps between them: exponential backoff with
-    full jitter, as the vendor advises for 429, or the delay that the server requested.
+    """Counts successive tries that bring nothing new, and sleeps between them.
 
-    A 429 that names a delay is no failed try but a queue: many clients of one account share its limit, and
-    which of them the next second lets through is chance. So the time in that queue is bounded, by
-    ``max_wait``, and not the number of turns."""
+    The sleep is exponential backoff with full jitter, as the vendor advises for 429, or the delay that the
+    server requested. A 429 that names a delay is a queue and not a failed try: many clients of one account
+    share its limit, and chance decides which of them the next second lets through. So ``max_wait`` limits
+    the time in that queue, and nothing limits the number of its turns.
+
+    :param config: the numbers of tries and seconds that are allowed.
+    """
 
     def __init__(self, config: Np6Config) -> None:
         self._config = config
         self.failed = 0
-        """Tries in a row that brought nothing new."""
+        """Successive tries that brought nothing new."""
         self._turns = 0
-        self._queued = 0.0
+        self._queued = 0.0  # s
 
     def progressed(self) -> None:
-        """Something new came: count anew."""
+        """Start counting again, because something new has come."""
         self.failed = self._turns = 0
         self._queued = 0.0
 
     def wait_or_raise(self, error: Np6Error) -> None:
-        """Sleep before the next try, or raise ``error`` where there is none."""
-        again = self._config.max_attempts > 1
-        if again and isinstance(error, Np6RateLimitError) and error.delay is not None:
+        """Sleep before the next try.
+
+        :param error: why the last try failed.
+        :raises Np6Error: ``error``, if no further try is allowed or can help.
+        """
+        may_retry = self._config.max_attempts > 1
+        if may_retry and isinstance(error, Np6RateLimitError) and error.delay is not None:
             self._queue(error, error.delay)
             return
         self.failed += 1
         if not isinstance(error, Np6TransientError) or self.failed >= self._config.max_attempts:
             raise error
-        wait = error.delay
-        if wait is None:
-            wait = random.uniform(0, min(LONGEST_WAIT, FIRST_WAIT * 2**self.failed))  # noqa: S311 - jitter
-        sleep(wait, self._config.max_wait, error)
+        seconds = error.delay
+        if seconds is None:
+            longest = min(LONGEST_WAIT, FIRST_WAIT * 2**self.failed)
+            seconds = random.uniform(0, longest)  # noqa: S311 - jitter
+        sleep(seconds, self._config.max_wait, error)
 
     def _queue(self, error: Np6RateLimitError, delay: float) -> None:
         """Sleep until NP6 lets requests through again, and a little longer the more often others won."""
         self._turns += 1
         left = self._config.max_wait - self._queued
-        if left <= 0:  # a delay of nothing, again and again
+        if left <= 0:  # a delay of 0 s, again and again
             raise error
-        longest = min(LONGEST_YIELD, FIRST_WAIT * 2 ** min(self._turns, _DOUBLED))
-        yielding = random.uniform(0, longest)  # noqa: S311 - jitter
-        wait = max(delay, min(delay + yielding, left))
-        sleep(wait, left, error)
-        self._queued += wait
+        longest = min(LONGEST_YIELD, FIRST_WAIT * 2 ** min(self._turns, _MAX_DOUBLINGS))
+        jitter = random.uniform(0, longest)  # noqa: S311 - jitter
+        seconds = max(delay, min(delay + jitter, left))
+        sleep(seconds, left, error)
+        self._queued += seconds
 
 
 def sleep(seconds: float, max_wait: float, reason: Np6TransientError) -> None:
-    """Sleep, and say once why and until when.
+    """Sleep, and log why and until when.
 
-    :raises Np6TransientError: ``reason``, with the delay, if that would take longer than ``max_wait``.
+    :param seconds: how long, in s.
+    :param max_wait: longest sleep that is allowed, in s.
+    :param reason: the error after which the next try follows.
+    :raises Np6TransientError: ``reason`` with ``seconds`` as its delay, if that is longer than ``max_wait``.
     """
     if seconds > max_wait:
         reason.delay = seconds
@@ -90,7 +102,9 @@ def sleep(seconds: float, max_wait: float, reason: Np6TransientError) -> None:
 def wait_for_limit(seconds: float, max_wait: float) -> None:
     """Sleep until NP6's limit is reset, before a request.
 
-    :raises Np6RateLimitError: with the delay, if that would take longer than ``max_wait``.
+    :param seconds: how long, in s; 0 if the limit is not used up.
+    :param max_wait: longest sleep that is allowed, in s.
+    :raises Np6RateLimitError: with ``seconds`` as its delay, if that is longer than ``max_wait``.
     """
     if seconds > 0:
         reason = Np6RateLimitError("no request remains within NP6's rate limit", delay=seconds)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
+from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
 
@@ -86,7 +87,7 @@ def test_the_right_key(connect: Connect, sandbox: Sandbox) -> None:
     assert set(sandbox.received[0].parameters) == {"creation_start"}
 
 
-def test_a_list_that_is_gone_does_not_verify_the_key(connect: Connect, sandbox: Sandbox) -> None:
+def test_without_a_list_of_actions_the_key_is_not_verified(connect: Connect, sandbox: Sandbox) -> None:
     for status in (404, 410):
         sandbox.plan.add(Fault(status=status, framing="length"))
         ok, says = connect().test_connection()
@@ -170,6 +171,51 @@ def test_events_come_as_dicts(connect: Connect, sandbox: Sandbox) -> None:
     assert list(events) == expected[1:]
 
 
+def response_of(*members: bytes) -> bytes:
+    """A response with an event for each of these further members."""
+    events = (
+        b'{"id":"%d","timestamp":%d,%b}' % (number, 20_000 * DAY + number, member)
+        for number, member in enumerate(members)
+    )
+    return b"[" + b",".join(events) + b"]"
+
+
+def test_events_with_values_that_no_single_parser_takes(connect: Connect, sandbox: Sandbox) -> None:
+    digits = "7" * 5_000
+    sandbox.plan.add(
+        Fault(
+            body=response_of(
+                rb'"text":"\ud83d \ud83d\ude00"', b'"count":' + digits.encode(), b'"score":-1e999', b'"a":1'
+            )
+        )
+    )
+    events = connect().iter_events("bounces", "000PE4", start="2024-10-04", end="2024-10-05")
+    assert [list(event.values())[2] for event in events] == [
+        "\ufffd 😀",
+        Decimal(digits),
+        Decimal("-1e999"),
+        1,
+    ]
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        b'"a":' + b"[" * 5_000 + b"]" * 5_000,
+        b'"a":1e99999999999999999999',
+        b'"a":NaN',
+        b'"a":"\xff"',
+        b'"a":"\\ud83"',
+    ],
+)
+def test_an_event_that_cannot_be_decoded_is_our_error(
+    connect: Connect, sandbox: Sandbox, member: bytes
+) -> None:
+    sandbox.plan.add(Fault(body=response_of(b'"a":1', member, b'"a":1')), times=20)
+    with pytest.raises(Np6ResponseError):
+        list(connect().iter_events("bounces", "000PE4", start="2024-10-04", end="2024-10-05"))
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -183,7 +229,7 @@ def test_events_come_as_dicts(connect: Connect, sandbox: Sandbox) -> None:
 def test_bad_arguments_are_refused_before_any_request(
     connect: Connect, sandbox: Sandbox, arguments: dict[str, Any]
 ) -> None:
-    given = {
+    query = {
         "event_type": "bounces",
         "action_id": "000PE4",
         "start": "2024-10-04",
@@ -191,14 +237,14 @@ def test_bad_arguments_are_refused_before_any_request(
         **arguments,
     }
     with pytest.raises(Np6InputError):
-        list(connect().iter_events(**given))
+        list(connect().iter_events(**query))
     assert sandbox.received == []
 
 
-@pytest.mark.parametrize("extra", ["[1]", '"x"', "not json"])
-def test_an_extra_that_is_no_object_is_refused(monkeypatch: pytest.MonkeyPatch, extra: str) -> None:
-    given = SimpleNamespace(host=None, port=None, password="k", extra=extra)
-    monkeypatch.setattr(Np6Hook, "get_connection", lambda *_: given)
+@pytest.mark.parametrize("extra", ["[1]", '"x"', "not json", "[" * 100_000])
+def test_an_extra_that_is_not_an_object_is_refused(monkeypatch: pytest.MonkeyPatch, extra: str) -> None:
+    connection = SimpleNamespace(host=None, port=None, password="k", extra=extra)
+    monkeypatch.setattr(Np6Hook, "get_connection", lambda *_: connection)
     with pytest.raises(Np6InputError, match="extra of connection 'np6_default' is not a JSON object"):
         Np6Hook().config  # noqa: B018
 
@@ -245,7 +291,7 @@ def test_ids_that_airflow_cannot_map_over_are_refused(
     assert connect().list_action_ids() == sorted(sandbox.account.action_ids)
 
 
-def test_a_listing_that_is_gone_says_what_to_do(connect: Connect, sandbox: Sandbox) -> None:
+def test_without_a_list_of_actions_the_error_says_what_to_do(connect: Connect, sandbox: Sandbox) -> None:
     for status in (404, 410):
         sandbox.plan.add(Fault(status=status, framing="length"))
         with pytest.raises(Np6NotFoundError, match=r"give the ids of your actions by hand, or '\*'"):
@@ -261,7 +307,7 @@ def test_events_are_counted_and_not_kept(
 ) -> None:
     days: dict[str, Any] = {"start": "2024-10-04", "end": "2024-10-05", "classification": classification}
     query = EventQuery.checked(event_type, action_id, TODAY, classification)
-    # It breaks in the middle, and is gone on with.
+    # It breaks in the middle, and is resumed.
     sandbox.plan.add(Fault(cut=20_000))
     counted = connect().count_events(event_type, action_id, **days)
     assert counted == len(held(sandbox, query)) > 0
@@ -269,11 +315,11 @@ def test_events_are_counted_and_not_kept(
     assert len(list(connect().iter_events(event_type, action_id, **days))) == counted
 
 
-def test_a_count_is_proven_complete(connect: Connect, sandbox: Sandbox) -> None:
+def test_a_count_is_verified(connect: Connect, sandbox: Sandbox) -> None:
     days: dict[str, Any] = {"start": "2024-10-04", "end": "2024-10-05"}
     sandbox.account = FakeAccount(events_per_day=240)
     sandbox.plan.add(Fault(change=faults.capped(100)))
     assert connect().count_events("bounces", "000PE4", **days) == 240
     sandbox.plan.add(Fault(body=b'[{"id": "a"}]'))
-    with pytest.raises(Np6ResponseError, match="lacks its documented envelope"):
+    with pytest.raises(Np6ResponseError, match="event 1 has no timestamp"):
         connect().count_events("bounces", "000PE4", **days)

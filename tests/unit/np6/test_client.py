@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -33,7 +34,7 @@ def test_the_key_is_sent_and_accepted(client: Np6Client, sandbox: Sandbox) -> No
         (401, errors.Np6AuthenticationError, "does not accept the API key"),
         (403, errors.Np6PermissionError, "may not read"),
         (404, errors.Np6NotFoundError, "knows no such resource"),
-        (410, errors.Np6NotFoundError, "no more"),
+        (410, errors.Np6NotFoundError, "no longer has this resource"),
         (418, errors.Np6RefusedError, "refused the request"),
         (429, errors.Np6RateLimitError, "limits the rate"),
         (500, errors.Np6ServerError, "NP6 failed"),
@@ -55,7 +56,7 @@ def test_each_status_has_its_error(
     assert "a@b.c" not in str(caught.value)
 
 
-def test_a_wrong_key_is_told(sandbox: Sandbox) -> None:
+def test_a_wrong_key_is_an_error(sandbox: Sandbox) -> None:
     wrong = Np6Client(Np6Config(base_url=sandbox.url, api_key="wrong", account="test"))
     with pytest.raises(errors.Np6AuthenticationError):
         wrong.list_actions({})
@@ -63,13 +64,13 @@ def test_a_wrong_key_is_told(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503])
-def test_what_may_pass_is_tried_again(client: Np6Client, sandbox: Sandbox, status: int) -> None:
+def test_a_failure_that_may_pass_is_retried(client: Np6Client, sandbox: Sandbox, status: int) -> None:
     sandbox.plan.add(Fault(status=status))
     assert client.list_actions({})
     assert len(sandbox.received) == 2
 
 
-def test_a_delay_that_the_server_asks_for_is_kept(
+def test_a_delay_that_the_server_requests_is_kept(
     client: Np6Client, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slept: list[float] = []
@@ -88,7 +89,7 @@ def test_a_delay_beyond_max_wait_is_an_error(sandbox: Sandbox) -> None:
     assert caught.value.delay == 7.0
 
 
-def test_a_gone_list_of_actions_tells_what_else_to_do(client: Np6Client, sandbox: Sandbox) -> None:
+def test_without_a_list_of_actions_the_error_says_what_to_do(client: Np6Client, sandbox: Sandbox) -> None:
     sandbox.plan.add(Fault(status=410, framing="length"))
     with pytest.raises(errors.Np6NotFoundError, match="give the ids of your actions by hand"):
         client.list_actions({})
@@ -116,13 +117,13 @@ def test_no_tls(sandbox: Sandbox) -> None:
         client_of(sandbox.url.replace("http:", "https:")).get_json("/actions")
 
 
-def test_a_proxy_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_that_does_not_respond(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{free_port()}")
     with pytest.raises(errors.Np6ConnectionError, match="proxy"):
         client_of("https://no-such-host.invalid").get_json("/actions")
 
 
-def test_a_stalled_answer_ends_at_the_read_timeout(sandbox: Sandbox) -> None:
+def test_a_stalled_response_ends_at_the_read_timeout(sandbox: Sandbox) -> None:
     sandbox.plan.add(Fault(stall=2))
     with pytest.raises(errors.Np6TimeoutError, match="no byte came within read_timeout"):
         client_of(sandbox.url, read_timeout=0.2).get_json("/actions")
@@ -161,29 +162,82 @@ def test_another_scheme_or_port_is_another_origin() -> None:
             session.get(url)
 
 
-def test_answers_may_be_packed(sandbox: Sandbox) -> None:
+def test_responses_may_be_compressed(sandbox: Sandbox) -> None:
     with Sandbox(sandbox.account, key=KEY, packed=True) as packed:
         assert client_of(packed.url).list_actions({}) == client_of(sandbox.url).list_actions({})
 
 
-def test_a_packed_answer_without_its_checksum_is_broken(sandbox: Sandbox) -> None:
+def test_a_compressed_response_without_its_checksum_is_broken(sandbox: Sandbox) -> None:
     with Sandbox(sandbox.account, key=KEY, packed=True) as packed:
-        whole = packed_size(packed)
+        whole = compressed_size(packed)
         packed.plan.add(Fault(cut=whole - 4, framing="close"))
         with pytest.raises(errors.Np6TruncatedError, match="before its checksum"):
             client_of(packed.url).get_json("/actions")
 
 
-def packed_size(sandbox: Sandbox) -> int:
+def compressed_size(sandbox: Sandbox) -> int:
     sandbox.plan.add(Fault(framing="length"))
     with client_of(sandbox.url).get_ok("/actions") as response:
         return int(response.headers["Content-Length"])
 
 
-def test_another_packing_is_refused(client: Np6Client, sandbox: Sandbox) -> None:
+def test_another_compression_is_refused(client: Np6Client, sandbox: Sandbox) -> None:
     sandbox.plan.add(Fault(headers={"Content-Encoding": "br"}))
-    with pytest.raises(errors.Np6ResponseError, match="packed as 'br'"):
+    with pytest.raises(errors.Np6ResponseError, match="compressed as 'br'"):
         client.list_actions({})
+
+
+def test_actions_with_values_that_no_single_parser_takes(client: Np6Client, sandbox: Sandbox) -> None:
+    body = rb'[{"id":"a","name":"\ud83d","n":1e999}]'
+    sandbox.plan.add(Fault(body=body), times=1)
+    assert client.list_actions({}) == [{"id": "a", "name": "\ufffd", "n": Decimal("1e999")}]
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (b"<html>", "the response is not valid JSON"),
+        (b'[{"id":"\xff"}]', "the response is not valid JSON"),
+        (b"[" * 100_000 + b"]" * 100_000, "the response is nested too deeply"),
+    ],
+)
+def test_a_body_that_cannot_be_decoded_is_our_error(
+    client: Np6Client, sandbox: Sandbox, body: bytes, says: str
+) -> None:
+    sandbox.plan.add(Fault(body=body, headers={"x-request-id": "r-7"}))
+    with pytest.raises(errors.Np6ResponseError, match=says) as caught:
+        client.list_actions({})
+    assert "(/actions; HTTP status 200; x-request-id r-7)" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("body", "has_events"),
+    [(b" [ ]", False), (b"[ {", True), (b'[{"id":"\\ud83d"}]', True)],
+)
+def test_whether_there_are_events_is_known_from_the_first_bytes(
+    client: Np6Client, sandbox: Sandbox, body: bytes, has_events: bool
+) -> None:
+    query = EventQuery.checked("bounces", sandbox.account.action_ids[0], Window(0, 1_000))
+    sandbox.plan.add(Fault(body=body))
+    assert client.has_events(query) is has_events
+    assert "sort" not in sandbox.received[0].parameters
+
+
+@pytest.mark.parametrize(
+    ("body", "error", "says"),
+    [
+        (b"", errors.Np6TruncatedError, "the response ends before its first event"),
+        (b"[ ", errors.Np6TruncatedError, "the response ends before its first event"),
+        (b"{}", errors.Np6ResponseError, "not the array that NP6 documents"),
+    ],
+)
+def test_without_an_array_nothing_is_known_of_events(
+    client: Np6Client, sandbox: Sandbox, body: bytes, error: type[Exception], says: str
+) -> None:
+    query = EventQuery.checked("bounces", sandbox.account.action_ids[0], Window(0, 1_000))
+    sandbox.plan.add(Fault(body=body), times=2)
+    with pytest.raises(error, match=says):
+        client.has_events(query)
 
 
 def test_failures_are_logged_with_what_support_needs_and_no_key(

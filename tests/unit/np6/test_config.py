@@ -57,7 +57,7 @@ def test_unusable_hosts_are_refused_without_showing_secrets(host: str) -> None:
     assert "secret" not in str(caught.value)
 
 
-def test_plain_http_goes_further_only_on_request() -> None:
+def test_plain_http_beyond_this_machine_needs_an_extra() -> None:
     assert (
         settings("http://api.example.org", extra={"allow_http": "true"}).base_url == "http://api.example.org"
     )
@@ -70,7 +70,7 @@ def test_unusable_keys_are_refused(password: str | None) -> None:
     assert repr(password)[1:-1] not in str(caught.value) or not (password or "").strip()
 
 
-def test_extras_of_a_uri_are_text() -> None:
+def test_extras_of_a_uri_are_strings() -> None:
     made = settings(
         extra={
             "connect_timeout": "1.5",
@@ -117,7 +117,7 @@ def test_a_readable_ca_bundle_is_taken(tmp_path: Path) -> None:
     assert settings(extra={"ca_bundle": str(tmp_path / "ca.pem")}).ca_bundle == str(tmp_path / "ca.pem")
 
 
-def test_unknown_extras_are_told_with_the_nearest_name() -> None:
+def test_unknown_extras_are_reported_with_the_closest_name() -> None:
     assert unknown_extras({"read_timout": 1, "account": "x"}) == [
         "unknown extra 'read_timout'; did you mean 'read_timeout'?"
     ]

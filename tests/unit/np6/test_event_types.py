@@ -19,7 +19,7 @@ pytestmark = pytest.mark.core
 WINDOW = Window(1_000_000_000_000, 1_000_000_001_000)
 
 
-def test_every_event_type_has_its_row_and_its_word_on_the_source() -> None:
+def test_every_event_type_has_a_row() -> None:
     assert list(EVENT_TYPES) == list(EventType)
     assert all(row.event_type == event_type and row.what for event_type, row in EVENT_TYPES.items())
 
@@ -37,13 +37,13 @@ def test_columns_are_those_of_destinations() -> None:
         filled = (*COMMON, *row.columns)
         assert len(set(filled)) == len(filled)
         assert set(filled) <= known
-    # The mixed stream, and all types together, leave none unfilled.
+    # The mixed stream fills all columns, and so do all types together.
     assert {*COMMON, *EVENT_TYPES[EventType.EVENTS].columns} == known
     assert {name for row in EVENT_TYPES.values() for name in (*COMMON, *row.columns)} == known
 
 
-def test_hits_alone_are_classified() -> None:
-    assert {row.event_type for row in EVENT_TYPES.values() if row.classified} == {
+def test_only_hits_have_a_classification() -> None:
+    assert {row.event_type for row in EVENT_TYPES.values() if row.has_classification} == {
         event_type for event_type in EventType if event_type.partition("/")[0] == "hits"
     }
 
@@ -67,7 +67,7 @@ def test_a_classification_is_sorted_and_sent(event_type: str, value: object, kep
 
 
 @given(st.lists(st.from_regex(r"[a-z]{1,6}", fullmatch=True), min_size=1, max_size=5), st.randoms())
-def test_one_set_of_classes_is_one_dataset(classes: list[str], chance: Random) -> None:
+def test_one_set_of_classes_is_one_series(classes: list[str], chance: Random) -> None:
     def kept(names: list[str], comma: str) -> str:
         return EventQuery.checked("hits", "*", WINDOW, comma.join(names)).classification
 
@@ -81,8 +81,8 @@ def test_one_set_of_classes_is_one_dataset(classes: list[str], chance: Random) -
 @pytest.mark.parametrize(
     "value", ["gsr,", ",", "g sr", "gsr;mpp", ["gsr"], 5, "x" * 101, "a/b", "gsr&x=1", "é"]
 )
-def test_what_is_no_classification_is_refused(value: object) -> None:
-    with pytest.raises(Np6InputError, match="is no list of classes"):
+def test_an_invalid_classification_is_refused(value: object) -> None:
+    with pytest.raises(Np6InputError, match="is not a list of classes"):
         EventQuery.checked("hits", "000PE4", WINDOW, value)
 
 
@@ -102,13 +102,13 @@ def test_a_type_without_classes_refuses_them(event_type: str) -> None:
         ("hit/redirection", "hits/redirection"),
     ],
 )
-def test_a_near_miss_is_told(value: str, near: str) -> None:
+def test_the_closest_event_type_is_suggested(value: str, near: str) -> None:
     with pytest.raises(Np6InputError, match=f"Did you mean '{near}'"):
         EventQuery.checked(value, "000PE4", WINDOW)
 
 
-def test_the_page_shows_the_catalogue() -> None:
+def test_the_page_shows_all_event_types() -> None:
     table = load(ROOT / "docs/event_types.py")
     page = table.PAGE.read_text()
-    assert table.with_table(page) == page, "write it anew: python docs/event_types.py"
+    assert table.with_table(page) == page, "write it again: python docs/event_types.py"
     assert all(f"\n| `{event_type}` |" in page for event_type in EventType)

@@ -24,9 +24,9 @@ def test_paths(event_type: str, action_id: str, path: str) -> None:
     assert EventQuery.checked(event_type, action_id, WINDOW).path == path
 
 
-def test_requests_ask_in_whole_seconds_rounded_outward_and_for_order() -> None:
-    asked = EventQuery.checked("bounces", "000PE4", WINDOW).parameters(WINDOW)
-    assert asked == {"start": "2001-09-09T01:46:40Z", "end": "2001-09-09T01:46:42Z", "sort": "asc"}
+def test_requests_are_in_whole_seconds_rounded_outward_and_in_order() -> None:
+    parameters = EventQuery.checked("bounces", "000PE4", WINDOW).parameters(WINDOW)
+    assert parameters == {"start": "2001-09-09T01:46:40Z", "end": "2001-09-09T01:46:42Z", "sort": "asc"}
 
 
 @pytest.mark.parametrize(
@@ -45,6 +45,6 @@ def test_unknown_event_types_are_refused(event_type: object) -> None:
         EventQuery.checked(event_type, "000PE4", WINDOW)
 
 
-def test_a_near_miss_is_told() -> None:
+def test_the_closest_event_type_is_suggested() -> None:
     with pytest.raises(Np6InputError, match="Did you mean 'bounces'"):
         EventQuery.checked("bounce", "000PE4", WINDOW)

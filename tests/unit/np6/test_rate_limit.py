@@ -7,11 +7,10 @@ from email.utils import formatdate
 
 import pytest
 
-from airflow_provider_np6.np6 import errors
-from airflow_provider_np6.np6 import retry as retrying
+from airflow_provider_np6.np6 import errors, retry
 from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.config import Np6Config
-from airflow_provider_np6.np6.rate_limit import requested_delay, server_date
+from airflow_provider_np6.np6.rate_limit import MAX_DELAY, RateLimit, requested_delay, server_date
 from airflow_provider_np6.sandbox import Fault, Sandbox
 from tests.support.run import KEY
 
@@ -54,7 +53,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
         "Reset: seconds from now",
     ],
 )
-def test_each_style_of_header_waits_for_the_right_moment(
+def test_each_style_of_header_waits_until_the_right_time(
     sandbox: Sandbox, clock: Clock, header: str, skew: float
 ) -> None:
     there = NOW + skew  # what the server's clock says
@@ -88,7 +87,7 @@ def test_headers_that_say_nothing_leave_it_to_backoff(headers: dict[str, str]) -
     assert requested_delay(headers) is None
 
 
-def test_a_moment_that_has_passed_is_now() -> None:
+def test_a_time_that_has_passed_is_now(clock: Clock) -> None:
     assert requested_delay({"X-RateLimit-Reset": "1000000000"}) == 0.0
     assert requested_delay({"Retry-After": formatdate(NOW - 42), "Date": formatdate(NOW)}) == 0.0
 
@@ -151,7 +150,7 @@ def test_with_nothing_remaining_the_next_request_waits_for_the_reset(
 
 def test_a_backoff_beyond_max_wait_is_left_to_airflow_with_its_delay(clock: Clock) -> None:
     with pytest.raises(errors.Np6ServerError) as caught:
-        retrying.sleep(20.0, 10.0, errors.Np6ServerError("NP6 failed"))
+        retry.sleep(20.0, 10.0, errors.Np6ServerError("NP6 failed"))
     assert caught.value.delay == 20.0
     assert clock.slept == []
 
@@ -185,10 +184,10 @@ def test_a_wait_is_logged_once_with_its_reason_and_end(
     Np6Client(Np6Config(base_url=sandbox.url, api_key=KEY, account="test")).list_actions({})
     ended = datetime.now(UTC)
     (message,) = (record.message for record in caplog.records if "limits the rate" in record.message)
-    told = re.search(r"in 42\.0 s, at (\d\d:\d\d:\d\d UTC)\.", message)
+    end = re.search(r"in 42\.0 s, at (\d\d:\d\d:\d\d UTC)\.", message)
     seconds = range(42, 44 + int((ended - begun).total_seconds()))
-    assert told is not None
-    assert told[1] in [f"{begun + timedelta(seconds=s):%H:%M:%S UTC}" for s in seconds]
+    assert end is not None
+    assert end[1] in [f"{begun + timedelta(seconds=s):%H:%M:%S UTC}" for s in seconds]
 
 
 def test_nothing_remaining_without_a_reset_says_nothing(sandbox: Sandbox, clock: Clock) -> None:
@@ -252,7 +251,7 @@ def test_a_reset_after_the_delay_counts_too(sandbox: Sandbox, clock: Clock) -> N
 
 def test_no_number_of_turns_is_too_many(clock: Clock) -> None:
     settings = Np6Config(base_url="https://x", api_key=KEY, account="test", max_wait=86_400)
-    attempts = retrying.Attempts(settings)
+    attempts = retry.Attempts(settings)
     for _ in range(2_000):
         attempts.wait_or_raise(errors.Np6RateLimitError("NP6 limits the rate of requests", delay=1.0))
     assert len(clock.slept) == 2_000
@@ -264,3 +263,29 @@ def test_a_single_try_waits_for_no_turn(sandbox: Sandbox, clock: Clock) -> None:
     with pytest.raises(errors.Np6RateLimitError):
         client.list_actions({})
     assert clock.slept == []
+
+
+@pytest.mark.parametrize(
+    ("headers", "delay"),
+    [
+        ({"Retry-After": str(int(NOW) + 42)}, 42.0),  # seconds since the epoch
+        ({"Retry-After": str((int(NOW) + 42) * 1_000)}, 42.0),  # and milliseconds
+        ({"Retry-After": "7200"}, 7_200.0),
+        ({"Retry-After": "90000"}, MAX_DELAY),
+        ({"Retry-After": "99999999999999999999"}, MAX_DELAY),
+        ({"Retry-After": "Fri, 31 Dec 9999 23:59:59 GMT"}, MAX_DELAY),
+        ({"X-RateLimit-Reset": "3600"}, 3_600.0),
+        ({"X-RateLimit-Reset": "30000"}, 30.0),  # milliseconds from now
+        ({"X-RateLimit-Reset": str(int(NOW) + 10**7)}, MAX_DELAY),
+        ({"X-RateLimit-Reset": str(int(NOW) + 42), "Date": "Thu, 01 Jan 1970 00:00:00 GMT"}, 42.0),
+        ({"X-RateLimit-Reset": "9" * 300}, MAX_DELAY),
+    ],
+)
+def test_no_response_asks_for_more_than_a_day(
+    headers: dict[str, str], delay: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("airflow_provider_np6.np6.rate_limit.time.time", lambda: NOW)
+    assert requested_delay(headers) == pytest.approx(delay, abs=0.01)
+    limit = RateLimit()
+    limit.learn({**headers, "X-RateLimit-Remaining": "0"})
+    assert limit.wait() <= MAX_DELAY

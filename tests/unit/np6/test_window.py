@@ -23,7 +23,7 @@ def windows(draw: st.DrawFn, longest: int = 40 * DAY) -> Window:
 
 
 @given(MS)
-def test_milliseconds_survive_the_way_there_and_back(ms: int) -> None:
+def test_milliseconds_survive_a_round_trip(ms: int) -> None:
     assert to_ms(from_ms(ms)) == ms == parse_time("x", iso(ms))
 
 
@@ -50,16 +50,16 @@ def test_a_file_name_gives_its_window_back(window: Window) -> None:
         "20269999T000000Z_20261123T000000Z.json",
     ],
 )
-def test_other_files_are_named_after_no_window(name: str) -> None:
+def test_names_of_other_files_have_no_window(name: str) -> None:
     assert Window.from_name(name) is None
 
 
 @given(windows())
 def test_whole_seconds_round_outward_by_less_than_one(window: Window) -> None:
-    asked = window.in_whole_seconds()
-    assert asked.start % 1_000 == asked.end % 1_000 == 0
-    assert 0 <= window.start - asked.start < 1_000
-    assert 0 <= asked.end - window.end < 1_000
+    requested = window.in_whole_seconds()
+    assert requested.start % 1_000 == requested.end % 1_000 == 0
+    assert 0 <= window.start - requested.start < 1_000
+    assert 0 <= requested.end - window.end < 1_000
 
 
 def test_stems_show_milliseconds_where_there_are_some() -> None:
@@ -91,7 +91,7 @@ MIDNIGHT = to_ms(datetime(2026, 11, 22, tzinfo=UTC))
         str(pendulum.datetime(2026, 11, 22)),
     ],
 )
-def test_moments_as_users_write_them(value: object) -> None:
+def test_times_as_users_write_them(value: object) -> None:
     assert parse_time("window_start", value) == MIDNIGHT
 
 
@@ -103,11 +103,11 @@ def test_moments_as_users_write_them(value: object) -> None:
         ("2026-11-22T00:00:00.0001Z", "finer than 1 ms"),
         ("2026-11-22T00:00:00.0000001Z", "finer than 1 ms"),
         (datetime(2026, 11, 22, microsecond=1, tzinfo=UTC), "finer than 1 ms"),
-        ("tomorrow", "not a moment"),
-        ("{{ ds }}", "not a moment"),
+        ("tomorrow", "is not a time"),
+        ("{{ ds }}", "is not a time"),
         (20261122, "of type int"),
     ],
 )
-def test_what_is_no_moment_is_refused_by_name(value: object, says: str) -> None:
+def test_an_invalid_time_is_refused_by_name(value: object, says: str) -> None:
     with pytest.raises(Np6InputError, match=rf"^window_start.*{says}"):
         parse_time("window_start", value)
