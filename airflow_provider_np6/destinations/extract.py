@@ -1,11 +1,14 @@
 """Columns of many events at a time.
 
 Documented events are decoded into typed structs made from the columns' paths, and read out in C; an event
-with another shape anywhere (a number for a string, a null for an object) is read step by step.
+with another shape anywhere (a number for a string, a null for an object) is read step by step. JSON that
+msgspec does not take is made simpler first, so that it never breaks a pull: a lone surrogate becomes U+FFFD,
+a number of thousands of digits a string, and what is nested deeper than any column's value is left out.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from itertools import repeat
 from operator import attrgetter, is_not
@@ -14,11 +17,19 @@ from typing import Any
 import msgspec
 
 from airflow_provider_np6.destinations.schema import COLUMNS, FOUND, Column
+from airflow_provider_np6.np6.lone_surrogates import replace_lone_surrogates
 from airflow_provider_np6.np6.query import ALL_ACTIONS, EventQuery
 
 Item = bytes | msgspec.Raw
 Tree = dict[str, Any]
 Values = Sequence[Any]
+
+MAX_ACTION_ID = 100
+"""Characters of an action's id that has a column, at most: a longer one stays in the payload alone, because
+databases take neither a key nor an index of any length."""
+
+MAX_NUMBER = 600
+"""Characters of a number that every parser takes. Python reads integers of at least 640 digits."""
 
 
 def to_columns(items: Sequence[Item], query: EventQuery, pulled_at: int) -> list[Values]:
@@ -36,16 +47,16 @@ def to_columns(items: Sequence[Item], query: EventQuery, pulled_at: int) -> list
 
 def found_columns(items: Sequence[Item], query: EventQuery) -> dict[str, Values]:
     """The same by name, without ``payload`` and ``pulled_at``."""
-    try:
-        events = _decode_typed(b"".join((b"[", b",".join(items), b"]")))
-    except msgspec.DecodeError:
-        found: Iterable[Values] = zip(*map(_one_by_one, items), strict=True)
-    else:
-        found = _merged(events)
+    events = _decode_array(b"".join((b"[", b",".join(items), b"]")))
+    found: Iterable[Values]
+    found = zip(*map(_one_by_one, items), strict=True) if events is None else _merged(events)
     values = dict(zip(_NAMES, found, strict=True))
     values["event_type"] = [query.event_type] * len(items)
     values["classification"] = [query.classification] * len(items)
-    if query.action_id != ALL_ACTIONS:
+    if query.action_id == ALL_ACTIONS:
+        ids = values["action_id"]
+        values["action_id"] = [None if id_ is None or len(id_) > MAX_ACTION_ID else id_ for id_ in ids]
+    else:
         values["action_id"] = [query.action_id] * len(items)
     return values
 
@@ -82,6 +93,22 @@ _TREE = _tree(FOUND)
 _EVENT = _struct("event", _TREE)
 _decode_typed = msgspec.json.Decoder(list[_EVENT]).decode  # type: ignore[valid-type]
 _decode = msgspec.json.Decoder(float_hook=str).decode  # a number keeps its text, whatever its size
+_DEPTH = max(len(path) for column in FOUND for path in column.paths)
+_TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[{}\[\]]|-?[0-9][0-9.eE+-]*+', re.DOTALL)
+
+
+def _decode_array(array: bytes) -> list[Any] | None:
+    """Events as structs; None if one of them has another shape."""
+    try:
+        return list(_decode_typed(array))
+    except (msgspec.DecodeError, RecursionError):
+        readable = replace_lone_surrogates(array)
+    if readable is array:
+        return None
+    try:
+        return list(_decode_typed(readable))
+    except (msgspec.DecodeError, RecursionError):
+        return None
 
 
 def _merged(events: list[Any]) -> list[Values]:
@@ -119,8 +146,31 @@ def _read(
 
 
 def _one_by_one(item: Item) -> list[Any]:
-    event = _decode(item)
+    try:
+        event = _decode(item)
+    except (msgspec.DecodeError, RecursionError):
+        event = _decode(_simplify(bytes(item)))
     return [_found(event, column) for column in FOUND]
+
+
+def _simplify(item: bytes) -> bytes:
+    """An event that msgspec takes, with the same values in its columns."""
+    pieces: list[bytes] = []
+    begin = depth = 0
+    for token in _TOKEN.finditer(item):
+        mark = token[0][:1]
+        if mark in b"{[":
+            depth += 1
+            if depth == _DEPTH + 1:
+                pieces += [item[begin : token.start()], b"null"]
+        elif mark in b"}]":
+            if depth == _DEPTH + 1:
+                begin = token.end()
+            depth -= 1
+        elif depth <= _DEPTH and mark != b'"' and len(token[0]) > MAX_NUMBER:
+            pieces += [item[begin : token.start()], b'"', token[0], b'"']
+            begin = token.end()
+    return replace_lone_surrogates(b"".join([*pieces, item[begin:]]))
 
 
 def _found(event: Any, column: Column) -> Any:

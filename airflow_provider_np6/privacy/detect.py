@@ -3,7 +3,8 @@ r"""Finds e-mail addresses and phone numbers in strings; in doubt, it finds too 
 An address is a local part, ``@`` and a domain. The local part is a string in double quotes, or any run of
 characters other than white space, control characters, ``" ( ) , : ; < > @ [ \ ]`` and typographic quotes;
 leading apostrophes do not belong to it. The domain is an address in brackets, or labels of letters, digits,
-``-``, ``_`` and characters beyond ASCII, joined by dots; one label is enough.
+``-``, ``_`` and characters beyond ASCII, joined by dots; one label is enough. Lone surrogates
+before and between the labels belong to the domain.
 
 A phone number is 8 or more digits of any script, with up to five separators between two of them: white
 space, ``. - / ( )`` and dashes. ``+`` and an opening parenthesis before it belong to it. The digits of a
@@ -24,7 +25,12 @@ Span = tuple[int, int]
 _QUOTES = "\u00ab\u00bb\u2018\u201b-\u201f\u2039\u203a"
 _LOCAL = re.compile(rf'[^\x00-\x20\x7f"(),:;<>@\[\\\]\s{_QUOTES}]*+')
 _LABEL = rf"[^\x00-\x2c./\x3a-\x40\x5b-\x5e`\x7b-\x7f\s{_QUOTES}\u2019\ud800-\udfff]++"
-_DOMAIN = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*+|\[[0-9A-Za-z.:]+\])")
+_HALF = r"[\ud800-\udfff]"
+_JOINT = rf"(?:{_HALF}*+\.{_HALF}*+|{_HALF}++)"
+_DOMAIN = re.compile(rf"(?:(?:{_HALF}++\.?)?+{_LABEL}(?:{_JOINT}{_LABEL})*+|\[[0-9A-Za-z.:]+\])")
+LONE_SURROGATE = re.compile(_HALF)
+"""Matches half a character: what a string holds after ``\\ud83d`` without its partner was decoded."""
+
 _SEPARATOR = r"[\s().\-/\u2010-\u2015\u2212]"
 PHONE = re.compile(rf"(?:\+{_SEPARATOR}{{0,3}})?\(?\+?\d(?:{_SEPARATOR}{{0,5}}\d){{{MIN_DIGITS - 1},}}")
 _UUID = re.compile(r"(?<![0-9A-Za-z])[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}(?![0-9A-Za-z])")
@@ -72,10 +78,13 @@ def parse_domain(address: str) -> str | None:
 
     :param address: any string.
     :return: None if the string is not an address, or if the domain may identify more than a domain does: an
-        IP address, or a domain with a phone number.
+        IP address, or a domain with a phone number. None too if the domain has a lone surrogate, which UTF-8
+        cannot store.
     """
     local, at, domain = address.strip().rpartition("@")
     if not (local and at and _DOMAIN.fullmatch(domain)) or domain.startswith("["):
+        return None
+    if LONE_SURROGATE.search(domain):
         return None
     if next(find_phones(domain), None) or domain.replace(".", "").isdigit():
         return None

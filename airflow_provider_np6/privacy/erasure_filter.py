@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from airflow_provider_np6.np6.errors import Np6DestinationError, Np6InputError, check_version
-from airflow_provider_np6.np6.verify import Events, Invalid
+from airflow_provider_np6.np6.events import Events, Invalid
 from airflow_provider_np6.privacy.policy import get_pseudonyms
 from airflow_provider_np6.privacy.subjects import identifiers
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from hashlib import blake2b
 
-from airflow_provider_np6.privacy.detect import MIN_DIGITS, PHONE
+from airflow_provider_np6.privacy.detect import LONE_SURROGATE, MIN_DIGITS, PHONE
 
 TOKEN = re.compile(r"[0-9a-f]{32}")
 """Matches a token."""
@@ -34,10 +34,13 @@ def _fold_character(character: str) -> str:
 def normalize(value: str) -> str:
     """Give equal values the same form: letter case and outer white space do not count.
 
-    Of a phone number only the digits count, and whether it begins with ``+`` or ``00``, which are equal.
+    Lone surrogates become U+FFFD, as in the columns, so that a value can be erased as it is shown there. Of a
+    phone number only the digits count, and whether it begins with ``+`` or ``00``, which are equal.
 
     :param value: an address, phone number or other identifier.
     """
+    if not value.isascii():
+        value = LONE_SURROGATE.sub("\ufffd", value)
     value = fold_case(value.strip())
     digits = value.removeprefix("+")
     if not digits.isdecimal() or len(digits) < MIN_DIGITS:
@@ -58,9 +61,12 @@ def _normalize_all(values: Sequence[str]) -> list[bytes]:
         or folded.split() != [folded]  # white space, or nothing
         or folded.count("\0") >= len(values)
     ):
-        return [normalize(value).encode("utf-8", "surrogatepass") for value in values]
+        return [normalize(value).encode() for value in values]
     folded = _NUMBERS.sub(lambda number: "\0" + normalize(number[0][1:]), f"\0{folded}\0")
-    return folded.encode("utf-8", "surrogatepass").split(b"\0")[1:-1]
+    try:
+        return folded.encode().split(b"\0")[1:-1]
+    except UnicodeEncodeError:  # a lone surrogate
+        return [normalize(value).encode() for value in values]
 
 
 class Pseudonyms:

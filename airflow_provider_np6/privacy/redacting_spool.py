@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from airflow_provider_np6.np6.verify import Events, Invalid
+from airflow_provider_np6.np6.events import Events, Invalid
 from airflow_provider_np6.privacy.fast import make_redactor
 
 if TYPE_CHECKING:

@@ -15,15 +15,17 @@ from airflow_provider_np6.privacy.pseudonyms import TOKEN, normalize
 from airflow_provider_np6.privacy.scanner import scan_event
 
 if TYPE_CHECKING:
-    from airflow_provider_np6.np6.verify import Item
+    from airflow_provider_np6.np6.events import Item
     from airflow_provider_np6.privacy.pseudonyms import Pseudonyms
 
 _RUN = re.compile(r"[a-z0-9]+")
+_RECEIVER, _RECIPIENT = b'"receiver"', b'"recipient"'
 
 _Value = str | int | None
 
 
 class _Target(msgspec.Struct, gc=False):
+    type: _Value = None
     id: _Value = None
     value: _Value = None
     unicity: _Value = None
@@ -55,29 +57,60 @@ def identifiers(item: Item) -> frozenset[str]:
     """The values that identify an event's subject, each in the form of :func:`normalize`.
 
     They are the event's recipient, and the id, value, unicity and hash of its target. If none is where the
-    documented samples have it, all other places are scanned: see :func:`scan_identifiers`.
+    documented samples have it, or one may be written twice, all places are scanned: see
+    :func:`scan_identifiers`.
 
     :param item: an event.
     """
+    raw = bytes(item)
     try:
-        event = _decode(item)
+        event = _decode(raw)
     except (msgspec.DecodeError, RecursionError):
-        return scan_identifiers(item)
-    detail = event.source and event.source.detail
-    values: set[str] = set()
-    for send in (detail.activation, detail.execution) if detail else ():
-        for target in (send.receiver, send.recipient) if send else ():
-            if isinstance(target, _Target):
-                values.update(_normalize_members(target))
-            elif target is not None:
-                values.add(normalize(target))
+        return scan_identifiers(raw)
+    values = set(map(normalize, _documented_values(raw, event)))
     values.discard("")
-    return frozenset(values) or scan_identifiers(item)
+    return frozenset(values) or scan_identifiers(raw)
 
 
-def _normalize_members(target: _Target) -> list[str]:
-    members = (target.id, target.value, target.unicity, target.hash)
-    return [normalize(str(member)) for member in members if member is not None]
+def _documented_values(raw: bytes, event: _Event) -> list[str]:
+    """The values where the documented samples have them; none if one may be written twice, because of what
+    an object has twice, the last is decoded alone."""
+    values: list[str] = []
+    counts = {_RECEIVER: 0, _RECIPIENT: 0}
+    detail = event.source and event.source.detail
+    for send in (detail.activation, detail.execution) if detail else ():
+        if send is None:
+            continue
+        for key, target in ((_RECEIVER, send.receiver), (_RECIPIENT, send.recipient)):
+            if target is None:
+                continue
+            counts[key] += 1
+            found = [target] if isinstance(target, str) else _target_values(raw, key, target)
+            if not found:
+                return []
+            values += found
+    is_once = all(count < 2 and raw.count(key) == count for key, count in counts.items())
+    # The letters of a key may be written as escapes.
+    is_escaped = b"\\u00" in raw and (b"\\u006" in raw or b"\\u007" in raw)
+    return values if is_once and not is_escaped else []
+
+
+def _target_values(raw: bytes, key: bytes, target: _Target) -> list[str]:
+    """The values of a target; none if it has more members than were decoded, by the quotes in it.
+
+    :param key: of the target in the event.
+    """
+    quotes = 0 if target.type is None else 4
+    values: list[str] = []
+    for value in (target.id, target.value, target.unicity, target.hash):
+        if isinstance(value, str):
+            quotes += 4
+            values.append(value)
+        elif value is not None:
+            quotes += 2
+            values.append(str(value))
+    begin = raw.find(key) + len(key)
+    return values if raw.count(b'"', begin, raw.find(b"}", begin)) == quotes else []
 
 
 def scan_identifiers(item: Item) -> frozenset[str]:
@@ -95,7 +128,7 @@ class Subject:
 
     :param identifier: an address, unicity, id or hash, in any letter case; where personal data is
         pseudonymized also a token.
-    :param personal_data: the form in which the destination holds personal data, see
+    :param personal_data: the form in which the destination has personal data, see
         :attr:`Policy.recorded`.
     :param pseudonyms: of the connection's key.
     :raises Np6InputError: if the identifier is empty, or nobody can be found in that form.
@@ -109,13 +142,13 @@ class Subject:
             )
         if personal_data == "drop":
             raise Np6InputError(
-                "the destination holds no identifiers: personal_data is 'drop', so nobody can be found in it",
+                "the destination has no identifiers: personal_data is 'drop', so nobody can be found in it",
                 hint="There is nothing to erase: addresses in free text were dropped too.",
             )
         fingerprint = personal_data.partition(":")[2]
         if fingerprint and fingerprint != pseudonyms.fingerprint:
             raise Np6InputError(
-                "the destination holds tokens of another pseudonym_key than the connection's",
+                "the destination has tokens of another pseudonym_key than the connection's",
                 hint="Give the connection the key of the first pull.",
             )
         token = pseudonyms.token(value)

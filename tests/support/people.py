@@ -56,6 +56,18 @@ def plain(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)[1:-1]
 
 
+LOST = "\ue000"
+"""Stands for a lone surrogate until a text is written as JSON; a character that no other text has."""
+
+LONE_SURROGATES = ("\\ud83d", "\\uDE00", "\\uDBFF\\ud800", "\\udc00")
+"""Escapes of half characters."""
+
+
+def with_lone_surrogates(text: str, escape: str) -> str:
+    """JSON in which each :data:`LOST` is a lone surrogate, however it was written."""
+    return text.replace(LOST, escape).replace("\\ue000", escape)
+
+
 SPELLINGS = (
     plain,
     unicoded,

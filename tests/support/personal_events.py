@@ -10,7 +10,18 @@ from hypothesis import strategies as st
 from airflow_provider_np6.np6.config import Np6Config
 from airflow_provider_np6.privacy.policy import Policy, resolve_policy
 from airflow_provider_np6.privacy.pseudonyms import Pseudonyms
-from tests.support.people import KEY, SPELLINGS, addresses, hashes, ids, phones, plain
+from tests.support.people import (
+    KEY,
+    LONE_SURROGATES,
+    LOST,
+    SPELLINGS,
+    addresses,
+    hashes,
+    ids,
+    phones,
+    plain,
+    with_lone_surrogates,
+)
 
 PSEUDONYMS = Pseudonyms(KEY)
 REDACTING_MODES = ("pseudonymize", "pseudonymize+domain", "drop")
@@ -27,13 +38,23 @@ def policy(mode: str) -> Policy:
 
 spelled = st.sampled_from(SPELLINGS)
 _separators = st.sampled_from(
-    ["", " ", "<", ">", ": ", "; to=", "é«", "\\r\\n", "550 5.1.1 ", "tel:", "mailto:", "“", "x "]
+    ["", " ", "<", ">", ": ", "; to=", "é«", "\\r\\n", "550 5.1.1 ", "tel:", "mailto:", "“", "x ", LOST]
 )
 
 
 @st.composite
+def _cut(draw: st.DrawFn, text: str) -> str:
+    """A text, sometimes with a lone surrogate somewhere in it."""
+    at = draw(st.integers(-len(text), len(text)))
+    return text if at < 0 else text[:at] + LOST + text[at:]
+
+
+@st.composite
 def strange_events(draw: st.DrawFn) -> tuple[str, list[str], list[str]]:
-    """An event with undocumented fields; the addresses, ids and hashes in it; and the phone numbers."""
+    """An event with undocumented fields; the addresses, ids and hashes in it; and the phone numbers.
+
+    Addresses may have lone surrogates in them.
+    """
     own = draw(addresses)
     target, digest = draw(ids), draw(hashes)
     others = draw(st.lists(addresses, max_size=2))
@@ -43,7 +64,8 @@ def strange_events(draw: st.DrawFn) -> tuple[str, list[str], list[str]]:
         parts = draw(st.lists(st.sampled_from([own, target, digest, *others, *numbers]), max_size=3))
         text = draw(_separators)
         for part in parts:
-            text += draw(spelled)(part) + " " + draw(_separators)
+            written = draw(_cut(part)) if "@" in part else part
+            text += draw(spelled)(written) + draw(st.sampled_from([" ", f"{LOST} "])) + draw(_separators)
         return text
 
     send = f'"receiver":{{"type":"footprint","id":"{target}","unicity":"{plain(own)}","hash":"{digest}"}}'
@@ -56,6 +78,7 @@ def strange_events(draw: st.DrawFn) -> tuple[str, list[str], list[str]]:
         f'{{{ENVELOPE},{identity},"source":{{"type":"email",'
         f'"detail":{{"activation":{{{send},{recipient}}},{bounce},{data}}}}},{unknown}}}'
     )
+    event = with_lone_surrogates(event, draw(st.sampled_from(LONE_SURROGATES)))
     return event, [own, target, digest, *others], numbers
 
 
@@ -85,14 +108,21 @@ _diagnostics = st.sampled_from(
         "",
         "a @ b, c:\\temp",
         "user unknown {l}",
+        f"{LOST}{{a}}",
+        f"no such user{LOST}",
+        f"{{a}}{LOST} {{b}}",
+        f"{{t}}{LOST}{{l}}",
     ]
 )
 
 
 @st.composite
 def documented_events(draw: st.DrawFn) -> bytes:
-    """An event with documented fields, as compact as NP6's, but with values of all kinds."""
+    """An event with documented fields, as compact as NP6's, but with values of all kinds; some of them have
+    lone surrogates in them."""
     a, b, n, t = draw(addresses), draw(addresses), draw(phones), draw(ids)
+    if draw(st.integers(0, 3)) == 0:
+        a, b, t = (draw(_cut(text)) for text in (a, b, t))
     unicity = draw(st.sampled_from([a, a, a.upper(), b, n, t, "", " ", "unknown", "5", "detail"]))
     target = draw(st.sampled_from(_targets((unicity, t, draw(hashes)))))
 
@@ -126,4 +156,5 @@ def documented_events(draw: st.DrawFn) -> bytes:
     }
     event = {"type": "bounce", "id": "86bc", "timestamp": 5, "identity": identity}
     event["source"] = {"type": "email", "detail": detail}
-    return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
+    raw = json.dumps(event, ensure_ascii=False, separators=(",", ":"))
+    return with_lone_surrogates(raw, draw(st.sampled_from(LONE_SURROGATES))).encode()

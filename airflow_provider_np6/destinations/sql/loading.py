@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
 from typing import IO, TYPE_CHECKING, Any
 
 from airflow_provider_np6.destinations.extract import to_columns
 from airflow_provider_np6.destinations.schema import COLUMNS, in_calendar
 from airflow_provider_np6.destinations.sql.delimited import delimited
-from airflow_provider_np6.np6.window import iso
+from airflow_provider_np6.destinations.sql.dialects import TableName
+from airflow_provider_np6.np6.query import ALL_ACTIONS
+from airflow_provider_np6.np6.window import DAY, iso
 
 if TYPE_CHECKING:
     from airflow_provider_np6.destinations.sql.table import Table
+    from airflow_provider_np6.np6.events import Events
     from airflow_provider_np6.np6.query import EventQuery
-    from airflow_provider_np6.np6.verify import Events
 
 _ROWS = 1_000
 _BYTES = 4 * 1024 * 1024
+_NAMES = [column.name for column in COLUMNS]
+_ID, _TIME = _NAMES.index("event_id"), _NAMES.index("occurred_at")
 
-DisplacedRows = set[tuple[str | None, int]]
-"""Action and time, in ms, of rows that were stored in another window."""
+Place = tuple[str | None, int]
+"""Action and time, in ms, of a row."""
+
+DisplacedRows = set[Place]
+"""Where rows were that another window took over."""
 
 
 class InsertLoader:
@@ -44,35 +52,74 @@ class InsertLoader:
     def load(self, cursor: Any, spool: IO[bytes], pulled_at: int) -> None:
         """Insert all that the spool holds.
 
+        :param cursor: in a transaction that has deleted what the pull replaces.
+        :param spool: what :meth:`encoder` made, in order of time.
         :param pulled_at: time of the pull, in ms.
         """
         for batch in _batches(spool):
             self._table.insert(cursor, self._columns(batch, pulled_at))
 
-    def take_over(self, cursor: Any, spool: IO[bytes], pulled_at: int) -> DisplacedRows:
-        """The same, and delete rows of the same ids wherever they are; of an id that comes twice, the later
-        counts.
+    def take_over(
+        self, cursor: Any, spool: IO[bytes], pulled_at: int, kept: Collection[int]
+    ) -> DisplacedRows:
+        """The same, and delete rows of the same ids wherever they are. Of an id that comes twice, the first
+        in time counts.
 
+        :param cursor: in a transaction that has deleted what the pull replaces.
+        :param spool: what :meth:`encoder` made, in order of time.
+        :param pulled_at: time of the pull, in ms.
+        :param kept: days that are not replaced, counted since the epoch: nothing is inserted there.
         :return: where the deleted rows were.
         """
-        table = self._table
         displaced: DisplacedRows = set()
+        passed: set[str] = set()  # ids whose first event is on a day that is kept
         for batch in _batches(spool):
             columns = self._columns(batch, pulled_at)
-            ids = columns[0]
-            last = sorted({id_: at for at, id_ in enumerate(ids)}.values())
-            same = {**table.series(self._query), "event_id IN": [ids[at] for at in last]}
-            displaced |= self._displaced(cursor, same)
-            table.delete(cursor, same)
-            table.insert(cursor, [[column[at] for at in last] for column in columns])
+            first: dict[str, int] = {}
+            for at, (id_, time) in enumerate(zip(columns[_ID], columns[_TIME], strict=True)):
+                if id_ in passed or id_ in first:
+                    continue
+                if time // DAY in kept:
+                    passed.add(id_)
+                else:
+                    first[id_] = at
+            if not first:
+                continue
+            stored = self._places(cursor, list(first))
+            # A row where this pull replaces all was inserted with an earlier batch.
+            moved = {id_: place for id_, place in stored.items() if not self._is_own(place, kept)}
+            if moved:
+                self._table.delete(cursor, self._same(list(moved)))
+                displaced.update(moved.values())
+            new = [at for id_, at in first.items() if id_ in moved or id_ not in stored]
+            if new:
+                self._table.insert(cursor, [[column[at] for at in new] for column in columns])
         return displaced
 
     def _columns(self, items: Sequence[Any], pulled_at: int) -> list[Sequence[Any]]:
         return to_columns(items, self._query, pulled_at)
 
-    def _displaced(self, cursor: Any, same: dict[str, Any]) -> DisplacedRows:
-        rows = self._table.select(cursor, ["action_id", "occurred_at"], same)
-        return {(action, self._dialect.ms(time)) for action, time in rows}
+    def _same(self, ids: Sequence[str] | str) -> dict[str, Any]:
+        """The condition of rows with these ids.
+
+        :param ids: themselves, or a query of them.
+        """
+        return {**self._table.series(self._query), "event_id IN": ids}
+
+    def _places(self, cursor: Any, ids: Sequence[str] | str) -> dict[str, Place]:
+        """Where rows with these ids are stored.
+
+        :param ids: themselves, or a query of them.
+        """
+        rows = self._table.select(cursor, ["event_id", "action_id", "occurred_at"], self._same(ids))
+        return {str(id_): (action, self._dialect.ms(time)) for id_, action, time in rows}
+
+    def _is_own(self, place: Place, kept: Collection[int]) -> bool:
+        """Whether this pull replaces what is stored there."""
+        action, time = place
+        window = self._query.window
+        is_inside = window.start <= time < window.end and time // DAY not in kept
+        return is_inside and self._query.action_id in (action, ALL_ACTIONS)
 
 
 class BulkLoader(InsertLoader):
@@ -96,20 +143,26 @@ class BulkLoader(InsertLoader):
         spool.seek(0)
         self._dialect.bulk_load(cursor, self._table.quoted, self._table.column_list, spool)
 
-    def take_over(self, cursor: Any, spool: IO[bytes], pulled_at: int) -> DisplacedRows:
+    def take_over(
+        self, cursor: Any, spool: IO[bytes], pulled_at: int, kept: Collection[int]
+    ) -> DisplacedRows:
         table, names = self._table, self._table.column_list
-        staging = self._dialect.quote("np6_staging")
-        cursor.execute(f"CREATE TEMPORARY TABLE {staging} AS SELECT {names} FROM {table.quoted} WHERE 1 = 0")
+        staging = replace(table, name=TableName(None, "np6_staging"))
+        staged = staging.quoted
+        cursor.execute(f"CREATE TEMPORARY TABLE {staged} AS SELECT {names} FROM {table.quoted} WHERE 1 = 0")
         spool.seek(0)
-        self._dialect.bulk_load(cursor, staging, names, spool)
-        same = {**table.series(self._query), "event_id IN": f"SELECT event_id FROM {staging}"}
-        displaced = self._displaced(cursor, same)
-        table.delete(cursor, same)
+        self._dialect.bulk_load(cursor, staged, names, spool)
         cursor.execute(
-            f"INSERT INTO {table.quoted} ({names}) SELECT DISTINCT ON (event_id) {names} FROM {staging}"
-            " ORDER BY event_id, occurred_at DESC"
+            f"DELETE FROM {staged} AS later USING {staged} AS earlier WHERE later.event_id = earlier.event_id"
+            " AND (later.occurred_at, later.ctid) > (earlier.occurred_at, earlier.ctid)"
         )
-        cursor.execute(f"DROP TABLE {staging}")
+        for day in kept:
+            staging.delete(cursor, {"occurred_at >=": day * DAY, "occurred_at <": (day + 1) * DAY})
+        ids = f"SELECT event_id FROM {staged}"
+        displaced = set(self._places(cursor, ids).values())
+        table.delete(cursor, self._same(ids))
+        cursor.execute(f"INSERT INTO {table.quoted} ({names}) SELECT {names} FROM {staged}")
+        cursor.execute(f"DROP TABLE {staged}")
         return displaced
 
     def _time_texts(self, times: Sequence[Any]) -> list[str | None]:

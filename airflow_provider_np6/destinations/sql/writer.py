@@ -27,9 +27,10 @@ from airflow_provider_np6.np6.window import DAY, Window
 if TYPE_CHECKING:
     from airflow_provider_np6.destinations.sql.database import Database
     from airflow_provider_np6.destinations.sql.loading import InsertLoader
+    from airflow_provider_np6.np6.caps import VerifiedSize
+    from airflow_provider_np6.np6.events import Events, Invalid
     from airflow_provider_np6.np6.query import EventQuery
-    from airflow_provider_np6.np6.stream import VerifiedPull
-    from airflow_provider_np6.np6.verify import Events, Invalid
+    from airflow_provider_np6.np6.verified_pull import VerifiedPull
     from airflow_provider_np6.privacy.erasure_filter import ErasureList
 
 _BLOCK = 1024 * 1024
@@ -114,6 +115,13 @@ class SqlWriter:
     _spool: SqlSpool
     erased: ErasureList | None
 
+    @property
+    def verified_size(self) -> VerifiedSize | None:
+        return None  # nothing is remembered in SQL yet
+
+    def forget_verified_size(self) -> None:
+        """Nothing is remembered."""
+
     def restart(self, pulled_at: int) -> None:
         self._spool.restart(pulled_at)
 
@@ -162,15 +170,20 @@ class SqlWriter:
             for part in parts:
                 database.events.delete(cursor, recorded.events_in(part))
                 database.quarantine.delete(cursor, recorded.set_aside_in(part))
-            load = loader.take_over if take_over else loader.load
-            with self._spool.without(kept) as events:
-                displaced = load(cursor, events, pull.pulled_at)
+            displaced = None
+            if take_over:
+                displaced = loader.take_over(cursor, self._spool.file, pull.pulled_at, kept)
+            else:
+                with self._spool.without(kept) as spool:
+                    loader.load(cursor, spool, pull.pulled_at)
             self._insert_quarantine(cursor, recorded, parts, pull.pulled_at)
             outcomes = [
                 self._record(cursor, recorded, part, pull, counted=displaced is not None) for part in parts
             ]
             recorded.recount(displaced or set())
-        outcomes += [SliceOutcome(day, "shrunk", events, events) for day, events in kept.values()]
+            for day, events in kept.values():
+                left = database.events.count(cursor, recorded.events_in(day)) if displaced else events
+                outcomes.append(SliceOutcome(day, "shrunk", left, events))
         return sorted(outcomes, key=lambda outcome: outcome.window)
 
     def _check_erasure_list(self, cursor: Any) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_np6.privacy.fast.batches import BatchRedactor
 
 if TYPE_CHECKING:
-    from airflow_provider_np6.np6.verify import Item
+    from airflow_provider_np6.np6.events import Item
     from airflow_provider_np6.privacy.policy import Policy
 
 

@@ -11,7 +11,7 @@ from airflow_provider_np6.privacy.fast.layouts import LayoutCache
 from airflow_provider_np6.privacy.redaction import redact_event
 
 if TYPE_CHECKING:
-    from airflow_provider_np6.np6.verify import Item
+    from airflow_provider_np6.np6.events import Item
     from airflow_provider_np6.privacy.policy import Policy
 
 MAX_CUTS = 8

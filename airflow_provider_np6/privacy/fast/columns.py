@@ -18,7 +18,7 @@ from airflow_provider_np6.privacy.pseudonyms import fold_case
 from airflow_provider_np6.privacy.redaction import is_isolated, scalar_edits
 
 if TYPE_CHECKING:
-    from airflow_provider_np6.np6.verify import Item
+    from airflow_provider_np6.np6.events import Item
     from airflow_provider_np6.privacy.fast.cuts import Cut
     from airflow_provider_np6.privacy.fast.layouts import LayoutCache
     from airflow_provider_np6.privacy.policy import Policy

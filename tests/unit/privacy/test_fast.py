@@ -143,6 +143,29 @@ ODD = [
     COMMON.replace(SUBJECT, '"recipient":["anna@example.com","bob"]'),
     COMMON.replace(SUBJECT, '"recipient":["anna\\","]'),
     '{"timestamp":1,"id":"a"}',
+    COMMON.replace("anna", "\\ud83danna"),
+    COMMON.replace("0013KDC0", "0013\\ude00KDC0"),
+    COMMON.replace("}}}}", '},"bounce":{"status":{"diagnostic":"\\ud83danna@example.com \\ud83d"}}}}}'),
+    COMMON.replace(
+        "}}}}", '},"bounce":{"status":{"diagnostic":"bob@\\ud83dexample.com 0013\\ud83dKDC0"}}}}}'
+    ),
+    COMMON.replace("}}}}", '},"\\ud83d":{"\\udc00":"\\ud83d"}}}}'),
+    COMMON.replace('"0013KDC0"', "1e999"),
+    COMMON.replace('"x"', "-1e999"),
+    COMMON.replace('"a"', '"a\\u0000b"').replace("anna", "an\\u0000na"),
+    COMMON.replace("recipient", "recip\\u0069ent"),
+    COMMON.replace("activation", "\\u0061ctivation"),
+    COMMON.replace("}}}}", f'}},"activation":{{{SUBJECT.replace("anna", "bob")}}}}}}}}}'),
+    COMMON[:-1] + f',"source":{{"detail":{{"activation":{{{SUBJECT.replace("anna", "bob")}}}}}}}}}',
+    COMMON.replace("}}}}", '},"":{},"more":[[],{}]}}}'),
+]
+LONG = [
+    COMMON.replace('"0013KDC0"', "7" * 5_000),
+    COMMON.replace("}}}}", '},"more":' + "[" * 900 + '"anna@example.com"' + "]" * 900 + "}}}"),
+    COMMON.replace("}}}}", '},"more":' + '{"a":' * 2_000 + "1" + "}" * 2_000 + "}}}"),
+    COMMON.replace(SUBJECT, f'{SUBJECT},"data":{"[" * 900}"anna"{"]" * 900}').replace(
+        "activation", "execution"
+    ),
 ]
 NESTED = [
     COMMON[:-1] + f',"copy":{COMMON}}}',
@@ -159,6 +182,14 @@ def test_odd_events_among_others_are_redacted_as_by_the_plain_walk(mode: str, od
         events = [first, COMMON, *odd, COMMON, *reversed(odd)]
         items = [event.encode() for event in events]
         assert redact_fast(items, mode) == redact_plain(items, mode)
+
+
+@pytest.mark.parametrize("mode", REDACTING_MODES)
+def test_long_events_among_others_are_redacted_as_by_the_plain_walk(mode: str) -> None:
+    items = [event.encode() for event in (COMMON, *LONG, COMMON, *LONG)]
+    assert redact_fast(items, mode) == redact_plain(items, mode)
+    assert redact_fast(items[1:], mode) == redact_plain(items[1:], mode)
+    assert b"anna" not in b"".join(redact_fast(items, mode))
 
 
 def test_long_strings_that_all_differ_are_not_all_remembered() -> None:

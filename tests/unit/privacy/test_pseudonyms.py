@@ -18,6 +18,8 @@ pytestmark = pytest.mark.core
         ("(+33) 612345678", "+33612345678"),
         ("06 12 34 56 78", "0612345678"),
         ("0013KDC0", "0013kdc0"),
+        ("an\ud83dna@example.com", "an\ufffdna@example.com"),
+        ("0612345678\udc00", "0612345678\ufffd"),
     ],
 )
 def test_values_that_differ_in_form_only_have_the_same_token(one: str, other: str) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_np6.np6.verify import Events, Invalid
+from airflow_provider_np6.np6.events import Events, Invalid
 from airflow_provider_np6.privacy.redacting_spool import RedactingSpool
 from airflow_provider_np6.privacy.redaction import redact_event
 from airflow_provider_np6.sandbox import FakeAccount

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_np6.privacy.redaction import redact_event
-from tests.support.people import SPELLINGS, addresses, digits, plain, readable
+from tests.support.people import LONE_SURROGATES, LOST, SPELLINGS, addresses, digits, plain, readable
 from tests.support.personal_events import (
     ENVELOPE,
     PSEUDONYMS,
@@ -33,12 +33,11 @@ def test_no_address_id_or_number_survives(case: tuple[str, list[str], list[str]]
     assert ENVELOPE in redacted
     assert '"data"' not in redacted
     tokens = [PSEUDONYMS.token(text) for text in named]
-    left = redacted
-    for token in re.findall("[0-9a-f]{32}", redacted):
-        left = left.replace(token, " token ")
+    left = re.sub(r"(\\u[0-9a-fA-F]{4})|[0-9a-f]{32}", lambda found: found[1] or " token ", redacted)
     for shown in (readable(left), readable(json.dumps(json.loads(left), ensure_ascii=False))):
         for text in named:
             assert text.casefold() not in shown
+            assert text.casefold() not in re.sub(f"[\ud800-\udfff\ufffd{LOST}]", "", shown)
         if numbers:
             runs = [digits(run) for run in re.findall(r"\d(?:[\s().\-/\u2010-\u2015]{0,5}\d)*", shown)]
             for number in numbers:
@@ -140,6 +139,60 @@ def test_invalid_escapes_and_lone_surrogates_are_no_error() -> None:
     assert redact_event(event, policy("pseudonymize+domain")).count(f"{token}@b.c") == 2
 
 
+@pytest.mark.parametrize("mode", REDACTING_MODES)
+@pytest.mark.parametrize("half", LONE_SURROGATES)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{0}anna@example.com",
+        "anna@example.com{0}",
+        "an{0}na@example.com",
+        "anna{0}@example.com",
+        "anna@{0}example.com",
+        "anna@{0}.example.com",
+        "anna@exam{0}ple.com",
+        "anna@example{0}.com",
+        "anna@example.{0}com",
+        "%61nna@{0}example.com",
+        "anna\\u0040{0}example.com",
+        "anna\\\\u0040{0}example.com",
+    ],
+)
+def test_addresses_with_lone_surrogates_are_redacted(text: str, half: str, mode: str) -> None:
+    """As the recipient, in free text and as a key."""
+    written = text.format(half)
+    for event in (
+        f'{{"source":{{"detail":{{"activation":{{"recipient":"{written}"}}}}}}}}',
+        f'{{"source":{{"detail":{{"bounce":{{"status":{{"diagnostic":"to <{written}> from x"}}}}}}}}}}',
+        f'{{"new":{{"{written}":[1]}}}}',
+    ):
+        redacted = redact_event(event, policy(mode))
+        assert redacted != event
+        json.loads(redacted)
+        shown = re.sub(
+            "[\ud800-\udfff\ufffd]", "", readable(json.dumps(json.loads(redacted), ensure_ascii=False))
+        )
+        assert "anna" not in shown
+        assert "example.com" not in shown or mode == "pseudonymize+domain"
+        redacted.encode()
+
+
+def test_a_domain_with_a_lone_surrogate_is_not_kept() -> None:
+    event = '{"x":"anna@exam\\ud83dple.com bob@example.com\\ud83d"}'
+    tokens = PSEUDONYMS.token("anna@exam\ud83dple.com"), PSEUDONYMS.token("bob@example.com")
+    assert redact_event(event, policy("pseudonymize+domain")) == (
+        f'{{"x":"{tokens[0]} {tokens[1]}@example.com\\ud83d"}}'
+    )
+
+
 def test_long_strings_are_redacted_in_linear_time() -> None:
-    for text in ("a" * 300_000 + "@", "a@" * 100_000, "1-" * 100_000, "%41" * 50_000, '\\"' * 100_000):
+    halves = ("a@" + "\\ud83d" * 50_000, "a@b\\ud83d." * 20_000, "\\ud83d@" * 30_000)
+    for text in (
+        "a" * 300_000 + "@",
+        "a@" * 100_000,
+        "1-" * 100_000,
+        "%41" * 50_000,
+        '\\"' * 100_000,
+        *halves,
+    ):
         redact_event(f'{{"x":"{text}"}}', policy("pseudonymize"))

@@ -1,0 +1,160 @@
+"""Ids that come twice: SQL has one row per id, the first in time, and all counts are of rows."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_np6.destinations import SqlDestination
+from airflow_provider_np6.destinations.sql.dialects import TableDialect
+from airflow_provider_np6.np6.query import EventQuery
+from airflow_provider_np6.np6.window import DAY, Window, iso
+from tests.support.databases import ask, payloads, windows
+from tests.support.pulls import HOUR, MIDNIGHT
+from tests.support.writes import TimedEvent, write_events
+
+pytestmark = pytest.mark.core
+
+THREE_DAYS = Window(MIDNIGHT, MIDNIGHT + 3 * DAY)
+SECOND_DAY = Window(MIDNIGHT + DAY, MIDNIGHT + 2 * DAY)
+ACTIONS = pytest.mark.parametrize("action", ["000PE4", "*"])
+
+
+def event(id_: str, time: int, action: str = "000PE4") -> TimedEvent:
+    raw = {"id": id_, "timestamp": time, "source": {"detail": {"activation": {"id": action}}}}
+    return time, json.dumps(raw).encode()
+
+
+def many(begin: int, count: int, prefix: str = "e") -> list[TimedEvent]:
+    return [event(f"{prefix}{n}", begin + 1 + n) for n in range(count)]
+
+
+def query_of(window: Window = THREE_DAYS, action: str = "000PE4") -> EventQuery:
+    return EventQuery.checked("bounces", action, window)
+
+
+def raws(*events: TimedEvent) -> list[bytes]:
+    return [raw for _, raw in events]
+
+
+def counted() -> int:
+    """The events that are recorded, which are those that are stored."""
+    ((stored,),) = ask("SELECT COUNT(*) FROM np6_events")
+    assert sum(events for _, events in windows()) == stored
+    return int(stored)
+
+
+@ACTIONS
+def test_of_an_id_on_three_days_far_apart_the_first_is_kept(sql: SqlDestination, action: str) -> None:
+    """More than a thousand rows apart, so that each is inserted by another statement."""
+    same = [event("same", MIDNIGHT + n * DAY) for n in range(3)]
+    filled = [many(MIDNIGHT + n * DAY, 1_200, f"day{n}-") for n in range(3)]
+    events = [*(one for n in range(3) for one in (same[n], *filled[n]))]
+    report = write_events(sql, query_of(action=action), events)
+    assert (report["events"], report["slices"]) == (3_601, {"created": 1})
+    assert payloads() == raws(same[0], *filled[0], *filled[1], *filled[2])
+    assert counted() == 3_601
+    # A second pull of the same finds the same.
+    report = write_events(sql, query_of(action=action), events)
+    assert (report["events"], report["previous_events"]) == (3_601, 3_601)
+    assert payloads() == raws(same[0], *filled[0], *filled[1], *filled[2])
+    assert counted() == 3_601
+
+
+@pytest.mark.filterwarnings("ignore:The default datetime adapter is deprecated:DeprecationWarning")
+def test_a_database_without_a_dialect_of_its_own_keeps_the_first_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection = {"conn_type": "sqlite", "host": str(tmp_path / "np6.db")}
+    monkeypatch.setenv("AIRFLOW_CONN_TEST_SQL", json.dumps(connection))
+    monkeypatch.setattr(
+        "airflow_provider_np6.destinations.sql.database.get_dialect", lambda _: TableDialect()
+    )
+    events = [event("same", MIDNIGHT), *many(MIDNIGHT, 1_200), event("same", MIDNIGHT + DAY)]
+    assert write_events(SqlDestination("test_sql"), query_of(), events)["events"] == 1_201
+    assert payloads() == raws(*events[:-1])
+    assert counted() == 1_201
+
+
+@ACTIONS
+@pytest.mark.parametrize("apart", [1, 999, 1_000, 1_001])
+def test_many_ids_that_come_twice_are_kept_once(sql: SqlDestination, action: str, apart: int) -> None:
+    first = many(MIDNIGHT, apart)
+    again = [event(json.loads(raw)["id"], time + DAY) for time, raw in first]
+    report = write_events(sql, query_of(action=action), [*first, *again, *again])
+    assert report["events"] == apart
+    assert payloads() == raws(*first)
+    assert counted() == apart
+
+
+def test_at_one_time_the_first_in_the_pull_is_kept(sql: SqlDestination) -> None:
+    filled = many(MIDNIGHT, 1_500)
+    one, other = ((MIDNIGHT, raw) for raw in (event("same", MIDNIGHT)[1], event("same", MIDNIGHT, "B")[1]))
+    write_events(sql, query_of(), [one, other, *filled])
+    assert payloads() == raws(one, *filled)
+    write_events(sql, query_of(), [other, one, *filled])
+    assert payloads() == raws(other, *filled)
+
+
+@ACTIONS
+def test_rows_of_other_windows_give_way_and_are_counted(sql: SqlDestination, action: str) -> None:
+    """Before and after the window, more than a thousand of them; those that come twice are displaced once."""
+    before, after = (Window(MIDNIGHT + n * DAY, MIDNIGHT + (n + 1) * DAY) for n in (0, 2))
+    write_events(sql, query_of(before, action), many(MIDNIGHT, 1_300, "early"))
+    write_events(sql, query_of(after, action), many(MIDNIGHT + 2 * DAY, 1_300, "late"))
+    moved = [*many(MIDNIGHT + DAY, 1_200, "early"), *many(MIDNIGHT + DAY + HOUR, 1_200, "late")]
+    again = many(MIDNIGHT + DAY + 2 * HOUR, 1_250, "early")
+    report = write_events(sql, query_of(SECOND_DAY, action), [*moved, *again])
+    assert report["events"] == 2_450
+    assert [events for _, events in windows()] == [50, 2_450, 100]
+    kept = many(MIDNIGHT, 1_300, "early")[1_250:], many(MIDNIGHT + 2 * DAY, 1_300, "late")[1_200:]
+    assert payloads() == raws(*kept[0], *moved, *again[1_200:], *kept[1])
+    assert counted() == 2_600
+
+
+def test_rows_of_other_actions_give_way_inside_the_window(sql: SqlDestination) -> None:
+    write_events(sql, query_of(action="B"), many(MIDNIGHT + DAY, 5))
+    events = [*many(MIDNIGHT, 3), *many(MIDNIGHT + DAY, 4)]
+    report = write_events(sql, query_of(), events)
+    assert report["events"] == 4
+    rows = ask("SELECT action_id, events FROM np6_events_windows ORDER BY 1")
+    assert rows == [("000PE4", 4), ("B", 1)]
+    assert payloads() == raws(*events[:3], events[6], many(MIDNIGHT + DAY, 5)[4])
+
+
+@ACTIONS
+def test_a_day_that_is_kept_counts_as_the_first_too(sql: SqlDestination, action: str) -> None:
+    """``same`` is on the first day, which stays as it is, so it is not stored again on the third."""
+    day = many(MIDNIGHT, 10)
+    same, later = event("same", MIDNIGHT), event("same", MIDNIGHT + 2 * DAY)
+    write_events(sql, query_of(action=action), [same, *day])
+    short, filled = [*day[:4], event("new", MIDNIGHT + HOUR)], many(MIDNIGHT + DAY, 1_500, "f")
+    events = [same, *short, *filled, later]
+    report = write_events(
+        sql, query_of(action=action), events, on_shrink="keep", pulled_at=MIDNIGHT + 9 * DAY
+    )
+    assert report["slices"] == {"shrunk": 1, "changed": 1}
+    assert report["events"] == 1_500
+    assert payloads() == raws(same, *day, *filled)
+    assert counted() == 1_511
+
+
+@ACTIONS
+def test_an_event_that_left_a_day_that_is_kept_is_counted_where_it_is(
+    sql: SqlDestination, action: str
+) -> None:
+    day = many(MIDNIGHT, 10)
+    write_events(sql, query_of(action=action), [event("same", MIDNIGHT), *day])
+    moved = event("same", MIDNIGHT + 2 * DAY)
+    pulled_at = MIDNIGHT + 9 * DAY
+    report = write_events(
+        sql, query_of(action=action), [*day[:9], moved], on_shrink="keep", pulled_at=pulled_at
+    )
+    assert report["slices"] == {"shrunk": 1, "changed": 1}
+    assert payloads() == raws(*day, moved)
+    first_day = [iso(MIDNIGHT), iso(MIDNIGHT + DAY)]
+    assert report["changed"] == [[first_day[1], iso(MIDNIGHT + 3 * DAY)]]
+    assert [events for _, events in windows()] == [10, 1]
+    assert counted() == 11
