@@ -38,8 +38,14 @@ unit: .venv/ready ## the unit tests alone
 	$(BIN)/python -m pytest --numprocesses 2 tests/unit
 
 .PHONY: chaos
-chaos: .venv/ready ## twenty thousand random plans of faults, and two hundred kills of each kind
-	NP6_CHAOS=20000 NP6_KILLS=200 $(BIN)/python -m pytest -s --timeout 7200 tests/integration/test_chaos.py tests/integration/test_kill.py tests/integration/test_sql_servers.py
+chaos: .venv/ready ## twenty thousand servers that lie, as many random plans of faults, and two hundred kills of each kind
+	NP6_CHAOS=20000 NP6_KILLS=200 $(BIN)/python -m pytest -s --timeout 7200 tests/unit/np6/test_lying_servers.py tests/integration/test_chaos.py tests/integration/test_kill.py tests/integration/test_sql_servers.py
+
+.PHONY: mutants
+mutants: .venv/ready ## change what verifies responses in some thousand small ways, and see whether its tests notice
+	$(UV) pip install --quiet --group mutants --python .venv
+	NP6_SCRATCH=$$(mktemp -d) PYTEST_XDIST_WORKER=gw0 $(BIN)/mutmut run --max-children 2
+	$(BIN)/mutmut results
 
 .PHONY: pictures
 pictures: .venv/ready ## take the screenshots of docs/in-airflow.md again

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from benchmarks.source import DAY, START
 
 if TYPE_CHECKING:
-    from airflow_provider_np6.np6.verify import Events
+    from airflow_provider_np6.np6.events import Events
     from benchmarks.process import Job
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import re
 import socket
 import threading
 from contextlib import closing, suppress
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 DAY = 86_400_000
 START = 20_000 * DAY
@@ -18,30 +21,30 @@ TEMPLATES = 50_000
 any format to profit."""
 
 _ENVELOPE = re.compile(rb'(.*?"id":")[0-9a-f]{8}(.*?"timestamp":)\d{13}(.*)', re.DOTALL)
+_EVENT = b'{"type":"bounce","id":"'
+_TIMESTAMP = re.compile(rb'"timestamp":(\d{13})')
 _ID = re.compile(rb'"type":"bounce","id":"([^"]+)"')
 
 
 def write_body(path: Path, events: int) -> int:
     """One day of bounces as NP6 would send them, in order of time.
 
-    :param events: how many; one more if that is a multiple of 100: a pull would send a second request then,
-        for more events, and this server has but one response.
+    :param events: how many.
     :returns: their number.
     """
     from airflow_provider_np6.sandbox import FakeAccount
 
-    count = events + (events % 100 == 0)
-    distinct = min(count, TEMPLATES)
+    distinct = min(events, TEMPLATES)
     account = FakeAccount(events_per_day=distinct)
     bounces = islice(account.events("bounces", account.action_ids[0], START, START + 366 * DAY), distinct)
     templates = [match.groups() for match in (_ENVELOPE.fullmatch(event.json) for event in bounces) if match]
     with path.open("wb") as body:
-        for number in range(count):
+        for number in range(events):
             head, middle, tail = templates[number % len(templates)]
-            timestamp = START + number * DAY // count
+            timestamp = START + number * DAY // events
             body.write(b"%c%b%08x%b%d%b" % (b"," if number else b"[", head, number, middle, timestamp, tail))
         body.write(b"]")
-    return count
+    return events
 
 
 def read_ids(path: Path) -> set[str]:
@@ -50,7 +53,8 @@ def read_ids(path: Path) -> set[str]:
 
 
 def serve(path: Path, header: bytes = b"") -> str:
-    """A server on loopback that sends a file, out of the kernel's cache; returns its URL.
+    """A server on loopback that sends a file, out of the kernel's cache; of one with events, those of the
+    window that is requested. Returns its URL.
 
     :param header: a further one of its responses, with its line end.
     """
@@ -58,10 +62,16 @@ def serve(path: Path, header: bytes = b"") -> str:
 
     def respond(connection: socket.socket) -> None:
         with closing(connection), path.open("rb") as body, suppress(OSError):  # the client has seen enough
-            connection.recv(65_536)
+            window = _requested(connection.recv(65_536))
             head = b"HTTP/1.1 200 OK\r\n%bContent-Length: %d\r\nConnection: close\r\n\r\n"
-            connection.sendall(head % (header, os.fstat(body.fileno()).st_size))
-            connection.sendfile(body)
+            if window is None or (window[0] <= START and window[1] >= START + DAY):
+                connection.sendall(head % (header, os.fstat(body.fileno()).st_size))
+                connection.sendfile(body)
+                return
+            with mmap.mmap(body.fileno(), 0, access=mmap.ACCESS_READ) as events:
+                begin, end = (_find(events, time) for time in window)
+                part = b"[" + events[begin:end].rstrip(b",]") + b"]"
+            connection.sendall(head % (header, len(part)) + part)
 
     def accept() -> None:
         while True:
@@ -69,3 +79,28 @@ def serve(path: Path, header: bytes = b"") -> str:
 
     threading.Thread(target=accept, daemon=True).start()
     return f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def _requested(request: bytes) -> tuple[int, int] | None:
+    """The window of a request, in ms; None if it has none."""
+    query = parse_qs(urlsplit(request.split(b" ", 2)[1].decode()).query)
+    if not {"start", "end"} <= set(query):
+        return None
+    start, end = (
+        round(datetime.fromisoformat(query[name][0]).timestamp() * 1_000) for name in ("start", "end")
+    )
+    return start, end
+
+
+def _find(events: mmap.mmap, time: int) -> int:
+    """Where the first event at or after a time begins."""
+    low, high = 1, len(events)
+    while low < high:
+        middle = (low + high) // 2
+        match = _TIMESTAMP.search(events, middle)
+        if match is None or int(match[1]) >= time:
+            high = middle
+        else:
+            low = middle + 1
+    match = _TIMESTAMP.search(events, low)
+    return len(events) if match is None else events.rfind(_EVENT, 0, match.start())

@@ -1,6 +1,6 @@
 """Every day, eight event types of a whole account, into files: one request per type, whatever the actions.
 
-``action_id="*"`` requests all actions at once: 200 actions take 8 requests per day, not 1,600, need no
+``action_id="*"`` requests all actions at once: 200 actions take some 10 requests per day, not 2,000, need no
 listing of actions, and may be more than Airflow maps a task over (``[core] max_map_length``, 1,024).
 
 A fan-out as in ``np6_events_daily``, a task for each action and type, is the better choice where some actions

@@ -13,8 +13,9 @@ from airflow_provider_np6.np6.window import Window, iso
 
 if TYPE_CHECKING:
     from airflow_provider_np6.destinations.inventory import Outcome, SliceOutcome
-    from airflow_provider_np6.np6.stream import VerifiedPull
-    from airflow_provider_np6.np6.verify import Events, Invalid
+    from airflow_provider_np6.np6.caps import VerifiedSize
+    from airflow_provider_np6.np6.events import Events, Invalid
+    from airflow_provider_np6.np6.verified_pull import VerifiedPull
     from airflow_provider_np6.privacy.erasure_filter import ErasureList
 
 log = logging.getLogger(__name__)
@@ -78,6 +79,14 @@ class EventWriter(Protocol):
     @property
     def erased(self) -> ErasureList | None:
         """Persons whose events must not be written; it may change when :meth:`publish` fails."""
+
+    @property
+    def verified_size(self) -> VerifiedSize | None:
+        """The largest response of the series that earlier pulls have verified; None if that is not known."""
+
+    def forget_verified_size(self) -> None:
+        """Take note that a smaller response of the series was not whole: what was verified no longer
+        counts."""
 
     def restart(self, pulled_at: int) -> None:
         """Forget all that was taken; comes once before all else, and whenever the window is pulled again.

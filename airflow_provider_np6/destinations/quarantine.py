@@ -10,7 +10,7 @@ from airflow_provider_np6.np6.window import iso
 from airflow_provider_np6.privacy.escapes import BASE64_PREFIX
 
 if TYPE_CHECKING:
-    from airflow_provider_np6.np6.verify import Invalid
+    from airflow_provider_np6.np6.events import Invalid
 
 
 def record(invalid: Invalid) -> dict[str, Any]:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Protocol
 
-from airflow_provider_np6.np6.errors import (
-    Np6ResponseError,
-)
-from airflow_provider_np6.np6.stream import EventStream, VerifiedPull
-from airflow_provider_np6.np6.verify import refuse
+from airflow_provider_np6.np6.errors import Np6ResponseError
+from airflow_provider_np6.np6.events import refuse
+from airflow_provider_np6.np6.stream import EventStream
 
 if TYPE_CHECKING:
+    from airflow_provider_np6.np6.caps import VerifiedSize
     from airflow_provider_np6.np6.client import Np6Client
+    from airflow_provider_np6.np6.events import Events, Invalid
     from airflow_provider_np6.np6.query import EventQuery
-    from airflow_provider_np6.np6.verify import Events, Invalid
+    from airflow_provider_np6.np6.verified_pull import VerifiedPull
 
 
 class Spool(Protocol):
@@ -23,14 +23,20 @@ class Spool(Protocol):
     def restart(self, pulled_at: int) -> None:
         """Forget all that was taken; comes once before all else, and whenever the window is pulled again.
 
-        :param pulled_at: of the :class:`~airflow_provider_np6.np6.stream.VerifiedPull`.
+        :param pulled_at: time of the first response, in ms since the epoch.
         """
 
     def write(self, events: Events) -> None:
-        """Take some events, in order of time and id."""
+        """Take some events, in order of time and id.
+
+        :param events: raw, with their timestamps.
+        """
 
     def set_aside(self, invalid: Invalid) -> None:
-        """Take an invalid event."""
+        """Take an invalid event.
+
+        :param invalid: the event, and what is wrong with it.
+        """
 
 
 def pull(
@@ -40,52 +46,61 @@ def pull(
     *,
     grace_period: int = 0,
     quarantine: bool = False,
+    verified_size: VerifiedSize | None = None,
     uncached: bool = False,
 ) -> VerifiedPull:
-    """Bring the events of ``query`` into ``spool``, each once, until the closing bracket.
+    """Bring the events of a query into a spool, each once.
+
+    A response counts only after its closing bracket, and is not yet believed to be whole then: see
+    :mod:`~airflow_provider_np6.np6.caps`.
 
     :param client: of the account.
     :param query: what to pull.
     :param spool: takes the events.
     :param grace_period: ms that the window must have ended ago by NP6's own clock.
-    :param quarantine: whether to set invalid events aside, at most 1 % and 1,000, instead of failing.
-    :param uncached: whether to ask caches on the way for a fresh response.
-    :raises Np6Error: if that could not be done; then ``spool`` holds nothing of worth.
+    :param quarantine: whether to set invalid events aside instead of failing: at most 1 % of all and never
+        more than 1,000; up to 10 if they are fewer than half.
+    :param verified_size: the largest response of the series that earlier pulls have verified; one that is
+        smaller needs no check.
+    :param uncached: whether caches on the way must pass on the first request too, as they must all others.
+    :raises Np6Error: if the window could not be pulled whole; then the spool's content means nothing.
     """
-    work = EventStream(
+    stream = EventStream(
         client,
         query,
         grace_period=grace_period,
         set_aside=spool.set_aside if quarantine else refuse,
         restart=spool.restart,
+        verified_size=verified_size,
         uncached=uncached,
     )
-    for events in work.events():
+    for events in stream.events():
         spool.write(events)
-    return work.verified_pull()
+    return stream.verified_pull()
 
 
 def iter_verified(client: Np6Client, query: EventQuery) -> Iterator[Events]:
-    """The events of ``query`` in order of timestamp, as they arrive: proven one by one, while the whole
-    is proven only when the iterator ends without an error.
+    """The events of a query in order of timestamp, as they arrive: each one is verified, while it is known
+    only when the iterator ends without an error that none is missing.
 
-    :raises Np6Error: if an answer breaks for good, or is not in order.
+    :param client: of the account.
+    :param query: what to pull.
+    :raises Np6Error: if a response breaks off again and again, or is not in order.
     """
-
     started = False
 
-    def refuse_disorder(_: int) -> None:
+    def refuse_restart(_: int) -> None:
         nonlocal started
         if not started:
             started = True
             return
         raise Np6ResponseError(
-            "NP6's answers are not in order, or do not agree with each other",
-            hint="What came already cannot be taken back; a pull into a destination can start afresh.",
+            "NP6's responses are not in order, or differ from each other",
+            hint="Events that came already cannot be taken back. A pull into a destination can start again.",
             context=query.description,
         )
 
-    return EventStream(client, query, grace_period=0, set_aside=refuse, restart=refuse_disorder).events()
+    return EventStream(client, query, grace_period=0, set_aside=refuse, restart=refuse_restart).events()
 
 
 class Nowhere:
@@ -104,5 +119,11 @@ class Nowhere:
 def count(
     client: Np6Client, query: EventQuery, *, grace_period: int = 0, quarantine: bool = False
 ) -> VerifiedPull:
-    """What a pull of ``query`` would bring, see :func:`~airflow_provider_np6.np6.pull.pull`."""
+    """What a pull of a query would bring, see :func:`~airflow_provider_np6.np6.pull.pull`.
+
+    :param client: of the account.
+    :param query: what to count.
+    :param grace_period: see there.
+    :param quarantine: see there.
+    """
     return pull(client, query, Nowhere(), grace_period=grace_period, quarantine=quarantine)

@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from airflow_provider_np6.destinations.base import Destination
     from airflow_provider_np6.destinations.event_writer import EventWriter, Publication
     from airflow_provider_np6.hooks.np6 import Np6Hook
+    from airflow_provider_np6.np6.caps import VerifiedSize
     from airflow_provider_np6.np6.pull import Spool
     from airflow_provider_np6.np6.query import EventQuery
-    from airflow_provider_np6.np6.stream import VerifiedPull
+    from airflow_provider_np6.np6.verified_pull import VerifiedPull
     from airflow_provider_np6.privacy.erasure_filter import ErasureFilter
     from airflow_provider_np6.privacy.policy import Policy
 
@@ -53,6 +54,13 @@ class PullReport:
     requests: int
     seconds: float
 
+    @property
+    def duplicates(self) -> int:
+        """Events that were dropped because their id had come already; a table compares all ids by its key."""
+        is_whole = all(slice_.is_published for slice_ in self.publication.slices)
+        by_key = self.pull.events - self.erased - self.publication.events if is_whole else 0
+        return self.pull.duplicates + by_key
+
     def to_dict(self) -> dict[str, Any]:
         """The report that the operator returns."""
         query, pull = self.query, self.pull
@@ -64,7 +72,7 @@ class PullReport:
             "window_start": iso(query.window.start),
             "window_end": iso(query.window.end),
             "pulled_at": iso(pull.pulled_at),
-            "duplicates": pull.duplicates,
+            "duplicates": self.duplicates,
             "invalid": pull.invalid,
             "erased": self.erased,
             "bytes_read": pull.bytes_read,
@@ -78,7 +86,7 @@ class PullReport:
     def __str__(self) -> str:
         """One sentence for the log; counts of zero are left out."""
         counts = {
-            "duplicate": self.pull.duplicates,
+            "duplicate": self.duplicates,
             "invalid, in quarantine": self.pull.invalid,
             "of erased persons": self.erased,
         }
@@ -138,7 +146,11 @@ class EventPull:
         short: VerifiedPull | None = None
         for left in reversed(range(_MAX_PULLS)):
             spool = self._filters(writer)
-            verified = self._pull_once(spool, uncached=short is not None)
+            size = writer.verified_size if short is None else None  # a second pull believes nothing
+            verified = self._pull_once(spool, size, uncached=short is not None)
+            if short is not None and short.is_believed and verified.counts != short.counts:
+                writer.forget_verified_size()
+                short = None
             if short is not None and verified.counts != short.counts:
                 raise Np6ResponseError(
                     f"NP6 has first {short.events:,} and then {verified.events:,} events for the same window,"
@@ -168,7 +180,7 @@ class EventPull:
         spool: Spool = writer if self.policy is None else RedactingSpool(writer, self.policy)
         return ErasureFilter(spool, writer.erased, self.hook.config, self.hook.np6_conn_id)
 
-    def _pull_once(self, spool: Spool, *, uncached: bool) -> VerifiedPull:
+    def _pull_once(self, spool: Spool, verified_size: VerifiedSize | None, *, uncached: bool) -> VerifiedPull:
         from airflow_provider_np6.np6.pull import pull
 
         return pull(
@@ -177,5 +189,6 @@ class EventPull:
             spool,
             grace_period=self.grace_period // timedelta(milliseconds=1),
             quarantine=self.quarantine,
+            verified_size=verified_size,
             uncached=uncached,
         )

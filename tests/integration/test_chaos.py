@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sqlite3
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -35,8 +37,10 @@ WINDOWS = [
     Window(MIDNIGHT + 345, MIDNIGHT + HOUR - 1),  # not on whole seconds
 ]
 FRAMINGS = st.sampled_from(["chunked", "length", "close"])
-LIE = b"[5]"  # for a part of a window that nothing came of yet, no one can tell it from the truth
-STRAY = json.dumps({"id": "stray", "timestamp": MIDNIGHT - HOUR}).encode()
+LIE = b"[]"  # for a window of which nothing is stored, no one can tell it from the truth
+STRAY, BESIDE = (
+    json.dumps({"id": "stray", "timestamp": time}).encode() for time in (MIDNIGHT - HOUR, MIDNIGHT - 1_500)
+)
 
 cuts = st.builds(
     Fault,
@@ -56,7 +60,6 @@ changes = st.builds(
     Fault,
     framing=FRAMINGS,
     change=st.one_of(
-        st.sampled_from([100, 200, 300]).map(faults.capped),
         st.integers(0, 9).map(faults.shuffled),
         st.integers(0, 400).map(faults.doubled),
     ),
@@ -64,14 +67,29 @@ changes = st.builds(
 bodies = st.builds(
     Fault,
     framing=FRAMINGS,
-    body=st.sampled_from([b"", b"<html>", b"{}", b"null", b"[", b"[{]", b"[]]", LIE]),
+    body=st.sampled_from([b"", b"<html>", b"{}", b"null", b"[", b"[{]", b"[]]", b"[5]", LIE, LIE]),
 )
 invalid = st.builds(
     Fault,
     change=st.builds(
-        faults.broken, st.integers(0, 400), st.sampled_from([STRAY, b"{}", b"NaN", b'{"id":1}', b"[[", b"]"])
+        faults.broken,
+        st.integers(0, 400),
+        st.sampled_from([STRAY, BESIDE, b"{}", b"NaN", b'{"id":1}', b"[[", b"]"]),
     ),
 )
+errors = st.builds(Fault, framing=FRAMINGS, change=st.integers(0, 400).map(faults.error_element))
+odd = st.builds(
+    Fault,
+    change=st.one_of(
+        st.integers(0, 400).map(faults.lone_surrogate), st.integers(0, 400).map(faults.huge_number)
+    ),
+)
+ODDITIES = re.compile(rb'\\ud83d|,"extra":1e999')  # what these add to an event
+RENAMED = [
+    Fault(change=faults.renamed(index, **other))
+    for index in (5, 50, 150)
+    for other in ({"action_id": "000PEB"}, {"type_": "hit"})
+]
 stalls = st.builds(Fault, cut=st.integers(1, 150_000), ending=st.just("stall"), stall=st.just(0.4))
 late = st.builds(Fault, stall=st.just(0.4))
 clocks = st.builds(Fault, clock=st.sampled_from([-1e8, 600.0]))
@@ -84,13 +102,41 @@ WEIGHTS = [
     *[changes] * 12,
     *[bodies] * 6,
     *[invalid] * 6,
+    *[errors] * 6,
+    *[odd] * 6,
+    *[st.sampled_from(RENAMED)] * 6,
     *[lengths] * 6,
     *[elsewhere] * 3,
     clocks,
     stalls,
     late,
 ]
-plans = st.lists(st.sampled_from(WEIGHTS).flatmap(lambda kind: kind), min_size=1, max_size=8)
+CAPS = [
+    Fault(framing=framing, change=faults.capped(limit))
+    for framing in ("chunked", "length", "close")
+    for limit in (10, 37, 100, 200, 300)
+]
+"""Limits of one response only: they come first, because no one can tell once a larger one was verified."""
+plans = st.builds(
+    lambda caps, others: [*caps, *others],
+    st.sampled_from([[]] * len(CAPS) + [[cap] for cap in CAPS]),
+    st.lists(st.sampled_from(WEIGHTS).flatmap(lambda kind: kind), min_size=1, max_size=8),
+)
+
+
+def without_lies(plan: list[Fault], *, before: bool, quarantine: bool) -> Iterator[Fault]:
+    """The faults of a plan, without those that nobody can tell from the truth.
+
+    No events are a lie if nothing is stored, or the second time: the window was pulled twice then. What shows
+    another action is set aside with quarantine, and so its event is missing.
+    """
+    lies = 0
+    for fault in plan:
+        lies += fault.body == LIE
+        if fault.body == LIE and (lies > 1 or not before):
+            continue
+        if not (fault in RENAMED and quarantine):
+            yield fault
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["plain", "packed"])
@@ -125,6 +171,18 @@ def events(destination: Destination, root: Path) -> list[bytes]:
         return lines
 
 
+def new_destination(kind: str, folder: str, monkeypatch: pytest.MonkeyPatch) -> Destination:
+    """An empty destination in a folder.
+
+    :param kind: ``files`` or ``sql``.
+    """
+    if kind == "files":
+        return FileDestination(folder)
+    connection = {"conn_type": "sqlite", "host": f"{folder}/np6.db"}
+    monkeypatch.setenv("AIRFLOW_CONN_CHAOS", json.dumps(connection))
+    return SqlDestination("chaos")
+
+
 @pytest.mark.parametrize("kind", ["files", "sql"])
 def test_any_plan_of_faults_ends_exact_or_without_a_trace(
     kind: str, chaotic: Sandbox, monkeypatch: pytest.MonkeyPatch
@@ -148,12 +206,7 @@ def test_any_plan_of_faults_ends_exact_or_without_a_trace(
         )
         query = EventQuery.checked("bounces", "000PE4", window)
         with tempfile.TemporaryDirectory(prefix="np6-chaos-") as folder, closing(client):
-            root = Path(folder)
-            destination: Destination = FileDestination(folder)
-            if kind == "sql":
-                connection = {"conn_type": "sqlite", "host": f"{folder}/np6.db"}
-                monkeypatch.setenv("AIRFLOW_CONN_CHAOS", json.dumps(connection))
-                destination = SqlDestination("chaos")
+            root, destination = Path(folder), new_destination(kind, folder, monkeypatch)
             if before:
                 chaotic.plan.add(Fault(change=faults.capped(7)))
                 land(client, destination, query)
@@ -161,9 +214,8 @@ def test_any_plan_of_faults_ends_exact_or_without_a_trace(
                 with destination.open(query, "test"):
                     pass
             old = content(destination, root)
-            for fault in plan:
-                if fault.body != LIE or not quarantine:
-                    chaotic.plan.add(fault)
+            for fault in without_lies(plan, before=before, quarantine=quarantine):
+                chaotic.plan.add(fault)
             try:
                 land(client, destination, query, quarantine=quarantine, on_shrink="replace")
             except Np6Error:
@@ -174,7 +226,8 @@ def test_any_plan_of_faults_ends_exact_or_without_a_trace(
             if ended == "refused":
                 assert content(destination, root) == old
             else:
-                assert events(destination, root) == held(chaotic, query)
+                stored = [ODDITIES.sub(b"", line) for line in events(destination, root)]
+                assert stored == held(chaotic, query)
 
     campaign()
     print(kind, outcomes)
@@ -197,41 +250,43 @@ restless = st.lists(
 
 
 def test_events_that_come_go_or_move_between_two_requests_harm_no_others(
-    chaotic: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    chaotic: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What moves may be missed or found twice in files, as NP6 showed it; all else is exact, and SQL holds
-    each id once."""
-    monkeypatch.setenv(
-        "AIRFLOW_CONN_CHAOS", json.dumps({"conn_type": "sqlite", "host": f"{tmp_path}/np6.db"})
-    )
-    kinds: list[Destination] = [FileDestination(str(tmp_path)), SqlDestination("chaos")]
-    settings_ = Np6Config(base_url=chaotic.url, api_key=KEY, account="test", max_attempts=9)
+    """What moves may be missed, as NP6 showed it; all else is exact, and each id is stored once."""
+    config = Np6Config(base_url=chaotic.url, api_key=KEY, account="test", max_attempts=9)
     query = EventQuery.checked("bounces", "000PE4", WINDOWS[0])
     whole = held(chaotic, query)
+    near = Window(query.window.start - 1_000, query.window.end + 1_000)  # what is requested
+    known = {json.loads(line)["id"] for line in held(chaotic, EventQuery.checked("bounces", "000PE4", near))}
+    pulled = Counter[str]()
 
     @settings(
-        max_examples=EXAMPLES // 20,
+        max_examples=EXAMPLES // 40,
         deadline=None,
         derandomize=True,
         database=None,
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
-    @given(plan=restless, kind=st.sampled_from(kinds))
-    def campaign(plan: list[Fault], kind: Destination) -> None:
+    @given(plan=restless, kind=st.sampled_from(["files", "sql"]))
+    def campaign(plan: list[Fault], kind: str) -> None:
         chaotic.plan.clear()
         for fault in plan:
             chaotic.plan.add(fault)
-        with closing(Np6Client(settings_)) as client:
+        with tempfile.TemporaryDirectory(prefix="np6-chaos-") as folder, closing(Np6Client(config)) as client:
+            destination = new_destination(kind, folder, monkeypatch)
             try:
-                land(client, kind, query)
+                land(client, destination, query)
             except Np6Error:
                 return
-        stored = events(kind, tmp_path)
+            stored = events(destination, Path(folder))
         missed = set(whole) - set(stored)
         assert len(missed) <= len(plan)
         ids = [json.loads(line)["id"] for line in stored]
-        assert set(ids) <= {json.loads(line)["id"] for line in whole}
-        assert len(ids) - len(set(ids)) <= (len(plan) if isinstance(kind, FileDestination) else 0)
+        assert set(ids) <= known
+        assert len(ids) == len(set(ids))
+        pulled[kind] += 1
 
     campaign()
+    print(pulled)
+    assert min(pulled["files"], pulled["sql"]) > EXAMPLES // 400

@@ -221,11 +221,11 @@ def test_quarantine_names_nobody(tmp_path: Path, sandbox: Sandbox, sqlite_connec
 @pytest.mark.parametrize(
     "item",
     [
-        f'{{"to":"{PERSON}"}}'.encode("latin-1"),
-        f'{{"to":"\0{PERSON}"}}'.encode(),
-        json.dumps({"to": PERSON.upper()}).encode(),
-        f'{{"to":"{unicoded(PERSON)}"}}'.encode(),
-        f'{{"to":"{percented(PERSON)}"}}'.encode(),
+        f'{{"id":"x","to":"{PERSON}"}}'.encode("latin-1"),
+        f'{{"id":"x","to":"\0{PERSON}"}}'.encode(),
+        json.dumps({"id": "x", "to": PERSON.upper()}).encode(),
+        f'{{"id":"x","to":"{unicoded(PERSON)}"}}'.encode(),
+        f'{{"id":"x","to":"{percented(PERSON)}"}}'.encode(),
     ],
     ids=["latin-1", "NUL", "upper case", "escaped", "percent-encoded"],
 )

@@ -55,7 +55,7 @@ def test_any_action_and_a_time_to_come(sandbox: Sandbox) -> None:
     [
         ({"event_type": "bounce"}, "unknown event type"),
         ({"action_id": "None"}, "action_id is 'None'"),
-        ({"since": "yesterday"}, "not a moment"),
+        ({"since": "yesterday"}, "not a time"),
         ({"classification": "gsr"}, "no classification"),
         ({"since": NOW + timedelta(hours=1), "action_id": ""}, "action_id is ''"),
     ],

@@ -24,9 +24,9 @@ from airflow_provider_np6.destinations.files.storage.local import LocalStore
 from airflow_provider_np6.destinations.files.storage.s3 import S3Store
 from airflow_provider_np6.destinations.files.verify import verification
 from airflow_provider_np6.destinations.files.writer import file_writer
+from airflow_provider_np6.np6.events import Events
 from airflow_provider_np6.np6.query import EventQuery
-from airflow_provider_np6.np6.stream import VerifiedPull
-from airflow_provider_np6.np6.verify import Events
+from airflow_provider_np6.np6.verified_pull import VerifiedPull
 from tests.support.kill_points import CASES, DAY, expected, problems_after_kill, unreferenced
 from tests.support.schedules import Faults, KilledError, MemoryStore, Run
 from tests.support.stores import s3_store

@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
@@ -28,12 +28,12 @@ from airflow_provider_np6.np6.errors import (
 from airflow_provider_np6.np6.window import DAY, Window, iso
 from airflow_provider_np6.operators import _pull as operators_pull
 from airflow_provider_np6.operators.events import Np6EventsOperator
-from airflow_provider_np6.sandbox import FakeAccount, Fault, Sandbox, faults
+from airflow_provider_np6.sandbox import FakeAccount, Fault, ListedAccount, Sandbox, ServerBehavior, faults
 from airflow_provider_np6.sandbox.account import FakeEvent
 from tests.support.databases import ask, payloads
 from tests.support.files import all_lines, all_manifests
 from tests.support.operator_pulls import BOUNDS, connect, pull
-from tests.support.pulls import HOUR, MIDNIGHT
+from tests.support.pulls import HOUR, MIDNIGHT, TODAY, whole
 
 if TYPE_CHECKING:
     import requests
@@ -45,6 +45,8 @@ DATES = ("2024-10-04", "2024-10-05", "2024-10-06")
 THREE_DAYS = {"window_start": "2024-10-04", "window_end": "2024-10-07"}
 RULES = ("fail", "keep", "replace")
 NOTHING = Fault(body=b"[]")
+WHOLE = whole(TODAY)
+"""The first request of a pull, and no check."""
 
 
 class Purging(FakeAccount):
@@ -428,11 +430,12 @@ def other_pull(place: Place, sandbox: Sandbox, number: int, then: faults.Change)
     """A change of a response, before which another pull stores the day with ``number`` events."""
 
     def change(events: list[FakeEvent]) -> list[FakeEvent]:
-        sandbox.plan.add(Fault(change=faults.capped(number)), times=2)
+        missing = PER_DAY - number  # in the middle, where no check looks
+        sandbox.plan.add(Fault(path=WHOLE, change=lambda all_: all_[:3] + all_[3 + missing :]), times=2)
         report = run(place, "replace")
         assert (report["outcome"], report["events"]) == ("changed", number)
         sandbox.plan.clear()
-        sandbox.plan.add(Fault(change=then))
+        sandbox.plan.add(Fault(path=WHOLE, change=then))
         return then(events)
 
     return change
@@ -443,8 +446,8 @@ def test_what_is_stored_at_the_end_decides_and_not_what_was_stored_before(
 ) -> None:
     """A day is short at first; during the second request another pull stores even less of it."""
     run(place)
-    sandbox.plan.add(Fault(change=faults.without(3)))
-    sandbox.plan.add(Fault(change=other_pull(place, sandbox, PER_DAY - 5, faults.without(3))))
+    sandbox.plan.add(Fault(path=WHOLE, change=faults.without(3)))
+    sandbox.plan.add(Fault(path=WHOLE, change=other_pull(place, sandbox, PER_DAY - 5, faults.without(3))))
     report = run(place)
     assert (report["outcome"], report["previous_events"]) == ("changed", PER_DAY - 5)
     assert place.counts() == [PER_DAY - 1, 0, 0]
@@ -454,7 +457,7 @@ def test_what_is_stored_at_the_end_decides_and_not_what_was_stored_before(
 def test_a_day_that_is_short_only_since_the_pull_began(place: Place, sandbox: Sandbox) -> None:
     sandbox.plan.add(Fault(change=faults.capped(5)))
     run(place)
-    sandbox.plan.add(Fault(change=other_pull(place, sandbox, PER_DAY, faults.without(3))))
+    sandbox.plan.add(Fault(path=WHOLE, change=other_pull(place, sandbox, PER_DAY, faults.without(3))))
     with pytest.raises(Np6ShrunkError, match=f"{PER_DAY - 1} events of 2024-10-04, and {PER_DAY} are stored"):
         run(place)
     assert place.counts() == [PER_DAY, 0, 0]
@@ -476,10 +479,12 @@ def test_sql_decides_under_its_lock(place: Place, sandbox: Sandbox, monkeypatch:
             waited.append(not wait(others, timeout=1).done)
         return kept
 
-    sandbox.plan.add(Fault(change=faults.without(0)))  # of the first pull
-    sandbox.plan.add(Fault(change=faults.without(0)))
-    sandbox.plan.add(Fault(change=faults.capped(PER_DAY - 2)))  # of the other one
-    sandbox.plan.add(Fault(change=faults.capped(PER_DAY - 2)))
+    sandbox.plan.add(Fault(path=WHOLE, change=faults.without(3)), times=2)  # of the first pull
+
+    def without_two(events: list[FakeEvent]) -> list[FakeEvent]:
+        return events[:3] + events[5:]
+
+    sandbox.plan.add(Fault(path=WHOLE, change=without_two), times=2)  # of the other one
     with ThreadPoolExecutor(1) as pool:
         monkeypatch.setattr(SqlWriter, "_kept_days", pause)
         report = run(place, "replace")
@@ -547,6 +552,44 @@ def test_quarantine_of_a_day_that_is_kept_stays(place: Place, account: Purging, 
     place.check()
     coverage = place.destination.coverage("bounces", "000PE4", *THREE_DAYS.values())
     assert {window.start.strftime("%Y-%m-%d") for window in coverage.invalid} >= {DATES[0], DATES[1]}
+
+
+def verified_events(place: Place) -> int:
+    """How large a response of bounces the destination remembers as whole."""
+    assert isinstance(place.destination, FileDestination)
+    header = json.loads((Path(place.destination.path) / "_header.json").read_text())
+    return int(header["verified"].get("type=bounces", {"events": 0})["events"])
+
+
+@pytest.mark.parametrize("kept", ["oldest", "newest"])
+@pytest.mark.parametrize("on_shrink", RULES)
+def test_a_limit_that_came_after_a_larger_response_was_verified(
+    tmp_path: Path, sandbox: Sandbox, on_shrink: str, kept: Literal["oldest", "newest"]
+) -> None:
+    """The first response is smaller than that, and believed; but fewer events came than are stored, and the
+    second response is checked."""
+    place = Place(FileDestination(str(tmp_path / "lake")))
+    sandbox.account = ListedAccount(MIDNIGHT + HOUR + minute * 60_000 for minute in range(150))
+    run(place)
+    assert verified_events(place) == 150
+    before = place.ids()
+    sandbox.behavior = ServerBehavior(max_events=100, kept=kept)
+    sandbox.received.clear()
+    report = run(place, on_shrink)
+    assert (report["outcome"], report["events"], report["previous_events"]) == ("unchanged", 150, 150)
+    assert (report["duplicates"], report["invalid"]) == (0, 0)
+    assert report["requests"] == len(sandbox.received) > 3
+    assert [request.uncached for request in sandbox.received[:3]] == [False, True, True]
+    assert place.ids() == before
+    assert 0 < verified_events(place) <= 100
+    place.check()
+    # No response of that size is believed then: no day is short, and so no pull is made again.
+    sandbox.received.clear()
+    assert run(place, on_shrink)["events"] == 150
+    bounds = {"start": "2024-10-03T23:59:59Z", "end": "2024-10-05T00:00:01Z"}
+    wholes = [request for request in sandbox.received if bounds.items() <= request.parameters.items()]
+    assert [request.uncached for request in wholes] == [False, True][: 1 + (kept == "newest")]
+    assert place.ids() == before
 
 
 @pytest.mark.parametrize("value", ["", "None", "ignore", "Keep", None])

@@ -34,7 +34,8 @@ PHONE = "+33 (0)6 12 34 56 78"
 
 
 class Strange(FakeAccount):
-    """Bounces with more than is documented, each person's address in every spelling."""
+    """Bounces with more than is documented, each person's address in every spelling, and halves of characters
+    beside it."""
 
     def _generate(self, event_type: str, action_id: str, hour: int) -> Iterator[FakeEvent]:
         for at, event in enumerate(super()._generate(event_type, action_id, hour)):
@@ -43,7 +44,7 @@ class Strange(FakeAccount):
     def _strange(self, event: FakeEvent, at: int) -> FakeEvent:
         address = json.loads(event.json)["source"]["detail"]["activation"]["recipient"]
         spell = SPELLINGS[at % len(SPELLINGS)]
-        extra = f',"{spell(address)}":["<{spell(address)}> tel {PHONE}"]}}'
+        extra = f',"{spell(address)}":["\\ude00{spell(address)}\\ud83d tel {PHONE}"]}}'
         text = event.json.decode()
         return FakeEvent(event.timestamp, event.id, (text[:-1] + extra).encode() if at % 2 else event.json)
 
@@ -303,7 +304,7 @@ def test_a_pull_that_fails_tells_nothing_of_an_event(
     caplog.set_level(logging.DEBUG)
     bad = json.dumps({"id": "x", "timestamp": "anna@np6.com", "to": raw(sandbox)[0].decode()}).encode()
     sandbox.plan.add(Fault(change=faults.broken(3, bad)))
-    with pytest.raises(Np6ResponseError, match="lacks its documented envelope") as caught:
+    with pytest.raises(Np6ResponseError, match="has a timestamp that is not a number") as caught:
         pull(str(tmp_path / "lake"), "pseudonymize", on_invalid="fail")
     told = [str(caught.value), *caplog.messages]
     error: BaseException | None = caught.value

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 
 from airflow_provider_np6.np6.client import Np6Client
+from airflow_provider_np6.np6.events import Events, Invalid
 from airflow_provider_np6.np6.pull import pull
-from airflow_provider_np6.np6.verify import Events, Invalid
 from airflow_provider_np6.sandbox import FakeAccount, Fault, Sandbox
 from tests.support.pulls import query_of
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_np6.destinations import SqlDestination
-from airflow_provider_np6.destinations.extract import _found, to_columns
+from airflow_provider_np6.destinations.extract import _found, found_columns, to_columns
 from airflow_provider_np6.destinations.schema import COLUMNS, FOUND
 from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.errors import Np6DestinationError, Np6InputError
@@ -169,12 +170,14 @@ def test_what_is_large_or_strange_is_stored_unchanged(
     assert [row[0] for row in ask("SELECT bounce_diagnostic FROM np6_events ORDER BY occurred_at")] == texts
 
 
+texts = st.text(st.characters(), max_size=5) | st.sampled_from(['"}', "\\", '{"[', "7" * 400, "]", "\ud83d"])
 leaves = (
     st.none()
     | st.booleans()
     | st.integers()
+    | st.sampled_from([10**400, -(10**400)])
     | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(max_size=5)
+    | texts
 )
 steps = sorted({step for column in FOUND for path in column.paths for step in path})
 anything = st.recursive(
@@ -196,7 +199,7 @@ def near_events(draw: st.DrawFn) -> dict[str, Any]:
             node = event
             for step in path[:-1]:
                 node = node.setdefault(step, {}) if isinstance(node.get(step, {}), dict) else {}
-            lawful = st.integers(0, 2**53) if column.kind == "timestamp" else st.text(max_size=9)
+            lawful = st.integers(0, 2**53) if column.kind == "timestamp" else texts
             node.setdefault(path[-1], draw(lawful | anything))
     return event
 
@@ -217,10 +220,41 @@ def test_typed_reading_finds_what_looking_step_by_step_finds(bounces: EventQuery
         for n, item in enumerate(group):
             event = json.loads(item, parse_float=str)
             for column in FOUND:
+                value = _found(event, column)
+                if isinstance(value, str):
+                    value = re.sub("[\ud800-\udfff]", "\ufffd", value)
                 if column.name != "action_id":
-                    assert found[column.name][n] == _found(event, column), column.name
+                    assert found[column.name][n] == value, column.name
         assert list(found["payload"]) == [item.decode() for item in group]
         assert list(found["pulled_at"]) == [5] * len(group)
+
+
+@examples(300)
+@given(
+    event=near_events(),
+    deep=st.integers(0, 3_000),
+    spaced=st.booleans(),
+    wide=st.sampled_from(["", "-"]).map(lambda sign: sign + "7" * 5_000),
+)
+def test_events_that_no_parser_takes_are_read_as_those_without_what_it_refuses(
+    bounces: EventQuery, event: dict[str, Any], deep: int, spaced: bool, wide: str
+) -> None:
+    """``new`` is no column's, wherever it is; a number of thousands of digits keeps its text."""
+    item = json.dumps(event, separators=(" , ", " : ") if spaced else None).encode()
+    odd = [
+        item[:-1] + b', "new":' + b'[{"a":' * deep + b"1" + b"}]" * deep + b"}",
+        b'{"new":"\\ud83d]","new":[%b],' % wide.encode() + item[1:],
+    ]
+
+    def read(*items: bytes) -> dict[str, list[Any]]:
+        return {name: list(values) for name, values in found_columns(items, bounces).items()}
+
+    plain = read(item)
+    assert [read(one) for one in odd] == [plain, plain]
+    assert read(*odd, item) == {name: values * 3 for name, values in plain.items()}
+    changed = read(item[:-1] + b',"type":%b,"source":%b}' % (wide.encode(), wide.encode()))
+    assert changed["payload_type"] == [wide]
+    assert changed["sent_at"] == changed["message_id"] == [None]
 
 
 @pytest.fixture(scope="module")

@@ -199,9 +199,10 @@ def test_all_actions_and_one_stay_apart(place: Place, sandbox: Sandbox) -> None:
 
 def test_whom_it_keeps_out_is_kept_out(place: Place, sandbox: Sandbox) -> None:
     def about_the_person(stored: list[FakeEvent]) -> list[FakeEvent]:
-        told = json.loads(stored[0].json)
+        told = json.loads(stored[9].json)
         told["source"]["detail"]["activation"]["recipient"] = place.told["person"]
-        return [FakeEvent(stored[0].timestamp, stored[0].id, json.dumps(told).encode()), *stored[1:]]
+        changed = FakeEvent(stored[9].timestamp, stored[9].id, json.dumps(told).encode())
+        return [*stored[:9], changed, *stored[10:]]
 
     sandbox.plan.add(Fault(change=about_the_person))
     report = place.pull(BOUNCES)

@@ -25,9 +25,10 @@ from airflow_provider_np6.destinations.files.storage import Store
 from airflow_provider_np6.destinations.files.storage.local import LOCK, LocalStore
 from airflow_provider_np6.destinations.files.verify import verification
 from airflow_provider_np6.destinations.files.writer import file_writer
+from airflow_provider_np6.np6.caps import ResponseSize, VerifiedSize
+from airflow_provider_np6.np6.events import Events, Invalid
 from airflow_provider_np6.np6.query import EventQuery
-from airflow_provider_np6.np6.stream import VerifiedPull
-from airflow_provider_np6.np6.verify import Events, Invalid
+from airflow_provider_np6.np6.verified_pull import VerifiedPull
 from airflow_provider_np6.np6.window import Window
 from airflow_provider_np6.privacy.pseudonyms import Pseudonyms
 from tests.support.schedules import HOUR, MIDNIGHT, FakeEvent
@@ -55,12 +56,14 @@ class Pull:
 
     :param when: what NP6 has then.
     :param invalid: whether an invalid event comes too.
+    :param verified: events of a larger response than any that was verified before; 0 if there was none.
     """
 
     window: Window
     when: int
     format: str = "jsonl"
     invalid: bool = False
+    verified: int = 0
 
     def __call__(self, store: Store) -> None:
         query = EventQuery("bounces", "A", self.window)
@@ -75,9 +78,11 @@ class Pull:
             )
             if self.invalid:
                 writer.set_aside(Invalid(b"{}", "has no id", 0, self.window.start, f"{self.when:x}"))
-            writer.publish(
-                VerifiedPull(self.when, {}, {}, int(self.invalid), 0, 1, "per_second"), is_confirmed=True
+            size = VerifiedSize(ResponseSize(self.verified, 100 * self.verified), self.when)
+            pull = VerifiedPull(
+                *(self.when, {}, {}, int(self.invalid), 0, 1, "all"), size if self.verified else None
             )
+            writer.publish(pull, is_confirmed=True)
 
 
 def erase(store: Store) -> None:
@@ -106,6 +111,7 @@ CASES = {
     "hours by their day": Case([Pull(span(hour, hour + 1), OLD) for hour in range(24)], Pull(DAY, NEW)),
     "three days": Case([Pull(span(0, 72), OLD)], Pull(span(0, 72), NEW), span(0, 72)),
     "quarantine": Case([Pull(DAY, OLD, invalid=True)], Pull(DAY, NEW, invalid=True)),
+    "a larger response": Case([Pull(DAY, OLD, verified=10)], Pull(DAY, NEW, verified=20)),
     "another format": Case([Pull(DAY, OLD)], Pull(DAY, NEW, "jsonl.gz")),
     "erasure": Case([Pull(DAY, OLD, invalid=True), Pull(span(24, 48), OLD)], erase, span(0, 48)),
 }

@@ -5,20 +5,22 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from typing import Any
+from urllib.parse import quote
 
 from airflow_provider_np6.destinations.base import Destination
 from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.errors import Np6PullAgainError, Np6ResponseError
+from airflow_provider_np6.np6.events import Events, Invalid
 from airflow_provider_np6.np6.pull import Spool, pull
 from airflow_provider_np6.np6.query import EventQuery
-from airflow_provider_np6.np6.stream import VerifiedPull
-from airflow_provider_np6.np6.verify import Events, Invalid
-from airflow_provider_np6.np6.window import DAY, Window
+from airflow_provider_np6.np6.verified_pull import VerifiedPull
+from airflow_provider_np6.np6.window import DAY, SECOND, Window, iso_seconds
 from airflow_provider_np6.sandbox import Sandbox
 
 HOUR = 3_600_000
 MIDNIGHT = 20_000 * DAY  # 2024-10-04
 TODAY = Window(MIDNIGHT, MIDNIGHT + DAY)
+GRACE_PERIOD = 60_000  # the operator's
 
 
 class MemorySpool:
@@ -45,6 +47,15 @@ class MemorySpool:
         self.lines.clear()
         self.aside.clear()
         self.begun.append(pulled_at)
+
+
+def whole(window: Window) -> str:
+    """What the path of the request for all of a window contains, and those of its checks do not.
+
+    :param window: in whole seconds.
+    """
+    start, end = (quote(iso_seconds(time)) for time in (window.start - SECOND, window.end + SECOND))
+    return f"start={start}&end={end}"
 
 
 def query_of(
@@ -93,9 +104,14 @@ def pull_into(
     quarantine: bool = False,
 ) -> VerifiedPull:
     """Pull once, at another time than the server's ``Date`` if one is given."""
+    options: dict[str, Any] = {
+        "quarantine": quarantine,
+        "verified_size": getattr(spool, "verified_size", None),
+        "grace_period": GRACE_PERIOD,
+    }
     if pulled_at is None:
-        return pull(client, query, spool, quarantine=quarantine)
-    verified = pull(client, query, _Dated(spool, pulled_at), quarantine=quarantine)
+        return pull(client, query, spool, **options)
+    verified = pull(client, query, _Dated(spool, pulled_at), **options)
     return replace(verified, pulled_at=pulled_at)
 
 

@@ -33,7 +33,7 @@ from airflow_provider_np6.destinations.files.storage.base import is_between
 from airflow_provider_np6.destinations.files.writer import FileWriter
 from airflow_provider_np6.np6.errors import Np6Error, Np6PullAgainError
 from airflow_provider_np6.np6.query import EventQuery
-from airflow_provider_np6.np6.stream import VerifiedPull
+from airflow_provider_np6.np6.verified_pull import VerifiedPull
 from airflow_provider_np6.np6.window import DAY, Window, iso, parse_time
 
 HOUR = 3_600_000

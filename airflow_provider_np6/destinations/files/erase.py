@@ -10,8 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
-
+from airflow_provider_np6.destinations.extract import found_columns
 from airflow_provider_np6.destinations.files import formats, layout
 from airflow_provider_np6.destinations.files.day import StoredDay
 from airflow_provider_np6.destinations.files.header import (
@@ -28,7 +27,7 @@ from airflow_provider_np6.destinations.files.spool import SliceSpool, SpooledSli
 from airflow_provider_np6.destinations.files.storage import ConditionRefusedError
 from airflow_provider_np6.destinations.spool_folder import spool_errors
 from airflow_provider_np6.np6.errors import Np6InputError
-from airflow_provider_np6.np6.verify import Events
+from airflow_provider_np6.np6.events import Events
 from airflow_provider_np6.np6.window import iso
 from airflow_provider_np6.privacy.erasure_filter import ErasureList
 from airflow_provider_np6.privacy.subjects import Subject, match_subjects
@@ -36,13 +35,6 @@ from airflow_provider_np6.privacy.subjects import Subject, match_subjects
 if TYPE_CHECKING:
     from airflow_provider_np6.destinations.files.storage import Store
     from airflow_provider_np6.privacy.pseudonyms import Pseudonyms
-
-
-class _Time(msgspec.Struct, gc=False):
-    timestamp: int
-
-
-_decode_times = msgspec.json.Decoder(list[_Time]).decode
 
 
 class FileErasure:
@@ -200,9 +192,9 @@ class FileErasure:
                 hits = self._hits(items)
                 kept = [item for item, is_hit in zip(items, hits, strict=True) if not is_hit]
                 if kept:
-                    times = _decode_times(b"".join((b"[", b",".join(kept), b"]")))
+                    times = found_columns(kept, query)["occurred_at"]
                     with spool_errors():
-                        spool.write(Events(kept, [time.timestamp for time in times]))
+                        spool.write(Events(kept, times))
             with spool_errors():
                 return spool.spooled()
         finally:

@@ -10,13 +10,14 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields, replace
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import TYPE_CHECKING, TypedDict
 
 from airflow_provider_np6.destinations.base import check_personal_data
 from airflow_provider_np6.destinations.files import layout
 from airflow_provider_np6.destinations.files.manifest import VERSION, make_token
 from airflow_provider_np6.destinations.files.storage import ConditionRefusedError
+from airflow_provider_np6.np6.caps import ResponseSize, VerifiedSize
 from airflow_provider_np6.np6.errors import (
     Np6ConflictError,
     Np6DestinationError,
@@ -24,11 +25,22 @@ from airflow_provider_np6.np6.errors import (
     check_version,
 )
 from airflow_provider_np6.np6.query import ALL_ACTIONS
+from airflow_provider_np6.np6.window import iso, parse_time
 from airflow_provider_np6.privacy.erasure_filter import ErasureList
 
 if TYPE_CHECKING:
     from airflow_provider_np6.destinations.files.storage import Store
     from airflow_provider_np6.np6.query import EventQuery
+
+
+class VerifiedRecord(TypedDict):
+    """The largest response of a series that was verified: elements, bytes of JSON, and when that was, ISO in
+    UTC."""
+
+    events: int
+    bytes: int
+    verified_at: str
+
 
 _FORMS = {"by_action": "for single actions", "all_actions": "for all actions at once"}
 
@@ -44,6 +56,7 @@ class Header:
     :param erasures: version of the erasure list; 0 if nobody was erased.
     :param is_conditional: whether the store was seen to honor conditions.
     :param token: random, so that no two headers are equal.
+    :param verified: the largest response of each series that was verified to be whole, by its partition.
     """
 
     account: str
@@ -52,7 +65,44 @@ class Header:
     erasures: int
     is_conditional: bool
     token: str
+    verified: Mapping[str, VerifiedRecord] = field(default_factory=dict)
     version: int = VERSION
+
+    def verified_size(self, series: str) -> VerifiedSize | None:
+        """The largest response of a series that was verified.
+
+        :param series: its partition.
+        :return: None if there is no record that can be read: then responses are checked.
+        """
+        try:
+            record = self.verified[series]
+            size = ResponseSize(int(record["events"]), int(record["bytes"]))
+            return VerifiedSize(size, parse_time("verified_at", record["verified_at"]))
+        except (KeyError, TypeError, ValueError):
+            return None
+
+    def with_verified_size(self, series: str, verified: VerifiedSize) -> Header:
+        """The header after a pull has verified a response.
+
+        :param series: its partition.
+        :param verified: the response's size.
+        """
+        stored = self.verified_size(series)
+        if stored is not None and stored.is_current(verified.verified_at):
+            verified = stored.with_size(verified)
+        record: VerifiedRecord = {
+            "events": verified.size.events,
+            "bytes": verified.size.bytes,
+            "verified_at": iso(verified.verified_at),
+        }
+        return replace(self, verified={**self.verified, series: record})
+
+    def without_verified_size(self, series: str) -> Header:
+        """The header after a pull has shown that a smaller response was not whole.
+
+        :param series: its partition.
+        """
+        return replace(self, verified={key: size for key, size in self.verified.items() if key != series})
 
     def encode(self) -> bytes:
         """To JSON, one field per line."""
@@ -70,7 +120,7 @@ class Header:
             record = json.loads(data)
             check_version("the destination", record["version"], VERSION)
             header = cls(**{field.name: record[field.name] for field in fields(cls)})
-            dict(header.series)
+            dict(header.series), dict(header.verified)
         except Np6ConflictError:
             raise
         except (ValueError, TypeError, KeyError):
@@ -208,6 +258,24 @@ def change_header(
             patience.wait()
         else:
             return new
+
+
+def remember_verified_size(
+    store: Store, series: str, verified: VerifiedSize | None, *, forget: bool = False
+) -> None:
+    """Record that a pull has verified a response of a series, unless somebody changes the header meanwhile:
+    later pulls send fewer requests then, and that is all.
+
+    :param series: its partition.
+    :param verified: the response's size; None if nothing larger was verified.
+    :param forget: whether what earlier pulls have verified was wrong.
+    """
+    with suppress(ConditionRefusedError):
+        stored, version = read_header(store) or (None, None)
+        if stored is not None:
+            new = stored.without_verified_size(series) if forget else stored
+            new = new if verified is None else new.with_verified_size(series, verified)
+            store.put_if(layout.HEADER, replace(new, token=make_token()).encode(), version)
 
 
 def probe_conditions(store: Store) -> bool:

@@ -27,7 +27,7 @@ from airflow_provider_np6.np6.window import DAY, iso
 if TYPE_CHECKING:
     from airflow_provider_np6.destinations.files.spool import SpooledSlice
     from airflow_provider_np6.destinations.files.storage import Store
-    from airflow_provider_np6.np6.stream import VerifiedPull
+    from airflow_provider_np6.np6.verified_pull import VerifiedPull
 
 log = logging.getLogger(__name__)
 

@@ -15,8 +15,8 @@ from airflow_provider_np6.np6.window import DAY, Window
 
 if TYPE_CHECKING:
     from airflow_provider_np6.destinations.files.formats.base import SliceFile
+    from airflow_provider_np6.np6.events import Events, Invalid
     from airflow_provider_np6.np6.query import EventQuery
-    from airflow_provider_np6.np6.verify import Events, Invalid
 
 
 @dataclass(frozen=True)

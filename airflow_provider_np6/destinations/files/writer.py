@@ -21,6 +21,7 @@ from airflow_provider_np6.destinations.files.header import (
     probe_conditions,
     read_erasure_list,
     read_header,
+    remember_verified_size,
 )
 from airflow_provider_np6.destinations.files.manifest import make_token
 from airflow_provider_np6.destinations.files.publication import SLOW_WRITER, Publisher
@@ -32,8 +33,9 @@ from airflow_provider_np6.np6.window import DAY
 
 if TYPE_CHECKING:
     from airflow_provider_np6.destinations.files.storage import Store
-    from airflow_provider_np6.np6.stream import VerifiedPull
-    from airflow_provider_np6.np6.verify import Events, Invalid
+    from airflow_provider_np6.np6.caps import VerifiedSize
+    from airflow_provider_np6.np6.events import Events, Invalid
+    from airflow_provider_np6.np6.verified_pull import VerifiedPull
     from airflow_provider_np6.privacy.erasure_filter import ErasureList
 
 log = logging.getLogger(__name__)
@@ -66,6 +68,7 @@ class FileWriter:
         self._on_shrink = on_shrink
         self._folder = folder
         self._restarts = 0
+        self._forgets_size = False
         self._spool: WindowSpool | None = None
         self._read_header()
         if self._header is None:
@@ -111,6 +114,8 @@ class FileWriter:
                 days = publisher.publish(slices, pull, is_confirmed=is_confirmed)
                 folder = layout.series_folder(self._query)
                 self._store.abort_uploads(folder, before=time.time() - SLOW_WRITER)
+                if is_conditional:  # else it might undo what another pull has changed
+                    self._remember(pull)
             except Np6PullAgainError:
                 self._read_header()  # the next pull leaves out who was erased by then
                 raise
@@ -130,6 +135,26 @@ class FileWriter:
                 if slice_.data and day.outcome.is_changed
             ),
         )
+
+    @property
+    def verified_size(self) -> VerifiedSize | None:
+        if self._header is None or self._forgets_size:
+            return None
+        return self._header.verified_size(self._requirements.series)
+
+    def forget_verified_size(self) -> None:
+        self._forgets_size = True
+
+    def _remember(self, pull: VerifiedPull) -> None:
+        """Record the largest response that the pull has verified; if that fails, nothing else does."""
+        if pull.verified_size is None and not self._forgets_size:
+            return
+        try:
+            remember_verified_size(
+                self._store, self._requirements.series, pull.verified_size, forget=self._forgets_size
+            )
+        except Exception as error:  # each store has its own
+            log.info("The next pull checks responses again: %s.", type(error).__name__)
 
     def discard(self) -> None:
         """Close and remove what was spooled."""
@@ -191,6 +216,7 @@ class FileWriter:
                     erasures=0,
                     is_conditional=self._is_conditional,
                     token=make_token(),
+                    verified={},
                 )
                 return requirements.add_to(header)
             requirements.check(header, self._erasures)

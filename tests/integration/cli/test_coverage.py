@@ -309,7 +309,7 @@ def test_a_page(np6: Run, filled: tuple[str, ...], tmp_path: Path) -> None:
         (("--sql", "np6_sql", "--table", "no;table"), "'no;table' is not a table's"),
         (("--sql", "nowhere"), "connection 'nowhere' gives no database"),
         (("/a", "--type", "bounce"), "Did you mean 'bounces'?"),
-        (("/a", "--start", "yesterday"), "--start 'yesterday' is not a moment"),
+        (("/a", "--start", "yesterday"), "--start 'yesterday' is not a time"),
         (("/a", "--start", "2024-10-08"), "not after its start"),
     ],
 )

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 if TYPE_CHECKING:
-    from airflow_provider_np6.np6.verify import Events
+    from airflow_provider_np6.np6.events import Events
 
 PIECE = 4 * 1024 * 1024
 """Bytes that are packed at a time: few and large pieces, for each costs the packing thread some waits for

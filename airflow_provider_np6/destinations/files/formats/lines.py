@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_np6.destinations.files.formats.base import PIECE, HashingFile, SliceFile, buffered
 
 if TYPE_CHECKING:
-    from airflow_provider_np6.np6.verify import Events
+    from airflow_provider_np6.np6.events import Events
 
 _GZIP_LEVEL = 1  # of igzip, up to 3: as small as zlib's, five times as fast
 

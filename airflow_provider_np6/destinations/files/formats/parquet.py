@@ -17,8 +17,8 @@ from airflow_provider_np6.destinations.schema import COLUMNS, in_calendar
 if TYPE_CHECKING:
     from airflow_provider_np6.destinations.extract import Item
     from airflow_provider_np6.destinations.files.formats.base import HashingFile
+    from airflow_provider_np6.np6.events import Events
     from airflow_provider_np6.np6.query import EventQuery
-    from airflow_provider_np6.np6.verify import Events
 
 ROWS = 16_384
 """Rows of a row group at most."""

@@ -35,7 +35,7 @@ THREE = Window(DAYS[0].start, DAYS[2].end)
 def destination(client: Np6Client, sandbox: Sandbox, root: Path) -> FileDestination:
     """Three days, of which the first has an invalid event."""
     sandbox.account = FakeAccount(events_per_day=240)
-    sandbox.plan.add(Fault(change=faults.broken(7, b"{}")))
+    sandbox.plan.add(Fault(change=faults.broken(7, b'{"id":"x"}')))
     destination = FileDestination(str(root), "jsonl")
     land(client, destination, query_of(sandbox, THREE), quarantine=True)
     return destination
@@ -77,7 +77,7 @@ def test_a_later_pull_stores_it_again_and_never_shrinks_it(
     destination: FileDestination, client: Np6Client, sandbox: Sandbox, root: Path, on_shrink: str | None
 ) -> None:
     destination.expire("2024-10-07")
-    sandbox.plan.add(Fault(change=faults.capped(5)))
+    sandbox.plan.add(Fault(change=faults.capped(6)))  # one of them lies before the window
     report = land(client, destination, query_of(sandbox, THREE), on_shrink=on_shrink)
     assert (report["slices"], report["events"], report["previous_events"]) == ({"created": 3}, 5, 0)
     found = coverage(str(root), *SPAN)

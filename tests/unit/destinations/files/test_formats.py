@@ -24,11 +24,12 @@ from airflow_provider_np6.destinations.files.formats.base import PIECE, HashingF
 from airflow_provider_np6.destinations.schema import COLUMNS
 from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.errors import Np6DestinationError, Np6InputError
+from airflow_provider_np6.np6.events import Events
 from airflow_provider_np6.np6.query import EventQuery
-from airflow_provider_np6.np6.verify import Events
 from airflow_provider_np6.np6.window import to_ms
 from airflow_provider_np6.sandbox import FakeAccount, Fault, Sandbox
 from tests.support.files import data_paths, snapshot
+from tests.support.people import LONE_SURROGATES, LOST, with_lone_surrogates
 from tests.support.properties import examples
 from tests.support.pulls import MIDNIGHT, TODAY, held, land, query_of
 
@@ -61,12 +62,17 @@ def written(path: Path, format_: str, batches: list[list[bytes]]) -> SliceFile:
     return file
 
 
+HUGE = ("1e999", "-1E+999", "7" * 5_000, "-0." + "7" * 5_000)
+NUMBERS = [f"\ue001{n}" for n in range(len(HUGE))]
+"""In place of numbers that Python does not write."""
+
 json_values = st.recursive(
     st.none()
     | st.booleans()
     | st.integers()
     | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(st.characters(exclude_categories=["Cs"]), max_size=12),
+    | st.sampled_from(NUMBERS)
+    | st.text(st.characters(exclude_categories=["Cs"]) | st.just(LOST), max_size=12),
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(st.sampled_from(["source", "detail", "activation", "id", "type", "time"]), inner)
@@ -77,11 +83,14 @@ json_values = st.recursive(
 
 @st.composite
 def raw_events(draw: st.DrawFn) -> bytes:
-    """Any object with an envelope, in any spelling."""
+    """Any object with an envelope, in any spelling, with lone surrogates and huge numbers."""
     event = {"id": draw(st.uuids().map(str)), "timestamp": MIDNIGHT}
     event |= draw(st.dictionaries(st.sampled_from(["type", "source", "identity", "new"]), json_values))
     separators = draw(st.sampled_from([(",", ":"), (", ", " : "), ("\t,", ":  ")]))
-    return json.dumps(event, ensure_ascii=draw(st.booleans()), separators=separators).encode()
+    text = json.dumps(event, ensure_ascii=draw(st.booleans()), separators=separators)
+    for name, number in zip(NUMBERS, HUGE, strict=True):
+        text = text.replace(f'"{name}"', number).replace(f'"{json.dumps(name)[1:-1]}"', number)
+    return with_lone_surrogates(text, draw(st.sampled_from(LONE_SURROGATES))).encode()
 
 
 @pytest.mark.parametrize("format_", FORMATS)

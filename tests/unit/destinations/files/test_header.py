@@ -96,8 +96,11 @@ def test_the_header_of_a_pull_follows_its_schema(client: Np6Client, sandbox: San
         "erasures": 0,
         "is_conditional": True,
         "token": record["token"],
+        "verified": record["verified"],
         "version": 1,
     }
+    sizes = {series: size["events"] for series, size in record["verified"].items()}
+    assert sizes == {"type=bounces": 98, "type=responses%2Fstop": 392}  # with what lies at the edges
 
 
 def test_a_later_format_is_neither_read_nor_replaced(store: LocalStore) -> None:

@@ -38,7 +38,7 @@ NAME = "20241004T000000Z_20241004T010000Z-e0-00000000000000a1"
 def destination(client: Np6Client, sandbox: Sandbox, root: Path) -> FileDestination:
     """Two days, of which the first has an invalid event."""
     sandbox.account = FakeAccount(events_per_day=240)
-    sandbox.plan.add(Fault(change=faults.broken(7, b"{}")))
+    sandbox.plan.add(Fault(change=faults.broken(7, b'{"id":"x"}')))
     destination = FileDestination(str(root), "jsonl")
     land(client, destination, query_of(sandbox, BOTH), quarantine=True)
     return destination

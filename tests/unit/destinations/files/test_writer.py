@@ -30,6 +30,7 @@ from airflow_provider_np6.np6.window import DAY, Window, iso
 from airflow_provider_np6.privacy.erasure_filter import ErasureFilter
 from airflow_provider_np6.privacy.pseudonyms import Pseudonyms
 from airflow_provider_np6.sandbox import FakeAccount, Fault, Sandbox, faults
+from tests.support.accounts import GivenAccount
 from tests.support.files import all_lines, all_manifests, all_slices, data_paths, named_paths, snapshot
 from tests.support.pulls import HOUR, MIDNIGHT, TODAY, held, land, query_of
 
@@ -91,7 +92,7 @@ def test_ties_in_another_order_give_the_same_bytes(client: Np6Client, sandbox: S
     ties = [b'{"id":"t%02d","timestamp":%d}' % (n, MIDNIGHT + n // 7) for n in range(70)]
     outcomes = []
     for order in (ties, [tie for at in range(0, 70, 7) for tie in reversed(ties[at : at + 7])]):
-        sandbox.plan.add(Fault(body=b"[" + b",".join(order) + b"]"))
+        sandbox.account = GivenAccount(order)
         outcomes.append(land(client, FileDestination(str(root), "jsonl"), query_of(sandbox))["outcome"])
     assert outcomes == ["created", "unchanged"]
     assert all_lines(root) == ties
@@ -125,7 +126,7 @@ def test_invalid_events_are_stored_beside_and_go_with_their_slice(
     client: Np6Client, sandbox: Sandbox, root: Path
 ) -> None:
     sandbox.account = FakeAccount(events_per_day=240)
-    sandbox.plan.add(Fault(change=faults.broken(120, b'{"id":"\xff"}')))
+    sandbox.plan.add(Fault(change=faults.broken(120, b'{"id":"\xff","timestamp":1728043200000}')))
     land(client, FileDestination(str(root)), query_of(sandbox), quarantine=True)
     (slice_,) = all_slices(root)
     assert (slice_.events, slice_.invalid) == (240, 1)
@@ -136,9 +137,9 @@ def test_invalid_events_are_stored_beside_and_go_with_their_slice(
     text = (root / slice_.quarantine).read_text()
     assert hashlib.sha256(text.encode()).hexdigest() == slice_.quarantine_sha256
     record = json.loads(text)
-    assert record["event"] == "base64:eyJpZCI6Iv8ifQ=="
-    assert (record["reason"], record["position"]) == ("is not UTF-8", 120)
-    assert record["sha256"] == hashlib.sha256(b'{"id":"\xff"}').hexdigest()
+    assert record["event"] == "base64:eyJpZCI6Iv8iLCJ0aW1lc3RhbXAiOjE3MjgwNDMyMDAwMDB9"
+    assert (record["reason"], record["position"]) == ("is not UTF-8", 119)
+    assert record["sha256"] == hashlib.sha256(b'{"id":"\xff","timestamp":1728043200000}').hexdigest()
     land(client, FileDestination(str(root)), query_of(sandbox), quarantine=True, on_shrink="replace")
     (slice_,) = all_slices(root)
     assert (slice_.invalid, slice_.quarantine, slice_.quarantine_sha256) == (0, None, None)
@@ -151,7 +152,7 @@ def test_invalid_events_belong_to_the_day_of_the_event_before_them(
     sandbox.account = FakeAccount(events_per_day=240)
     query = query_of(sandbox, Window(MIDNIGHT, MIDNIGHT + 3 * DAY))
     for at in (0, 240 + 120):
-        sandbox.plan.add(Fault(change=faults.broken(at, b"{}")))
+        sandbox.plan.add(Fault(change=faults.broken(at, b'{"id":"x"}')))
         land(client, FileDestination(str(root)), query, quarantine=True)
         assert [slice_.invalid for slice_ in all_slices(root)] == ([1, 0, 0] if at == 0 else [0, 1, 0])
 

@@ -1,0 +1,33 @@
+"""Accounts with events that a test chooses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from operator import attrgetter
+
+from airflow_provider_np6.sandbox import FakeAccount
+from airflow_provider_np6.sandbox.account import HOUR, FakeEvent
+
+
+class GivenAccount(FakeAccount):
+    """An account that has these events, of whatever type and action is requested.
+
+    :param events: raw; those of one time come in this order.
+    """
+
+    def __init__(self, events: Iterable[bytes]) -> None:
+        super().__init__()
+        decoded = [(json.loads(item), item) for item in events]
+        self.given = [FakeEvent(event["timestamp"], event["id"], item) for event, item in decoded]
+
+    def hour(
+        self,
+        event_type: str,
+        action_id: str | None,
+        hour: int,
+        *,
+        classification: frozenset[str] = frozenset(),
+    ) -> list[FakeEvent]:
+        events = [event for event in self.given if event.timestamp // HOUR == hour]
+        return sorted(events, key=attrgetter("timestamp"))
