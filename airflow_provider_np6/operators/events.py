@@ -62,7 +62,7 @@ class Np6EventsOperator(BaseOperator):
         are left out, as far as is known. (templated)
     :param grace_period: how long ago a window must have ended before it is pulled; a younger one waits.
     :param on_invalid: what to do about an invalid event: ``fail``, or ``quarantine`` to set it aside with its
-        reason, at most 1 % and 1,000.
+        reason: at most 1 % of all and 1,000, or up to 10 if they are fewer than half.
     :param on_shrink: what to do about a UTC day of which more events are stored than NP6 has, once a second
         pull brings the same: ``fail``, and leave the whole window as it is; ``keep`` the day as it is stored,
         and publish the others; or ``replace`` it. (templated)
