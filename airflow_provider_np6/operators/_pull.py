@@ -148,7 +148,7 @@ class EventPull:
             spool = self._filters(writer)
             size = writer.verified_size if short is None else None  # a second pull believes nothing
             verified = self._pull_once(spool, size, uncached=short is not None)
-            if short is not None and short.is_believed and verified.counts != short.counts:
+            if short is not None and short.is_believed and verified.events > short.events:
                 writer.forget_verified_size()
                 short = None
             if short is not None and verified.counts != short.counts:

@@ -191,6 +191,26 @@ def test_a_full_disk_is_an_error_that_says_so() -> None:
     )
 
 
+class BrokenDisk:
+    """A file that no longer takes or gives anything."""
+
+    def fail(self, *_: object) -> Any:
+        raise OSError(errno.EIO, "in another language")
+
+    write = flush = close = fail
+
+
+def test_a_disk_that_breaks_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda **_: BrokenDisk())
+    sorter = EventSorter()
+    broken = r"^the worker's disk cannot take the events: Input/output error\."
+    with pytest.raises(Np6DestinationError, match=broken):
+        sorter.add([b"a"], ["a"], [1])
+    with pytest.raises(Np6DestinationError, match=broken):
+        list(sorter.sorted({}))
+    sorter.close()
+
+
 @pytest.mark.parametrize(
     ("error", "reason"),
     [

@@ -254,6 +254,10 @@ CASES: dict[str, list[tuple[Happening, Row]]] = {
         (repeats(3, 130_000, 130_000), HEAD),
         (NO_EARLIER, DONE),
     ],
+    "what broke off before its first event needs no check": [
+        (Break(is_ordered=False), PULL),
+        (brings(9, 105_200, 140_700), DONE),
+    ],
     "what broke off before order was shown is checked up to its last second": [
         (Break(105_200, 120_500, is_ordered=False), ("PULL", (120, 160), (119, 161))),
         (brings(9, 120_100, 140_700), ("HEAD", (100, 121), (99, 122))),

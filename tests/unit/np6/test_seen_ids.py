@@ -254,6 +254,17 @@ def test_a_duplicate_of_an_earlier_second_counts_however_its_second_comes() -> N
     assert resumed.duplicates.by_day == whole.duplicates.by_day == {0: 2}
 
 
+@pytest.mark.usefixtures("few_ids")
+def test_a_duplicate_of_an_earlier_second_is_one_in_its_second_only() -> None:
+    ids = begun()
+    take(ids, ("a", 11_000), ("a", 12_000), ("b", 12_500), ("c", 13_000), ("d", 14_000))
+    assert (ids.compared_all, ids.duplicates.by_day) == (False, {0: 1})
+    assert take(ids, ("a", 15_000)) == ["a"]
+    begin(ids, 15_000)
+    assert take(ids, ("a", 15_000)) == []
+    assert ids.duplicates.by_day == {0: 1}
+
+
 def test_without_order_duplicates_count_once_however_often_a_part_is_requested() -> None:
     ids = UnorderedIds(WINDOW)
     events = [("a", 15_000), ("b", 14_000), ("a", 13_000), ("a", 13_000), ("b", 14_000)]
