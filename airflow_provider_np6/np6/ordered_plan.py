@@ -141,7 +141,10 @@ class OrderedPlan:
             return self
         part = self.parts[0].received(first, last)
         if last is not None and not is_ordered:  # what came may not be all up to its last second
-            part = replace(part, head=part.at)
+            checks = [check for check in part.checks if check.step is Step.TAIL]
+            if checks:
+                checks.append(Check(Step.HEAD, part.at))
+            part = replace(part, head=part.at, is_head_open=True, checks=checks)
         return self._with(part)
 
     def split(self) -> OrderedPlan | None:

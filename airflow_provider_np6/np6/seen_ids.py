@@ -54,7 +54,7 @@ class OrderedIds:
         """Whether one response brought so many times in order that this is no chance."""
         self._times_in_response = 0
         self._last_in_response = -1
-        self._first_seconds: list[tuple[int, str]] = []
+        self._first_seconds: dict[str, int] = {}
 
     def begin(self, request: Request) -> None:
         """Another response begins: what is known of its part comes again."""
@@ -66,9 +66,9 @@ class OrderedIds:
                 self._known = self._second_ids
             else:
                 self._first_seconds.clear()
-        elif request.step in (Step.HEAD, Step.REVERSE):
+        else:
             start, end = request.part.start // SECOND, request.part.end // SECOND
-            self._known = {id_ for second, id_ in self._first_seconds if start <= second < end}
+            self._known = {id_ for id_, second in self._first_seconds.items() if start <= second < end}
             if request.step is Step.REVERSE and start == self._second:
                 self._known = self._second_ids
         self._times_in_response, self._last_in_response = 0, -1
@@ -161,13 +161,14 @@ class OrderedIds:
     def _note_first_seconds(self, ids: Sequence[str], timestamps: Sequence[int]) -> None:
         """Remember the ids of the part's first second, and more of them until order is shown."""
         first = self._first_seconds
-        second = first[0][0] if first else timestamps[0] // SECOND
+        second = next(iter(first.values()), timestamps[0] // SECOND)
         if self.is_order_shown and timestamps[0] // SECOND > second:
             return
         times = len(set(timestamps)) - (timestamps[0] == self._last_in_response)
         self._last_in_response = timestamps[-1]
         end = len(ids) if not self.is_order_shown else bisect_left(timestamps, (second + 1) * SECOND)
-        first.extend((time // SECOND, id_) for id_, time in zip(ids[:end], timestamps[:end], strict=True))
+        for id_, time in zip(ids[:end], timestamps[:end], strict=True):
+            first.setdefault(id_, time // SECOND)
         check_held(len(first), "within one second")
         self._times_in_response += times
         self.is_order_shown |= self._times_in_response >= ENOUGH_TIMES

@@ -24,7 +24,7 @@ class VerifiedPull:
     :param ids_compared: ``all`` if each id was compared with all others of its day, else ``per_second``.
     :param verified_size: the largest response that this pull has verified, for later pulls; None if it has
         verified no larger one than was known.
-    :param is_believed: whether a response was believed because a larger one was verified before this pull.
+    :param is_believed: whether a response may have been believed because a larger one was verified before.
     """
 
     pulled_at: int

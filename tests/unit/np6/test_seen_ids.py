@@ -463,6 +463,15 @@ def test_ids_of_one_second_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("small_memory")
+def test_ids_of_a_second_that_is_requested_again_count_once() -> None:
+    ids = begun()
+    for _ in range(3):
+        begin(ids)
+        take(ids, ("a", 15_000), ("b", 15_000))
+    assert ids.taken == 2
+
+
+@pytest.mark.usefixtures("small_memory")
 def test_ids_without_order_are_bounded() -> None:
     ids = UnorderedIds(WINDOW)
     one_by_one(ids, ("a", 11_000), ("b", 12_000), ("c", 13_000), ("a", 14_000))

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
+import requests
 
 from airflow_provider_np6.np6 import errors
 from airflow_provider_np6.np6.caps import ResponseSize, VerifiedSize
@@ -19,7 +20,7 @@ from airflow_provider_np6.np6.config import Np6Config
 from airflow_provider_np6.np6.pull import iter_verified, pull
 from airflow_provider_np6.np6.query import EventQuery
 from airflow_provider_np6.np6.window import DAY, Window
-from airflow_provider_np6.sandbox import FakeAccount, Fault, Sandbox, ServerBehavior, faults
+from airflow_provider_np6.sandbox import FakeAccount, Fault, Sandbox, faults
 from tests.support.lying_server import LyingClient, LyingServer, ServerEvent
 from tests.support.pulls import GRACE_PERIOD, MemorySpool, held, query_of
 from tests.support.pulls import MIDNIGHT as DAY_START
@@ -79,14 +80,6 @@ def now() -> int:
 
 
 @pytest.fixture
-def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Waits, which do not take any time."""
-    made: list[float] = []
-    monkeypatch.setattr("airflow_provider_np6.np6.retry.time.sleep", made.append)
-    return made
-
-
-@pytest.fixture
 def patient(settings: Np6Config) -> Np6Client:
     return Np6Client(replace(settings, max_attempts=4))
 
@@ -124,7 +117,7 @@ def test_what_a_pull_has_verified_spares_the_next_one_its_checks() -> None:
     _, _, verified = lie(LyingServer(events=events))
     assert verified.requests == 3
     size = verified.verified_size
-    for known, fewer, requests in (
+    for known, fewer, sent in (
         (size, 0, 3),  # as many events
         (size, 1, 3),  # no room for two events
         (size, 3, 1),
@@ -132,7 +125,7 @@ def test_what_a_pull_has_verified_spares_the_next_one_its_checks() -> None:
         (replace(size, verified_at=now() - 30 * DAY), 3, 3),
     ):
         _, spool, verified = lie(LyingServer(events=events[fewer:]), verified_size=known)
-        assert (len(spool.lines), verified.requests) == (40 - fewer, requests)
+        assert (len(spool.lines), verified.requests) == (40 - fewer, sent)
     _, _, verified = lie(LyingServer(events=events[3:]), verified_size=size)
     assert verified.verified_size is None  # nothing larger than that
 
@@ -222,8 +215,16 @@ def test_a_silent_limit_within_one_second_is_an_error() -> None:
 
 
 def test_all_requests_but_the_first_ask_caches_for_a_fresh_response(
-    client: Np6Client, sandbox: Sandbox
+    client: Np6Client, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    sent: list[str | None] = []
+    send = requests.Session.send
+
+    def spy(session: requests.Session, request: requests.PreparedRequest, **options: Any) -> Any:
+        sent.append(request.headers.get("Cache-Control"))
+        return send(session, request, **options)
+
+    monkeypatch.setattr(requests.Session, "send", spy)
     for uncached in (False, True):
         sandbox.received.clear()
         sandbox.plan.add(Fault(cut=20_000))
@@ -234,139 +235,15 @@ def test_all_requests_but_the_first_ask_caches_for_a_fresh_response(
     sandbox.received.clear()
     pull(client, query_of(sandbox), MemorySpool())
     assert [request.uncached for request in sandbox.received] == [False, True]
+    assert sent == [None, *["no-cache"] * 7, None, "no-cache"]
 
 
-# The time of a response.
-
-
-def test_pulled_at_is_the_servers_date(client: Np6Client, sandbox: Sandbox) -> None:
-    begun, spool = time.time(), MemorySpool()
-    sandbox.plan.add(Fault(clock=7_200))
-    verified = pull(client, query_of(sandbox), spool)
-    assert verified.pulled_at == pytest.approx((begun + 7_200) * 1_000, abs=2_500)
-    assert verified.pulled_at % 1_000 == 0
-    assert spool.begun == [verified.pulled_at]
-
-
-@pytest.mark.parametrize("clock", [-90_000, 90_000, None])
-def test_without_a_plausible_date_the_workers_clock_counts(
-    client: Np6Client, sandbox: Sandbox, clock: int | None
-) -> None:
-    before = now()
-    if clock is None:
-        sandbox.behavior = ServerBehavior(dated=False)
-    else:
-        sandbox.plan.add(Fault(clock=clock))
-    verified = pull(client, query_of(sandbox), MemorySpool())
-    assert before <= verified.pulled_at <= now()
-
-
-def test_the_age_of_a_response_counts(client: Np6Client, sandbox: Sandbox) -> None:
-    sandbox.behavior = ServerBehavior(age=3_600)
-    verified = pull(client, query_of(sandbox), MemorySpool())
-    assert verified.pulled_at == pytest.approx(now() - 3_600_000, abs=2_500)
-    sandbox.behavior = ServerBehavior(age=3_600, dated=False)
-    verified = pull(client, query_of(sandbox), MemorySpool())
-    assert verified.pulled_at == pytest.approx(now() - 3_600_000, abs=2_500)
-
-
-def test_what_a_cache_kept_from_an_open_window_is_requested_again(
-    client: Np6Client, sandbox: Sandbox, slept: list[float], caplog: pytest.LogCaptureFixture
-) -> None:
-    end = now() // 1_000 * 1_000 - 60_000
-    query, spool = EventQuery.checked("bounces", "000PE4", Window(end - DAY, end)), MemorySpool()
-    sandbox.behavior = ServerBehavior(age=120)
-    verified = pull(client, query, spool, grace_period=GRACE_PERIOD)
-    assert spool.lines == held(sandbox, query)
-    assert [request.uncached for request in sandbox.received[:2]] == [False, True]
-    assert (len(slept), spool.restarts) == (1, 0)
-    assert slept[0] < 1  # no longer than after any other failure
-    assert verified.pulled_at == pytest.approx(now(), abs=2_500)
-    assert "a cache sent a response of 20" in caplog.text
-    assert "when the window was still open" in caplog.text
-
-
-def test_a_cache_that_ignores_the_request_for_a_fresh_response_is_an_error(
-    client: Np6Client, sandbox: Sandbox, slept: list[float]
-) -> None:
-    end = now() // 1_000 * 1_000 - 60_000
-    query = EventQuery.checked("bounces", "000PE4", Window(end - DAY, end))
-    sandbox.plan.add(Fault(headers={"Age": "120"}), times=9)
-    with pytest.raises(errors.Np6WindowOpenError) as caught:
-        pull(client, query, MemorySpool(), grace_period=GRACE_PERIOD)
-    assert "when the window was still open (bounces of action 000PE4" in str(caught.value)
-    assert "HTTP status 200; x-request-id" in str(caught.value)
-    assert str(caught.value).endswith(
-        "If this lasts, exclude NP6's host from the cache between it and the worker."
-    )
-    assert (len(slept), caught.value.delay) == (1, None)
-
-
-def test_pulled_at_is_that_of_the_first_response_whose_events_are_stored(
-    client: Np6Client, sandbox: Sandbox
-) -> None:
-    begun, spool = time.time(), MemorySpool()
-    sandbox.plan.add(Fault(clock=-3_600, change=faults.shuffled(1)))  # not in order: pulled again
-    sandbox.plan.add(Fault(clock=1_800, status=413, framing="length"))  # brings nothing
-    sandbox.plan.add(Fault(clock=3_600))
-    sandbox.plan.add(Fault(clock=7_200))
-    verified = pull(client, query_of(sandbox), spool)
-    assert [round(at / 1_000 - begun, -2) for at in spool.begun] == [-3_600, 3_600]
-    assert verified.pulled_at == spool.begun[-1]
-
-
-def test_an_open_window_is_not_closed_by_the_workers_clock(
-    client: Np6Client, sandbox: Sandbox, slept: list[float]
-) -> None:
-    end = now() // 1_000 * 1_000
-    query, spool = EventQuery.checked("bounces", "000PE4", Window(end - DAY, end)), MemorySpool()
-    sandbox.plan.add(Fault(clock=-120))
-    verified = pull(client, query, spool)
-    assert spool.lines == held(sandbox, query)
-    assert [pytest.approx(120, abs=3)] == slept
-    assert spans([sandbox.received[0].parameters]) == spans([sandbox.received[1].parameters])
-    assert (verified.requests, spool.restarts) == (len(sandbox.received), 0)
-
-
-def test_a_window_must_have_ended_a_grace_period_ago_by_np6s_clock_too(
-    client: Np6Client, sandbox: Sandbox, slept: list[float]
-) -> None:
-    end = now() // 1_000 * 1_000 - 30_000
-    sandbox.plan.add(Fault(clock=0))
-    sandbox.plan.add(Fault(clock=60), times=9)
-    query = EventQuery.checked("bounces", "000PE4", Window(end - DAY, end))
-    pull(client, query, MemorySpool(), grace_period=GRACE_PERIOD)
-    assert [pytest.approx(30, abs=3)] == slept
-
-
-def test_a_window_that_stays_open_is_an_error(
-    client: Np6Client, sandbox: Sandbox, slept: list[float]
-) -> None:
-    end = now() // 1_000 * 1_000
-    query = EventQuery.checked("bounces", "000PE4", Window(end - DAY, end))
-    sandbox.plan.add(Fault(clock=-120), times=9)
-    with pytest.raises(errors.Np6WindowOpenError, match="and the window is still open") as caught:
-        pull(client, query, MemorySpool())
-    assert str(caught.value).startswith("by NP6's clock it is 20")
-    assert str(caught.value).endswith("If this lasts, the worker's clock is ahead.")
-    assert caught.value.delay == pytest.approx(120, abs=3)
-    assert len(slept) == 1
-
-
-def test_what_came_before_np6s_clock_went_back_is_pulled_again(
-    client: Np6Client, sandbox: Sandbox, slept: list[float]
-) -> None:
-    end = now() // 1_000 * 1_000
-    query, spool = EventQuery.checked("bounces", "000PE4", Window(end - DAY, end)), MemorySpool()
-    sandbox.plan.add(Fault(change=faults.shuffled(1)))
-    sandbox.plan.add(Fault(status=413, framing="length"))
-    sandbox.plan.add(Fault())
-    sandbox.plan.add(Fault(clock=-120))
-    sandbox.plan.add(Fault(change=faults.shuffled(2)))
-    verified = pull(client, query, spool)
-    assert spool.lines == held(sandbox, query)
-    assert (verified.duplicates, spool.restarts) == (0, 2)  # once for the order, once for the clock
-    assert slept == [pytest.approx(120, abs=3)]
+def test_it_is_known_whether_all_ids_were_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    events = [server_event(n, 1_000 * n) for n in range(9)]
+    assert lie(LyingServer(events=events))[2].ids_compared == "all"
+    monkeypatch.setattr("airflow_provider_np6.np6.seen_ids.MAX_COMPARED_IDS", 8)
+    assert lie(LyingServer(events=events))[2].ids_compared == "per_second"
+    assert lie(LyingServer(events=events, is_sorted=False))[2].ids_compared == "all"
 
 
 # The order of responses.
@@ -546,7 +423,11 @@ def test_a_response_without_the_events_that_must_come_again_is_not_believed(
     assert (verified.requests, spool.restarts) == (4, 1)
 
 
-def test_responses_that_never_agree_are_an_error(client: Np6Client, sandbox: Sandbox) -> None:
+@pytest.mark.parametrize("max_attempts", [2, 3, 4])
+def test_responses_that_never_agree_are_an_error(
+    settings: Np6Config, sandbox: Sandbox, max_attempts: int
+) -> None:
+    client = Np6Client(replace(settings, max_attempts=max_attempts))
     times = [0, 30_000_000, 40_000_000, 40_000_500, 40_000_999, 70_000_000]
     first = b"[" + b",".join(event(n, time) for n, time in enumerate(times)) + b"]"
     for _ in range(9):
@@ -559,7 +440,7 @@ def test_responses_that_never_agree_are_an_error(client: Np6Client, sandbox: San
         " [2024-10-04T00:00:00.000Z, 2024-10-05T00:00:00.000Z)). If this lasts, NP6's support can look up the"
         " request id."
     )
-    assert len(sandbox.received) == 4  # max_attempts is 2
+    assert len(sandbox.received) == 2 * max_attempts
 
 
 @pytest.mark.parametrize("statuses", [{}, {3: 504}])
@@ -570,7 +451,9 @@ def test_an_event_that_a_half_lacks_makes_the_window_pulled_again(
     _, spool, _ = lie(LyingServer(events=events, is_sorted=False, statuses=statuses))
     assert spool.lines == [event.json for event in events if event.id != "t003"]
     assert spool.restarts == 2
-    assert "1 event of one response is missing in the next" in caplog.text
+    assert [message[:60] for message in caplog.messages if "missing" in message] == [
+        "1 event of one response is missing in the next (bounces of a"
+    ]
 
 
 def test_progress_makes_attempts_count_from_zero(client: Np6Client, sandbox: Sandbox) -> None:
@@ -584,11 +467,17 @@ def test_progress_makes_attempts_count_from_zero(client: Np6Client, sandbox: San
 
 @pytest.mark.parametrize("status", [413, 504])
 def test_a_window_that_is_too_large_for_np6_is_split_in_half(
-    client: Np6Client, sandbox: Sandbox, status: int
+    client: Np6Client, sandbox: Sandbox, status: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     query, spool = query_of(sandbox), MemorySpool()
     sandbox.plan.add(Fault(status=status, framing="length"), times=4)
     pull(client, query, spool)
+    splits = [message for message in caplog.messages if "split" in message]
+    assert len(splits) == 4
+    assert all(
+        message.startswith("NP6 ") and message.endswith(" The request is split in half.")
+        for message in splits
+    )
     assert spool.lines == held(sandbox, query)
     assert hours(sandbox)[:5] == [(0, 0), (0, 12), (0, 6), (0, 3), (0, 2)]
     assert spans([sandbox.received[4].parameters]) == [(-1, 5_401, "asc")]
@@ -683,81 +572,3 @@ def test_a_server_that_fails_does_not_split_the_window(patient: Np6Client, sandb
     sandbox.plan.add(Fault(status=503), times=3)
     pull(patient, query_of(sandbox), MemorySpool(), grace_period=GRACE_PERIOD)
     assert hours(sandbox) == [(0, 0)] * 4
-
-
-# Invalid events.
-
-
-def bad_and_good(bad: int, good: int) -> Fault:
-    """A response of so many invalid and valid events."""
-    events = [b'{"id":"b%d"}' % n for n in range(bad)]
-    events += [b'{"id":"g%d","timestamp":%d}' % (n, DAY_START + n) for n in range(good)]
-    return response(events)
-
-
-@pytest.mark.parametrize(
-    ("bad", "good"),
-    [
-        (0, 0),
-        (1, 2),
-        (1, 49),
-        (9, 10),
-        (10, 11),
-        (10, 990),
-        (11, 1_089),
-        (20, 1_980),
-    ],
-)
-def test_few_invalid_events_are_set_aside(client: Np6Client, sandbox: Sandbox, bad: int, good: int) -> None:
-    spool = MemorySpool()
-    sandbox.plan.add(bad_and_good(bad, good))
-    verified = pull(
-        client, query_of(sandbox), spool, quarantine=True, verified_size=VerifiedSize(LARGE, now())
-    )
-    assert (verified.invalid, verified.events, len(spool.aside), verified.requests) == (bad, good, bad, 1)
-
-
-@pytest.mark.parametrize(
-    ("bad", "good", "count"),
-    [
-        (1, 0, "1 of 1 events is"),
-        (1, 1, "1 of 2 events is"),
-        (10, 10, "10 of 20 events are"),
-        (11, 989, "11 of 1,000 events are"),
-        (11, 1_088, "11 of 1,099 events are"),
-        (1_000, 10, "1,000 of 1,010 events are"),
-    ],
-)
-def test_more_invalid_events_fail_the_pull(
-    client: Np6Client, sandbox: Sandbox, bad: int, good: int, count: str
-) -> None:
-    sandbox.plan.add(bad_and_good(bad, good))
-    known = VerifiedSize(LARGE, now())
-    with pytest.raises(errors.Np6ResponseError) as caught:
-        pull(client, query_of(sandbox), MemorySpool(), quarantine=True, verified_size=known)
-    assert str(caught.value) == (
-        f"{count} invalid, more than 1 % (bounces of action 000PE4, window"
-        " [2024-10-04T00:00:00.000Z, 2024-10-05T00:00:00.000Z)). So many are not set aside. NP6's support can"
-        " say why it sends them."
-    )
-
-
-def test_duplicates_are_elements_too(client: Np6Client, sandbox: Sandbox) -> None:
-    good = [b'{"id":"g","timestamp":%d}' % (DAY_START + n) for n in range(11)]
-    sandbox.plan.add(response([*(b'{"id":"b%d"}' % n for n in range(10)), *good]))
-    known = VerifiedSize(LARGE, now())
-    verified = pull(client, query_of(sandbox), MemorySpool(), quarantine=True, verified_size=known)
-    assert (verified.invalid, verified.events, verified.duplicates) == (10, 1, 10)
-
-
-def test_more_than_a_thousand_invalid_events_fail_the_pull_at_once(
-    client: Np6Client, sandbox: Sandbox
-) -> None:
-    spool = MemorySpool()
-    sandbox.plan.add(bad_and_good(1_001, 100_100))
-    with pytest.raises(errors.Np6ResponseError) as caught:
-        pull(client, query_of(sandbox), spool, quarantine=True)
-    assert str(caught.value).startswith(
-        "more than 1,000 events are invalid; the last one has no timestamp (bounces of action 000PE4"
-    )
-    assert len(spool.aside) == 1_000
