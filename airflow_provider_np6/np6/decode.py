@@ -49,7 +49,7 @@ def decode_json(json_text: bytes | msgspec.Raw, name: str) -> Any:
         raise Np6ResponseError(f"{name} is nested too deeply to be decoded") from None
     except OverflowError:
         raise Np6ResponseError(f"{name} has a number that is too large even for decimal.Decimal") from None
-    except ValueError:  # msgspec.DecodeError, UnicodeDecodeError and json.JSONDecodeError are such
+    except (ValueError, msgspec.DecodeError):  # UnicodeDecodeError and json.JSONDecodeError are ValueErrors
         raise Np6ResponseError(f"{name} is not valid JSON in UTF-8") from None
 
 
