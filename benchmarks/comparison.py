@@ -34,7 +34,8 @@ class Source:
     def __init__(self, folder: Path, events: int, *, with_ids: bool) -> None:
         body, made = folder / "body", folder / "outputs"
         made.mkdir(exist_ok=True)
-        self.events = write_body(body, events)
+        write_body(body, events)
+        self.events = events
         self.ids = read_ids(body) if with_ids else None
         self.job = Job(serve(body), body, made)
 

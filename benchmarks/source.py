@@ -26,11 +26,10 @@ _TIMESTAMP = re.compile(rb'"timestamp":(\d{13})')
 _ID = re.compile(rb'"type":"bounce","id":"([^"]+)"')
 
 
-def write_body(path: Path, events: int) -> int:
+def write_body(path: Path, events: int) -> None:
     """One day of bounces as NP6 would send them, in order of time.
 
     :param events: how many.
-    :returns: their number.
     """
     from airflow_provider_np6.sandbox import FakeAccount
 
@@ -44,7 +43,6 @@ def write_body(path: Path, events: int) -> int:
             timestamp = START + number * DAY // events
             body.write(b"%c%b%08x%b%d%b" % (b"," if number else b"[", head, number, middle, timestamp, tail))
         body.write(b"]")
-    return events
 
 
 def read_ids(path: Path) -> set[str]:

@@ -16,8 +16,8 @@ from airflow_provider_np6.np6.errors import Np6InputError, Np6TransientError
 from airflow_provider_np6.np6.event_types import EventType
 from airflow_provider_np6.np6.http_errors import refusal
 from airflow_provider_np6.np6.query import ALL_ACTIONS, EventQuery, check_action_id
-from airflow_provider_np6.np6.rate_limit import server_date
 from airflow_provider_np6.np6.retry import Attempts
+from airflow_provider_np6.np6.server_clock import server_date
 from airflow_provider_np6.np6.window import DAY, SECOND, Window, iso_seconds
 
 MAX_REQUESTS = 80

@@ -120,7 +120,7 @@ def _kind_of_types(event_type: EventType, values: set[Any]) -> str | None:
     if info.payload_type is None or values <= {None, info.payload_type}:
         return "as listed"
     # Nothing is documented about the events of the other types: pulls take them as they come.
-    return "not as expected" if info.mark == "unknown" else _ANOTHER
+    return "not as expected" if info.expected_type is None else _ANOTHER
 
 
 @question(

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 MARGIN = 2 * EDGE
 """How far outside its part an event is dropped, in ms; further out it is invalid."""
 
+_SENDS = ("activation", "execution")
+"""Members of ``source.detail`` whose ``id`` is the action's."""
 
 _LAST_TIME = 253_402_300_800_000  # the year 10000
 
@@ -101,8 +103,7 @@ class EnvelopeReader:
         if query.event_type.startswith("/"):  # nothing is known about the events of other paths
             self._action_id = None
         else:
-            info = EVENT_TYPES[EventType(query.event_type)]
-            self._type = info.payload_type if info.mark != "unknown" else None
+            self._type = EVENT_TYPES[EventType(query.event_type)].expected_type
         self._decode_all = _decoder(self._action_id, self._type)
 
     def read(self, batch: RawBatch, part: Window) -> Elements:
@@ -204,7 +205,7 @@ class EnvelopeReader:
         if self._action_id is None:
             return
         detail = read_members(read_members(source).get("detail"))
-        for name in ("activation", "execution"):
+        for name in _SENDS:
             value = read_string(read_members(detail.get(name)).get("id"))
             if value is not None and value != self._action_id:
                 raise InvalidElementError(
@@ -224,8 +225,7 @@ def _decoder(action_id: str | None, type_: str | None) -> Callable[[bytes], list
         members.append(("type", Literal[type_] | None, None))
     if action_id is not None:
         send = msgspec.defstruct("Send", [("id", Literal[action_id] | None, None)], gc=False)
-        names = ("activation", "execution")
-        detail = msgspec.defstruct("Detail", [(name, send | None, None) for name in names], gc=False)
+        detail = msgspec.defstruct("Detail", [(name, send | None, None) for name in _SENDS], gc=False)
         source = msgspec.defstruct("Source", [("detail", detail | None, None)], gc=False)
         members.append(("source", source | None, None))
     envelope = msgspec.defstruct("Envelope", members, gc=False)

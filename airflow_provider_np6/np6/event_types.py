@@ -70,6 +70,12 @@ class EventTypeInfo:
     columns: tuple[str, ...]
     has_classification: bool = False
 
+    @property
+    def expected_type(self) -> str | None:
+        """The ``type`` that its events must have, if they have one; None if nothing is documented or inferred
+        about it."""
+        return None if self.mark == "unknown" else self.payload_type
+
 
 COMMON = ("event_id", "event_type", "classification", "action_id", "occurred_at", "channel", "agency",
           "customer", "payload", "pulled_at")  # fmt: skip

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from datetime import UTC
-from email.utils import parsedate_to_datetime
+
+from airflow_provider_np6.np6.server_clock import parse_date, server_time
 
 EPOCH_SECONDS = 1e9
 """From this value on, a Reset is in seconds since the epoch; below it, in seconds from now."""
@@ -22,7 +22,6 @@ LONGEST_RESET = 3_600
 too long a wait would show nothing."""
 MAX_DELAY = 86_400.0
 """The longest delay that is taken from a response, in s."""
-_DAY = 86_400.0
 
 
 class RateLimit:
@@ -56,31 +55,12 @@ def requested_delay(headers: Mapping[str, str]) -> float | None:
     value = headers.get("Retry-After", "").strip()
     number = _parse_number(value)
     seconds = None if number is None else _since_epoch_or_now(number, headers)
-    if number is None and (date := _parse_date(value)) is not None:
+    if number is None and (date := parse_date(value)) is not None:
         seconds = _bounded(date - server_time(headers))
     reset = _seconds_until_reset(headers)
     if seconds is None:
         return reset
     return max(seconds, reset or 0.0 if _is_used_up(headers) else 0.0)
-
-
-def server_time(headers: Mapping[str, str]) -> float:
-    """Seconds since the epoch by the server's ``Date``, or by this machine's clock if that is missing or
-    differs by more than a day.
-
-    :param headers: those of a response; names are case-insensitive.
-    """
-    date, now = _parse_date(headers.get("Date", "")), time.time()
-    return date if date is not None and abs(date - now) <= _DAY else now
-
-
-def server_date(headers: Mapping[str, str]) -> int | None:
-    """The server's ``Date`` in ms since the epoch; None if it is missing or unreadable.
-
-    :param headers: those of a response; names are case-insensitive.
-    """
-    date = _parse_date(headers.get("Date", ""))
-    return None if date is None else int(date * 1_000)
 
 
 def _is_used_up(headers: Mapping[str, str]) -> bool:
@@ -112,13 +92,3 @@ def _parse_number(value: str | None) -> float | None:
     except ValueError:
         return None
     return number if 0 <= number < float("inf") else None
-
-
-def _parse_date(value: str) -> float | None:
-    """Seconds since the epoch of a date in any form that HTTP allows; None if it has another form."""
-    try:
-        date = parsedate_to_datetime(value)
-    except (TypeError, ValueError):
-        return None
-    # HTTP's dates are in UTC, also in the old form of C's asctime, which names no zone.
-    return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()

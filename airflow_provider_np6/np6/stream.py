@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from airflow_provider_np6.np6.caps import BELIEVED_EVENTS, Sizes
@@ -21,7 +20,7 @@ from airflow_provider_np6.np6.errors import (
     Np6WindowOpenError,
 )
 from airflow_provider_np6.np6.halving_plan import HalvingPlan
-from airflow_provider_np6.np6.http_errors import add_facts, facts
+from airflow_provider_np6.np6.http_errors import add_facts
 from airflow_provider_np6.np6.json_stream import batches
 from airflow_provider_np6.np6.ordered_plan import OrderedPlan
 from airflow_provider_np6.np6.plan import EDGE, EventsMissingError, Plan, Request, StartOverError
@@ -33,8 +32,6 @@ from airflow_provider_np6.np6.verify import Verifier
 from airflow_provider_np6.np6.window import iso
 
 if TYPE_CHECKING:
-    from requests import Response
-
     from airflow_provider_np6.np6.caps import VerifiedSize
     from airflow_provider_np6.np6.events import Events, Invalid
     from airflow_provider_np6.np6.query import EventQuery
@@ -84,7 +81,6 @@ class EventStream:
         self._set_aside = set_aside
         self._restart_spool = restart
         self._sizes = Sizes.of(verified_size, _now())
-        self._stored_size = self._sizes.verified
         self._uncached = uncached
         self._attempts = Attempts(client.config)
         self._requests_before = client.requests
@@ -116,7 +112,8 @@ class EventStream:
             requests=self._client.requests - self._requests_before,
             ids_compared="all" if self._verifier.compared_all else "per_second",
             verified_size=self._plan.sizes.raised,
-            is_believed=self._stored_size is not None and self._plan.sizes.largest.events >= BELIEVED_EVENTS,
+            is_believed=self._sizes.verified is not None
+            and self._plan.sizes.largest.events >= BELIEVED_EVENTS,
         )
 
     def _begin(self, *, ordered: bool) -> None:
@@ -144,7 +141,7 @@ class EventStream:
                 error.at(self._query.description)
                 self._restart(error)
             except Np6Error as error:
-                self._recover(error.at(self._query.description), request)
+                self._recover(error.at(self._query.description))
         yield from self._verifier.finish()
 
     def _read(self, request: Request) -> Iterator[Events]:
@@ -159,18 +156,16 @@ class EventStream:
             with add_facts(response):
                 time_ = self._check_window_closed(response.headers)
             self._note_response(time_)
-            with closing(self._batches(response)) as received:
-                for batch in received:
-                    with add_facts(response):
-                        events = self._verify(request, batch)
+            with add_facts(response):
+                for batch in batches(self._metered(chunks(response)), self._client.config.max_event_bytes):
+                    events = self._verify(request, batch)
                     if events.items:
                         yield events
                     self._progress.show(verifier.events, self._bytes_read, verifier.last)
                     if verifier.is_broken:
                         raise Np6TruncatedError(
                             "the response has an element that is not an event: it has neither id nor"
-                            " timestamp",
-                            **facts(response),
+                            " timestamp"
                         )
 
     def _verify(self, request: Request, batch: RawBatch) -> Events:
@@ -182,10 +177,6 @@ class EventStream:
         """All requests but the first go past caches: they check or repeat another."""
         is_first = self._client.requests == self._requests_before
         return None if is_first and not self._uncached else {"Cache-Control": "no-cache"}
-
-    def _batches(self, response: Response) -> Generator[RawBatch, None, None]:
-        with add_facts(response):
-            yield from batches(self._metered(chunks(response)), self._client.config.max_event_bytes)
 
     def _check_window_closed(self, headers: Mapping[str, str]) -> int | None:
         """The time of a response's content; a worker's fast clock must not close a window that is still open
@@ -240,11 +231,11 @@ class EventStream:
         else:
             self._attempts.wait_or_raise(error)
 
-    def _recover(self, error: Np6Error, request: Request) -> None:
-        """Make ready for the next try of ``request``, or raise ``error``."""
-        if self._verifier.is_new:
-            self._attempts.progressed()
+    def _recover(self, error: Np6Error) -> None:
+        """Make ready for the next try, or raise ``error``."""
         verifier = self._verifier
+        if verifier.is_new:
+            self._attempts.progressed()
         plan = self._plan.resumed(verifier.first, verifier.latest, is_ordered=verifier.is_order_shown)
         if self._may_be_too_much(error) and (split := plan.split()) is not None:
             log.warning("%s The request is split in half.", error)

@@ -152,7 +152,7 @@ class Verifier:
         """
         return Received(
             size=ResponseSize(self.in_response, size, self._largest),
-            is_new=self._is_unknown or self._ids.taken > self._taken_before,
+            is_new=self._is_unknown or self.is_new,
             is_missing=bool(self._ids.expected),
             first=self.first,
             last=self.latest,

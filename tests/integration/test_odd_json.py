@@ -21,13 +21,14 @@ from airflow_provider_np6.np6.query import EventQuery
 from airflow_provider_np6.np6.verified_pull import VerifiedPull
 from airflow_provider_np6.np6.window import DAY
 from airflow_provider_np6.privacy.erasure_filter import ErasureFilter, ErasureList
-from airflow_provider_np6.sandbox import FakeAccount, Sandbox
+from airflow_provider_np6.sandbox import Sandbox
 from airflow_provider_np6.sandbox.account import FakeEvent
+from tests.support.accounts import FixedAccount
 from tests.support.databases import ask, payloads
 from tests.support.files import all_slices, lines
 from tests.support.people import KEY
 from tests.support.personal_events import PSEUDONYMS
-from tests.support.pulls import HOUR, MIDNIGHT, TODAY, MemorySpool, land
+from tests.support.pulls import MIDNIGHT, TODAY, MemorySpool, land
 from tests.support.writes import TimedEvent, write_events
 
 pytestmark = pytest.mark.core
@@ -167,24 +168,6 @@ def test_odd_values_are_stored_as_they_came_in_every_destination(
         assert row["sent_at"] is None, name
 
 
-class Odd(FakeAccount):
-    """An account with the events of a list, and no others."""
-
-    def __init__(self, events: list[TimedEvent]) -> None:
-        super().__init__(events_per_day=0)
-        self._events = [FakeEvent(time, raw[7:10].decode(), raw) for time, raw in events]
-
-    def hour(
-        self,
-        event_type: str,
-        action_id: str | None,
-        hour: int,
-        *,
-        classification: frozenset[str] = frozenset(),
-    ) -> list[FakeEvent]:
-        return [event for event in self._events if event.timestamp // HOUR == hour]
-
-
 @pytest.mark.parametrize("action", QUERIES)
 def test_odd_values_pass_through_a_pull(
     client: Np6Client, sandbox: Sandbox, destination: Destination, action: str
@@ -193,7 +176,7 @@ def test_odd_values_pass_through_a_pull(
         event(number, CUSTOMER=text, RECIPIENT=text, TIME=text, CODE=text, NEW=text)
         for number, (text, _) in enumerate(ODD.values())
     ]
-    sandbox.account = Odd(events)
+    sandbox.account = FixedAccount(FakeEvent(time, raw[7:10].decode(), raw) for time, raw in events)
     report = land(client, destination, QUERIES[action])
     assert report["events"] == len(events)
     assert stored(destination) == [raw for _, raw in events]

@@ -10,16 +10,15 @@ from airflow_provider_np6.sandbox import FakeAccount
 from airflow_provider_np6.sandbox.account import HOUR, FakeEvent
 
 
-class GivenAccount(FakeAccount):
+class FixedAccount(FakeAccount):
     """An account that has these events, of whatever type and action is requested.
 
-    :param events: raw; those of one time come in this order.
+    :param events: those of one time come in this order.
     """
 
-    def __init__(self, events: Iterable[bytes]) -> None:
+    def __init__(self, events: Iterable[FakeEvent]) -> None:
         super().__init__()
-        decoded = [(json.loads(item), item) for item in events]
-        self.given = [FakeEvent(event["timestamp"], event["id"], item) for event, item in decoded]
+        self.given = list(events)
 
     def hour(
         self,
@@ -31,3 +30,14 @@ class GivenAccount(FakeAccount):
     ) -> list[FakeEvent]:
         events = [event for event in self.given if event.timestamp // HOUR == hour]
         return sorted(events, key=attrgetter("timestamp"))
+
+
+class GivenAccount(FixedAccount):
+    """The same, of raw events.
+
+    :param events: raw; those of one time come in this order.
+    """
+
+    def __init__(self, events: Iterable[bytes]) -> None:
+        decoded = [(json.loads(item), item) for item in events]
+        super().__init__(FakeEvent(event["timestamp"], event["id"], item) for event, item in decoded)

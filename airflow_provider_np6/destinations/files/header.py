@@ -17,7 +17,6 @@ from airflow_provider_np6.destinations.base import check_personal_data
 from airflow_provider_np6.destinations.files import layout
 from airflow_provider_np6.destinations.files.manifest import VERSION, make_token
 from airflow_provider_np6.destinations.files.storage import ConditionRefusedError
-from airflow_provider_np6.np6.caps import ResponseSize, VerifiedSize
 from airflow_provider_np6.np6.errors import (
     Np6ConflictError,
     Np6DestinationError,
@@ -25,7 +24,6 @@ from airflow_provider_np6.np6.errors import (
     check_version,
 )
 from airflow_provider_np6.np6.query import ALL_ACTIONS
-from airflow_provider_np6.np6.window import iso, parse_time
 from airflow_provider_np6.privacy.erasure_filter import ErasureList
 
 if TYPE_CHECKING:
@@ -67,42 +65,6 @@ class Header:
     token: str
     verified: Mapping[str, VerifiedRecord] = field(default_factory=dict)
     version: int = VERSION
-
-    def verified_size(self, series: str) -> VerifiedSize | None:
-        """The largest response of a series that was verified.
-
-        :param series: its partition.
-        :return: None if there is no record that can be read: then responses are checked.
-        """
-        try:
-            record = self.verified[series]
-            size = ResponseSize(int(record["events"]), int(record["bytes"]))
-            return VerifiedSize(size, parse_time("verified_at", record["verified_at"]))
-        except (KeyError, TypeError, ValueError):
-            return None
-
-    def with_verified_size(self, series: str, verified: VerifiedSize) -> Header:
-        """The header after a pull has verified a response.
-
-        :param series: its partition.
-        :param verified: the response's size.
-        """
-        stored = self.verified_size(series)
-        if stored is not None and stored.is_current(verified.verified_at):
-            verified = stored.with_size(verified)
-        record: VerifiedRecord = {
-            "events": verified.size.events,
-            "bytes": verified.size.bytes,
-            "verified_at": iso(verified.verified_at),
-        }
-        return replace(self, verified={**self.verified, series: record})
-
-    def without_verified_size(self, series: str) -> Header:
-        """The header after a pull has shown that a smaller response was not whole.
-
-        :param series: its partition.
-        """
-        return replace(self, verified={key: size for key, size in self.verified.items() if key != series})
 
     def encode(self) -> bytes:
         """To JSON, one field per line."""
@@ -258,24 +220,6 @@ def change_header(
             patience.wait()
         else:
             return new
-
-
-def remember_verified_size(
-    store: Store, series: str, verified: VerifiedSize | None, *, forget: bool = False
-) -> None:
-    """Record that a pull has verified a response of a series, unless somebody changes the header meanwhile:
-    later pulls send fewer requests then, and that is all.
-
-    :param series: its partition.
-    :param verified: the response's size; None if nothing larger was verified.
-    :param forget: whether what earlier pulls have verified was wrong.
-    """
-    with suppress(ConditionRefusedError):
-        stored, version = read_header(store) or (None, None)
-        if stored is not None:
-            new = stored.without_verified_size(series) if forget else stored
-            new = new if verified is None else new.with_verified_size(series, verified)
-            store.put_if(layout.HEADER, replace(new, token=make_token()).encode(), version)
 
 
 def probe_conditions(store: Store) -> bool:

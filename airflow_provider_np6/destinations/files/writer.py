@@ -21,12 +21,12 @@ from airflow_provider_np6.destinations.files.header import (
     probe_conditions,
     read_erasure_list,
     read_header,
-    remember_verified_size,
 )
 from airflow_provider_np6.destinations.files.manifest import make_token
 from airflow_provider_np6.destinations.files.publication import SLOW_WRITER, Publisher
 from airflow_provider_np6.destinations.files.spool import WindowSpool
 from airflow_provider_np6.destinations.files.storage import store_errors, to_asset_uri
+from airflow_provider_np6.destinations.files.verified_sizes import read_verified_size, remember_verified_size
 from airflow_provider_np6.destinations.spool_folder import spool_errors, spool_folder
 from airflow_provider_np6.np6.errors import Np6ConflictError, Np6InputError, Np6PullAgainError
 from airflow_provider_np6.np6.window import DAY
@@ -140,7 +140,7 @@ class FileWriter:
     def verified_size(self) -> VerifiedSize | None:
         if self._header is None or self._forgets_size:
             return None
-        return self._header.verified_size(self._requirements.series)
+        return read_verified_size(self._header, self._requirements.series)
 
     def forget_verified_size(self) -> None:
         self._forgets_size = True

@@ -2,49 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pytest
 
 from airflow_provider_np6.np6.caps import ResponseSize, Sizes, VerifiedSize
 from airflow_provider_np6.np6.errors import Np6ResponseError
 from airflow_provider_np6.np6.halving_plan import HalvingPlan
-from airflow_provider_np6.np6.plan import EventsMissingError, Received, Step
+from airflow_provider_np6.np6.plan import EventsMissingError, Received
 from airflow_provider_np6.np6.window import Window
+from tests.support.plans import (
+    DONE,
+    NOW,
+    SIZES,
+    SPLIT,
+    WINDOW,
+    Break,
+    Happening,
+    Row,
+    after,
+    play,
+    row,
+    size_of,
+)
 
 pytestmark = pytest.mark.core
-
-WINDOW = Window(100_000, 160_000)
-NOW = 1_700_000_000_000
-SIZES = Sizes(NOW)
-DONE = None
-
-Row = tuple[str, tuple[int, int], tuple[int, int]] | None
-"""A request: its step, its part and its span, in seconds."""
-
-
-@dataclass(frozen=True)
-class Break:
-    """A response that broke off after events of these times, in ms."""
-
-    first: int | None = None
-    last: int | None = None
-
-
-class Split:
-    """The request is split in half."""
-
-
-SPLIT = Split()
-Happening = Received | Break | Split
 
 
 def plan_of(window: Window = WINDOW, *, sizes: Sizes = SIZES) -> HalvingPlan:
     return HalvingPlan.of(window, sizes, window.end + 1_000)
-
-
-def size_of(elements: int) -> ResponseSize:
-    return ResponseSize(elements, elements * 100, 100)
 
 
 def brings(elements: int) -> Received:
@@ -65,36 +51,9 @@ def lacks(elements: int) -> Received:
 NOTHING = Received(size_of(0))
 
 
-def row(plan: HalvingPlan) -> Row:
-    request = plan.request
-    if request is None:
-        return None
-    assert request.sort == ("desc" if request.step is Step.REVERSE else "asc")
-    part, span = ((bounds.start // 1_000, bounds.end // 1_000) for bounds in (request.part, request.span))
-    assert 1_000 * part[0] == request.part.start
-    assert 1_000 * span[1] == request.span.end
-    return request.step.name, part, span
-
-
 def pull(start: int, end: int) -> Row:
     """A request for the events between two seconds."""
     return "PULL", (start, end), (start - 1, end + 1)
-
-
-def after(plan: HalvingPlan, happening: Happening) -> HalvingPlan:
-    if isinstance(happening, Received):
-        return plan.after(happening)
-    if isinstance(happening, Break):
-        return plan.resumed(happening.first, happening.last, is_ordered=False)
-    split = plan.split()
-    assert split is not None
-    return split
-
-
-def play(plan: HalvingPlan, *happenings: Happening) -> HalvingPlan:
-    for happening in happenings:
-        plan = after(plan, happening)
-    return plan
 
 
 CASES: dict[str, list[tuple[Happening, Row]]] = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pytest
 
@@ -10,42 +10,28 @@ from airflow_provider_np6.np6.caps import NOTHING, ResponseSize, Sizes, Verified
 from airflow_provider_np6.np6.ordered_plan import OrderedPlan
 from airflow_provider_np6.np6.plan import EventsMissingError, Received, StartOverError, Step, widened
 from airflow_provider_np6.np6.window import Window
+from tests.support.plans import (
+    DONE,
+    NOW,
+    SIZES,
+    SPLIT,
+    WINDOW,
+    Break,
+    Happening,
+    Row,
+    after,
+    play,
+    row,
+    size_of,
+)
 
 pytestmark = pytest.mark.core
 
-WINDOW = Window(100_000, 160_000)
-NOW = 1_700_000_000_000
-SIZES = Sizes(NOW)
 LATEST = 161_000
-DONE = None
-
-Row = tuple[str, tuple[int, int], tuple[int, int]] | None
-"""A request: its step, its part and its span, in seconds."""
-
-
-@dataclass(frozen=True)
-class Break:
-    """A response that broke off after events of these times, in ms."""
-
-    first: int | None = None
-    last: int | None = None
-    is_ordered: bool = True
-
-
-class Split:
-    """The request is split in half."""
-
-
-SPLIT = Split()
-Happening = Received | Break | Split
 
 
 def plan_of(window: Window = WINDOW, *, sizes: Sizes = SIZES, latest: int | None = None) -> OrderedPlan:
     return OrderedPlan.of(window, sizes, window.end + 1_000 if latest is None else latest)
-
-
-def size_of(elements: int) -> ResponseSize:
-    return ResponseSize(elements, elements * 100, 100)
 
 
 def brings(elements: int, first: int, last: int, *, begun: bool = False, ended: bool = False) -> Received:
@@ -61,33 +47,6 @@ def repeats(elements: int, first: int, last: int, *, begun: bool = False, ended:
 def nothing(elements: int = 0, *, begun: bool = False, ended: bool = False) -> Received:
     """A response without an event of the part; all of its elements are from just outside of it."""
     return Received(size_of(elements), is_begun=begun, is_ended=ended)
-
-
-def row(plan: OrderedPlan) -> Row:
-    request = plan.request
-    if request is None:
-        return None
-    assert request.sort == ("desc" if request.step is Step.REVERSE else "asc")
-    part, span = ((bounds.start // 1_000, bounds.end // 1_000) for bounds in (request.part, request.span))
-    assert 1_000 * part[0] == request.part.start
-    assert 1_000 * span[1] == request.span.end
-    return request.step.name, part, span
-
-
-def after(plan: OrderedPlan, happening: Happening) -> OrderedPlan:
-    if isinstance(happening, Received):
-        return plan.after(happening)
-    if isinstance(happening, Break):
-        return plan.resumed(happening.first, happening.last, is_ordered=happening.is_ordered)
-    split = plan.split()
-    assert split is not None
-    return split
-
-
-def play(plan: OrderedPlan, *happenings: Happening) -> OrderedPlan:
-    for happening in happenings:
-        plan = after(plan, happening)
-    return plan
 
 
 PULL: Row = ("PULL", (100, 160), (99, 161))

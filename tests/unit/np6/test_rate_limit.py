@@ -10,7 +10,8 @@ import pytest
 from airflow_provider_np6.np6 import errors, retry
 from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.config import Np6Config
-from airflow_provider_np6.np6.rate_limit import MAX_DELAY, RateLimit, requested_delay, server_date
+from airflow_provider_np6.np6.rate_limit import MAX_DELAY, RateLimit, requested_delay
+from airflow_provider_np6.np6.server_clock import server_date
 from airflow_provider_np6.sandbox import Fault, Sandbox
 from tests.support.run import KEY
 
