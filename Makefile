@@ -20,7 +20,7 @@ demo: .venv/ready ## one day of a sandbox account into files and SQL, counted, w
 	$(BIN)/python demo/run.py
 
 # What tests, pictures, the benchmark and the cluster start, and what mysqlclient is built from.
-SERVICES := chromium curl docker-compose gcc libmariadb-dev mariadb-server pkg-config redis-server zstd
+SERVICES := chromium curl default-jre-headless docker-compose gcc libh2-java libmariadb-dev mariadb-server pgbouncer pkg-config redis-server zstd
 
 .PHONY: services
 services: ## install the Debian packages that some tests need (as root), and mysqlclient
@@ -136,7 +136,7 @@ cluster-test: .venv/ready ## pull a month of 20 actions in that deployment while
 # The two in the middle use versions of two weeks after their release: later ones break them.
 .PHONY: constraints
 constraints: $(UV) ## choose all versions again: the newest for each Airflow, and the lowest that pyproject.toml allows
-	echo "apache-airflow==$(NEWEST)" | $(COMPILE) --group browser --group cluster --group lint --group stores --output-file constraints/airflow-$(NEWEST).txt
+	echo "apache-airflow==$(NEWEST)" | $(COMPILE) --group browser --group cluster --group jdbc --group lint --group stores --output-file constraints/airflow-$(NEWEST).txt
 	echo "apache-airflow==3.2.2" | $(COMPILE) --exclude-newer 2026-06-15 --output-file constraints/airflow-3.2.2.txt
 	echo "apache-airflow==3.1.8" | $(COMPILE) --exclude-newer 2026-03-25 --output-file constraints/airflow-3.1.8.txt
 	echo "apache-airflow==$(LAST_2)" | $(COMPILE) --output-file constraints/airflow-$(LAST_2).txt
@@ -164,7 +164,7 @@ $(UV):
 	$(BIN)/python -m pip install --quiet uv
 
 .venv/ready: constraints/airflow-$(NEWEST).txt pyproject.toml | $(UV)
-	$(INSTALL) --group browser --group cluster --group lint --group stores --constraint $< --python .venv
+	$(INSTALL) --group browser --group cluster --group jdbc --group lint --group stores --constraint $< --python .venv
 	@touch $@
 
 .venv-%$(CELL)/ready: constraints/%.txt pyproject.toml | $(UV)

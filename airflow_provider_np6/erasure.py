@@ -24,9 +24,9 @@ def erase(
     """Remove the events that are about persons, of every event type and action, and keep them out.
 
     An event is about a person if its own recipient, or its target's id, value, unicity or hash, is what is
-    given, whatever the letters' case. Files are rewritten one by one, with their manifests; in SQL all
-    is one transaction. From then on, an erasure list beside the data has tokens of the persons: later pulls
-    of any window drop their events and report how many.
+    given, whatever the letters' case. Files are rewritten one by one, with their manifests; in SQL each
+    slice is one short transaction. From then on, an erasure list beside the data has tokens of the persons:
+    later pulls of any window drop their events and report how many.
 
     :param destination: as :class:`~airflow_provider_np6.operators.events.Np6EventsOperator` takes it.
     :param persons: addresses, or other identities; where personal data is pseudonymized also their tokens.

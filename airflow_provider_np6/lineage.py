@@ -122,7 +122,7 @@ def sink(destination: Destination) -> DatasetName | None:
 
 
 def _table(destination: SqlDestination) -> DatasetName | None:
-    from airflow_provider_np6.destinations.sql.database import get_sql_hook
+    from airflow_provider_np6.destinations.sql.connection import get_sql_hook
 
     hook = get_sql_hook(destination.conn_id)
     connection = hook.get_connection(destination.conn_id)

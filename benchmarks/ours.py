@@ -37,7 +37,7 @@ def pull_into(job: Job, output: str, mode: str = "keep", root: str = "") -> Iter
     :param root: of the files; "" for a folder of the job's.
     """
     from airflow_provider_np6.destinations import FileDestination, SqlDestination
-    from airflow_provider_np6.destinations.sql.database import get_sql_hook
+    from airflow_provider_np6.destinations.sql.connection import get_sql_hook
     from airflow_provider_np6.np6.pull import pull
     from airflow_provider_np6.privacy.policy import resolve_policy
     from airflow_provider_np6.privacy.redacting_spool import RedactingSpool

@@ -9,10 +9,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, ClassVar
 
 from airflow_provider_np6.destinations.coverage import to_coverage
-from airflow_provider_np6.np6.errors import (
-    Np6ConflictError,
-    Np6InputError,
-)
+from airflow_provider_np6.np6.errors import Np6InputError
 from airflow_provider_np6.np6.query import EventQuery
 
 if TYPE_CHECKING:
@@ -70,6 +67,18 @@ class Destination:
 
     def erase(self, persons: Collection[str], pseudonyms: Pseudonyms, account: str) -> dict[str, int]:
         """See :func:`airflow_provider_np6.erasure.erase`."""
+        raise NotImplementedError
+
+    def expire(self, before: datetime | date | str) -> dict[str, int]:
+        """Remove the events of slices that end at or before a time, and mark these slices: coverage lists
+        them as expired and not as missing, and a later pull stores them again.
+
+        :param before: aware datetime, ISO string with an offset, or date (midnight UTC).
+        :return: ``slices`` and ``events`` that were removed; of files also ``files`` and ``bytes``.
+        :raises Np6InputError: for a time that cannot be used, or if nothing was ever pulled into the
+            destination.
+        :raises Np6DestinationError: if it broke off; to be called again then.
+        """
         raise NotImplementedError
 
     def coverage(
@@ -152,26 +161,3 @@ def text_field(destination: Destination, name: str) -> str:
 def optional_field(value: str | None) -> str | None:
     """A rendered field that may be left out; failed templates render to "" and "None"."""
     return None if value in (None, "", "None") else value
-
-
-def check_personal_data(what: str, stored: str, wanted: str, where: str) -> None:
-    """Refuse to mix events whose personal data is stored in different forms.
-
-    :param stored: mode and key as they are recorded with the data.
-    :param wanted: the pull's own.
-    :raises Np6ConflictError: if they differ.
-    """
-    if stored == wanted:
-        return
-    mode, _, key = wanted.partition(":")
-    if key and mode == stored.partition(":")[0]:
-        raise Np6ConflictError(
-            f"{what} has tokens of another pseudonym_key: {stored!r}, not {wanted!r}",
-            hint="Give the connection the key of the first pull, or use another destination.",
-            context=where,
-        )
-    raise Np6ConflictError(
-        f"{what} was written with personal_data {stored!r}, and this pull's is {wanted!r}",
-        hint="Pull with the same personal_data, or into another destination.",
-        context=where,
-    )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_provider_np6.np6.errors import Np6PullAgainError, Np6ShrunkError
@@ -26,6 +27,9 @@ MAX_CHANGED = 50
 _OUTCOMES: Sequence[Outcome] = ("unchanged", "created", "changed", "shrunk", "superseded")
 """From the least to the most remarkable."""
 
+NOBODY: Mapping[int, int] = MappingProxyType({})
+"""No event of an erased person was left out."""
+
 ON_SHRINK = ("fail", "keep", "replace")
 
 
@@ -36,11 +40,13 @@ class ShrinkRule:
     :param on_shrink: ``fail``, ``keep`` or ``replace``.
     :param is_confirmed: whether NP6 brought the same twice.
     :param context: the query's description, for errors.
+    :param erased_by_day: events of erased persons that were left out, by UTC day since the epoch.
     """
 
     on_shrink: str
     is_confirmed: bool
     context: str
+    erased_by_day: Mapping[int, int] = field(default_factory=lambda: NOBODY)
 
     def is_kept(self, date: str, received: int, stored: int) -> bool:
         """Whether the stored events of a day are kept.
@@ -106,11 +112,19 @@ class EventWriter(Protocol):
         :raises Np6DestinationError: if the worker's disk cannot take it.
         """
 
-    def publish(self, pull: VerifiedPull, *, is_confirmed: bool = False) -> Publication:
+    def publish(
+        self,
+        pull: VerifiedPull,
+        *,
+        is_confirmed: bool = False,
+        erased_by_day: Mapping[int, int] = NOBODY,
+    ) -> Publication:
         """Replace what is stored of the window.
 
         :param is_confirmed: whether NP6 brought the same twice, so that ``on_shrink`` decides about days
             with fewer events than are stored.
+        :param erased_by_day: events of erased persons that were left out, by UTC day since the epoch. They
+            count as received where an erasure has not removed the stored ones yet.
         :raises Np6PullAgainError: if the window must be pulled again first.
         :raises Np6ShrunkError: if NP6 has fewer events of a day than are stored, and ``on_shrink`` is
             ``fail``.
@@ -126,12 +140,14 @@ class Publication:
     :param location: the destination's own entry of the report: ``manifests`` (folder) or ``table``.
     :param assets: URIs of what was written: data files, or the table; for lineage.
     :param bytes_written: size of the data files, in bytes; 0 in SQL.
+    :param duplicates: events that were dropped because their id was stored already; 0 for files.
     """
 
     slices: Sequence[SliceOutcome]
     location: Mapping[str, str]
     assets: Sequence[str]
     bytes_written: int = 0
+    duplicates: int = 0
 
     @property
     def events(self) -> int:

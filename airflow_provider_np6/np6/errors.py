@@ -19,7 +19,8 @@
     └── Np6DestinationError      the destination could not take the events
         ├── Np6ConflictError         stored data must not be replaced by this pull, or has a later format
         ├── Np6PullAgainError        what is stored changed during the pull, or is more than the pull brought
-        └── Np6ShrunkError           NP6 has fewer events of a day than are stored
+        ├── Np6ShrunkError           NP6 has fewer events of a day than are stored
+        └── Np6WriteRefusedError     the destination refuses the events, and would again
 
 Catch :class:`Np6Error` for all of them. ``retryable`` says whether another try can help: the operator
 turns errors that are not retryable into ``AirflowFailException``, and leaves the others to Airflow's retries.
@@ -171,6 +172,13 @@ class Np6ShrunkError(Np6DestinationError):
 
     Nothing of the window was published. It is retryable: if NP6's response was wrong, a later one is right.
     """
+
+
+class Np6WriteRefusedError(Np6DestinationError):
+    """The destination refuses the events and would refuse them again: a missing right, a trigger that drops
+    rows, a character that the database's encoding lacks."""
+
+    retryable = False
 
 
 def check_version(what: str, stored: int, known: int) -> None:

@@ -57,9 +57,7 @@ class PullReport:
     @property
     def duplicates(self) -> int:
         """Events that were dropped because their id had come already; a table compares all ids by its key."""
-        is_whole = all(slice_.is_published for slice_ in self.publication.slices)
-        by_key = self.pull.events - self.erased - self.publication.events if is_whole else 0
-        return self.pull.duplicates + by_key
+        return self.pull.duplicates + self.publication.duplicates
 
     def to_dict(self) -> dict[str, Any]:
         """The report that the operator returns."""
@@ -159,7 +157,9 @@ class EventPull:
                     context=self.query.description,
                 )
             try:
-                publication = writer.publish(verified, is_confirmed=short is not None)
+                publication = writer.publish(
+                    verified, is_confirmed=short is not None, erased_by_day=spool.dropped
+                )
             except Np6PullAgainError as error:
                 if not left:
                     raise
@@ -168,7 +168,7 @@ class EventPull:
                     short = verified
                     time.sleep(CONFIRM_AFTER)
             else:
-                return verified, spool.dropped, publication
+                return verified, spool.dropped.total(), publication
         raise AssertionError("the last pull returns or raises")
 
     def _filters(self, writer: EventWriter) -> ErasureFilter:

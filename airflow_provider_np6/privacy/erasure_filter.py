@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from airflow_provider_np6.np6.errors import Np6DestinationError, Np6InputError, check_version
 from airflow_provider_np6.np6.events import Events, Invalid
+from airflow_provider_np6.np6.window import DAY
 from airflow_provider_np6.privacy.policy import get_pseudonyms
 from airflow_provider_np6.privacy.subjects import identifiers
 
@@ -94,8 +96,8 @@ class ErasureFilter:
         self._spool = spool
         self._erased = erased
         self._pseudonyms = None if erased is None else erased.get_pseudonyms(config, conn_id)
-        self.dropped = 0
-        """Events dropped so far."""
+        self.dropped: Counter[int] = Counter()
+        """Events dropped so far, by UTC day since the epoch."""
 
     def write(self, events: Events) -> None:
         if self._erased is None or self._pseudonyms is None:
@@ -107,7 +109,8 @@ class ErasureFilter:
         is_erased = [not erased.isdisjoint([next(tokens) for _ in event]) for event in values]
         if any(is_erased):
             kept = [at for at, is_dropped in enumerate(is_erased) if not is_dropped]
-            self.dropped += len(is_erased) - len(kept)
+            gone = [time for time, is_dropped in zip(events.timestamps, is_erased, strict=True) if is_dropped]
+            self.dropped.update(time // DAY for time in gone)
             events = Events([events.items[at] for at in kept], [events.timestamps[at] for at in kept])
         if events.items:
             self._spool.write(events)
@@ -116,5 +119,5 @@ class ErasureFilter:
         self._spool.set_aside(invalid if self._erased is None else replace(invalid, item=None))
 
     def restart(self, pulled_at: int) -> None:
-        self.dropped = 0
+        self.dropped.clear()
         self._spool.restart(pulled_at)

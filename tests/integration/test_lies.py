@@ -166,7 +166,6 @@ def caps_of_one_second() -> Iterator[Lie]:
         windows=(Window(START, MIDDLE), Window(MIDDLE, END)),
         faults=(HONEST, HONEST, Fault(change=faults.capped(50))),
         stored=faults.capped(170),
-        stored_in_sql=all_of,
         unseen=True,
     )
 

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,7 +15,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_np6.destinations import FileDestination, SqlDestination
 from airflow_provider_np6.destinations.base import Destination
-from airflow_provider_np6.destinations.sql.writer import SqlWriter
+from airflow_provider_np6.destinations.sql.replacement import Replacement
 from airflow_provider_np6.erasure import erase
 from airflow_provider_np6.np6.client import Np6Session
 from airflow_provider_np6.np6.errors import (
@@ -376,9 +375,7 @@ def test_what_is_empty_or_missing_never_shrinks(place: Place, sandbox: Sandbox) 
     for outcome in ("created", "unchanged"):
         sandbox.plan.add(NOTHING)
         report = run(place)
-        assert (report["events"], report["requests"]) == (0, 1)
-        if isinstance(place.destination, FileDestination):
-            assert report["outcome"] == outcome
+        assert (report["outcome"], report["events"], report["requests"]) == (outcome, 0, 1)
     report = run(place)
     assert (report["outcome"], report["events"], report["requests"]) == ("changed", PER_DAY, 1)
     report = run(place)
@@ -386,10 +383,9 @@ def test_what_is_empty_or_missing_never_shrinks(place: Place, sandbox: Sandbox) 
     place.check()
 
 
-def test_what_expired_never_shrinks(account: Purging, tmp_path: Path) -> None:
-    place = Place(FileDestination(str(tmp_path)))
+def test_what_expired_never_shrinks(place: Place, account: Purging) -> None:
     run(place)
-    assert isinstance(place.destination, FileDestination)
+    assert isinstance(place.destination, FileDestination | SqlDestination)
     assert place.destination.expire("2024-10-05")["events"] == PER_DAY
     account.purge(0)
     report = run(place)
@@ -468,16 +464,16 @@ def test_a_day_that_is_short_only_since_the_pull_began(place: Place, sandbox: Sa
 def test_sql_decides_under_its_lock(place: Place, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another pull that comes while a pull decides waits, and compares with what that one stored."""
     run(place)
-    decide = SqlWriter._kept_days
+    decide = Replacement._decide
     others: list[Future[dict[str, Any]]] = []
     waited: list[bool] = []
 
-    def pause(self: SqlWriter, *arguments: Any) -> Any:
-        kept = decide(self, *arguments)
+    def pause(self: Replacement, *arguments: Any) -> Any:
+        decision = decide(self, *arguments)
         if not others:
             others.append(pool.submit(run, place, "keep"))
             waited.append(not wait(others, timeout=1).done)
-        return kept
+        return decision
 
     sandbox.plan.add(Fault(path=WHOLE, change=faults.without(3)), times=2)  # of the first pull
 
@@ -486,7 +482,7 @@ def test_sql_decides_under_its_lock(place: Place, sandbox: Sandbox, monkeypatch:
 
     sandbox.plan.add(Fault(path=WHOLE, change=without_two), times=2)  # of the other one
     with ThreadPoolExecutor(1) as pool:
-        monkeypatch.setattr(SqlWriter, "_kept_days", pause)
+        monkeypatch.setattr(Replacement, "_decide", pause)
         report = run(place, "replace")
     assert waited == [True]
     assert (report["outcome"], report["events"]) == ("changed", PER_DAY - 1)
@@ -501,14 +497,15 @@ def test_sql_decides_under_its_lock(place: Place, sandbox: Sandbox, monkeypatch:
 def test_a_sql_window_of_three_days_of_which_one_is_kept(
     place: Place, account: Purging, sandbox: Sandbox, short: int
 ) -> None:
-    """The rows of that day stay, all others are replaced, and the windows say so."""
+    """The rows of that day stay, all others are replaced, and the slices record that."""
     more = [day for day in range(3) if day != short]
     for day in more:
         account.purge(day, 4)
     sandbox.plan.add(Fault(clock=-60))
     run(place, **THREE_DAYS)
-    ((whole, events, pulled_at),) = place.windows()
-    assert events == 3 * PER_DAY - 8
+    before = place.windows()
+    assert [window.date for window, _, _ in before] == [*DATES]
+    assert sum(events for _, events, _ in before) == 3 * PER_DAY - 8
     ids = {event.id for event in account.day(short)}
     kept = {row[0]: row for row in ask("SELECT * FROM np6_events") if row[0] in ids}
     assert len(kept) == PER_DAY
@@ -516,28 +513,27 @@ def test_a_sql_window_of_three_days_of_which_one_is_kept(
     account.purged.clear()
     account.purge(short, 3)
     report = run(place, "keep", **THREE_DAYS)
-    assert (report["outcome"], report["slices"]["shrunk"]) == ("shrunk", 1)
+    assert (report["outcome"], report["slices"]) == ("shrunk", {"changed": 2, "shrunk": 1})
     assert (report["events"], report["previous_events"]) == (2 * PER_DAY, 3 * PER_DAY - 8)
     rows = {row[0]: row for row in ask("SELECT * FROM np6_events")}
     assert {id_: row for id_, row in rows.items() if id_ in ids} == kept
     assert place.counts() == [PER_DAY] * 3
     assert rows.keys() - ids == {event.id for day in more for event in account.day(day)}
 
-    parts = place.windows()
-    assert (parts[0][0].start, parts[-1][0].end) == (whole.start, whole.end)
-    assert all(one[0].end == other[0].start for one, other in pairwise(parts))
-    assert sum(part[1] for part in parts) == 3 * PER_DAY
-    for window, count, at in parts:
-        days = (window.end - window.start) // DAY
-        is_kept = window.date == DATES[short]
-        assert (count, at) == (days * PER_DAY, pulled_at if is_kept else report["pulled_at"])
-    assert [part[0].date for part in parts if part[2] == pulled_at] == [DATES[short]]
+    stored = place.windows()
+    assert stored[short] == before[short]
+    for day in more:
+        assert stored[day] == (before[day][0], PER_DAY, report["pulled_at"])
     place.check()
     coverage = place.destination.coverage("bounces", "000PE4", *THREE_DAYS.values())
     assert (coverage.is_complete, coverage.events) == (True, 3 * PER_DAY)
-    # Again, nothing else happens.
-    assert run(place, "keep", **THREE_DAYS)["outcome"] == "shrunk"
-    assert [part[:2] for part in place.windows()] == [part[:2] for part in parts]
+    # Again: the same day is kept, and the others are stored already.
+    report = run(place, "keep", **THREE_DAYS)
+    assert report["slices"] == {"unchanged": 2, "shrunk": 1}
+    again = place.windows()
+    assert [part[:2] for part in again] == [part[:2] for part in stored]
+    assert again[short] == before[short]
+    assert {again[day][2] for day in more} == {report["pulled_at"]}
     place.check()
 
 
@@ -555,20 +551,21 @@ def test_quarantine_of_a_day_that_is_kept_stays(place: Place, account: Purging, 
 
 
 def verified_events(place: Place) -> int:
-    """How large a response of bounces the destination remembers as whole."""
-    assert isinstance(place.destination, FileDestination)
-    header = json.loads((Path(place.destination.path) / "_header.json").read_text())
-    return int(header["verified"].get("type=bounces", {"events": 0})["events"])
+    """How large a response of bounces the destination has recorded as whole; 0 for none."""
+    if isinstance(place.destination, FileDestination):
+        header = json.loads((Path(place.destination.path) / "_header.json").read_text())
+        return int(header["verified"].get("type=bounces", {"events": 0})["events"])
+    ((events,),) = ask("SELECT verified_events FROM np6_events_header WHERE event_type = 'bounces'")
+    return int(events or 0)
 
 
 @pytest.mark.parametrize("kept", ["oldest", "newest"])
 @pytest.mark.parametrize("on_shrink", RULES)
 def test_a_limit_that_came_after_a_larger_response_was_verified(
-    tmp_path: Path, sandbox: Sandbox, on_shrink: str, kept: Literal["oldest", "newest"]
+    place: Place, sandbox: Sandbox, on_shrink: str, kept: Literal["oldest", "newest"]
 ) -> None:
     """The first response is smaller than that, and believed; but fewer events came than are stored, and the
     second response is checked."""
-    place = Place(FileDestination(str(tmp_path / "lake")))
     sandbox.account = ListedAccount(MIDNIGHT + HOUR + minute * 60_000 for minute in range(150))
     run(place)
     assert verified_events(place) == 150

@@ -8,14 +8,14 @@ import pytest
 
 from airflow_provider_np6.destinations import SqlDestination
 from airflow_provider_np6.destinations.schema import COLUMNS
-from airflow_provider_np6.destinations.sql.windows_table import WindowsTable
-from airflow_provider_np6.destinations.sql.writer import SqlWriter
+from airflow_provider_np6.destinations.sql.replacement import Replacement
 from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.config import Np6Config
 from airflow_provider_np6.np6.errors import (
     Np6ConflictError,
     Np6DestinationError,
     Np6InputError,
+    Np6PullAgainError,
     Np6TruncatedError,
 )
 from airflow_provider_np6.np6.pull import pull
@@ -94,7 +94,7 @@ def test_times_are_utc_to_the_millisecond(client: Np6Client, sandbox: Sandbox, s
         if isinstance(row[0], str):
             assert list(row) == [iso(time) for time in times]
         else:
-            assert [round(moment.timestamp() * 1_000) for moment in row] == times
+            assert [round(time.timestamp() * 1_000) for time in row] == times
 
 
 def test_columns_of_cancellations_and_of_stops(
@@ -156,10 +156,19 @@ def test_pulling_again_changes_nothing_but_pulled_at(
 ) -> None:
     columns = ", ".join(column.name for column in COLUMNS if column.name not in ("pulled_at", "payload"))
     statement = f"SELECT {columns}, payload FROM np6_events ORDER BY occurred_at, event_id"
-    land(client, sql, query_of(sandbox))
-    before = ask(statement), windows()
-    land(client, sql, query_of(sandbox))
-    assert (ask(statement), windows()) == before
+    land(client, sql, query_of(sandbox), pulled_at=MIDNIGHT + 8 * DAY)
+    before = ask(statement), windows(), ask("SELECT pulled_at FROM np6_events")
+    report = land(client, sql, query_of(sandbox), pulled_at=MIDNIGHT + 9 * DAY)
+    assert (report["outcome"], report["slices"], report["changed"]) == ("unchanged", {"unchanged": 1}, [])
+    assert (report["events"], report["previous_events"]) == (len(payloads()), len(payloads()))
+    assert (ask(statement), windows(), ask("SELECT pulled_at FROM np6_events")) == before
+    ((pulled_at,),) = ask("SELECT pulled_at FROM np6_events_windows")
+    assert sql._database().ms(pulled_at) == MIDNIGHT + 9 * DAY
+    # An older pull is older than that, too.
+    sandbox.plan.add(Fault(body=b"[]"))
+    report = land(client, sql, query_of(sandbox), pulled_at=MIDNIGHT + 8 * DAY + HOUR)
+    assert report["outcome"] == "superseded"
+    assert (ask(statement), windows(), ask("SELECT pulled_at FROM np6_events")) == before
 
 
 def test_hours_hold_what_the_day_holds(client: Np6Client, sandbox: Sandbox, sql: SqlDestination) -> None:
@@ -191,9 +200,46 @@ def test_an_empty_window_is_recorded(client: Np6Client, sandbox: Sandbox, sql: S
     sandbox.plan.add(Fault(body=b"[]"), times=2)
     land(client, sql, query_of(sandbox), account="test", on_shrink="replace")
     assert payloads() == []
-    assert ask(
-        "SELECT event_type, action_id, events, invalid, account, personal_data FROM np6_events_windows"
-    ) == [("bounces", "000PE4", 0, 0, "test", "keep")]
+    columns = "event_type, classification, action_id, events, invalid, displaced, expired"
+    assert ask(f"SELECT {columns} FROM np6_events_windows") == [("bounces", "", "000PE4", 0, 0, 0, 0)]
+
+
+def test_the_header_has_what_all_pulls_have_in_common_and_each_series(
+    client: Np6Client, sandbox: Sandbox, sql: SqlDestination
+) -> None:
+    with sql.open(query_of(sandbox), "test"):
+        assert ask("SELECT COUNT(*) FROM np6_events_header") == [(0,)]
+    for event_type, action in (("bounces", "000PE4"), ("bounces", "000PEB"), ("cancellations", "*")):
+        land(client, sql, query_of(sandbox, event_type=event_type, action=action), account="ours")
+    columns = "event_type, classification, version, account, personal_data, erasures, form"
+    assert ask(f"SELECT {columns} FROM np6_events_header ORDER BY event_type") == [
+        ("", "", 1, "ours", "keep", 0, None),
+        ("bounces", "", None, None, None, None, "by_action"),
+        ("cancellations", "", None, None, None, None, "all_actions"),
+    ]
+
+
+def test_days_are_slices_of_their_own(client: Np6Client, sandbox: Sandbox, sql: SqlDestination) -> None:
+    window = Window(MIDNIGHT + 20 * HOUR, MIDNIGHT + 2 * DAY + 3 * HOUR)
+    days = list(window.days())
+    counts = [len(held(sandbox, query_of(sandbox, day))) for day in days]
+    report = land(client, sql, query_of(sandbox, window))
+    assert (report["slices"], report["events"]) == ({"created": 3}, sum(counts))
+    assert report["changed"] == [[iso(window.start), iso(window.end)]]
+    ms = sql._database().ms
+    rows = ask("SELECT window_start, window_end, events FROM np6_events_windows ORDER BY 1")
+    assert [(Window(ms(start), ms(end)), events) for start, end, events in rows] == [
+        *zip(days, counts, strict=True)
+    ]
+    # Of a day in the middle, nothing else is touched.
+    sandbox.plan.add(Fault(path=whole(days[1]), change=faults.without(7)), times=2)
+    land(client, sql, query_of(sandbox, days[1]), on_shrink="replace")
+    assert [events for _, events in windows()] == [counts[0], counts[1] - 1, counts[2]]
+    report = land(client, sql, query_of(sandbox, window))
+    assert report["slices"] == {"unchanged": 2, "changed": 1}
+    assert report["changed"] == [[iso(days[1].start), iso(days[1].end)]]
+    assert (report["events"], report["previous_events"]) == (sum(counts), sum(counts) - 1)
+    assert payloads() == in_order(held(sandbox, query_of(sandbox, window)))
 
 
 def test_other_actions_types_and_days_stay(client: Np6Client, sandbox: Sandbox, sql: SqlDestination) -> None:
@@ -249,9 +295,9 @@ def test_a_failure_in_the_middle_of_the_load_leaves_the_tables_as_they_were(
     def fail(*_: object) -> None:
         raise RuntimeError("after all events went in")
 
-    monkeypatch.setattr(SqlWriter, "_insert_quarantine", fail)
+    monkeypatch.setattr(Replacement, "_insert_quarantine", fail)
     sandbox.plan.add(Fault(path=whole(TODAY), change=faults.without(50)), times=2)
-    with pytest.raises(Np6DestinationError, match="could not be written: RuntimeError"):
+    with pytest.raises(Np6DestinationError, match=r"could not be written: .*\bRuntimeError\b"):
         land(client, sql, query_of(sandbox), on_shrink="replace")
     assert (payloads(), windows()) == before
 
@@ -270,6 +316,24 @@ def test_an_older_pull_that_comes_last_gives_way(
     assert payloads() == before
 
 
+def test_an_older_pull_of_two_days_gives_way_on_one(
+    client: Np6Client, sandbox: Sandbox, sql: SqlDestination
+) -> None:
+    tomorrow = Window(TODAY.end, TODAY.end + DAY)
+    land(client, sql, query_of(sandbox), pulled_at=MIDNIGHT + 9 * DAY)
+    before = payloads()
+    sandbox.plan.add(Fault(change=faults.without(3)))
+    report = land(client, sql, query_of(sandbox, TODAY.union(tomorrow)), pulled_at=MIDNIGHT + 8 * DAY)
+    assert (report["outcome"], report["slices"]) == ("superseded", {"superseded": 1, "created": 1})
+    assert report["changed"] == [[iso(tomorrow.start), iso(tomorrow.end)]]
+    assert report["events"] == len(held(sandbox, query_of(sandbox, tomorrow)))
+    assert payloads() == before + in_order(held(sandbox, query_of(sandbox, tomorrow)))
+    times = [
+        sql._database().ms(time) for (time,) in ask("SELECT pulled_at FROM np6_events_windows ORDER BY 1")
+    ]
+    assert times == [MIDNIGHT + 8 * DAY, MIDNIGHT + 9 * DAY]
+
+
 def test_another_account_is_refused_before_any_request(
     client: Np6Client, sandbox: Sandbox, sql: SqlDestination
 ) -> None:
@@ -284,10 +348,17 @@ def test_all_actions_and_single_ones_do_not_mix(
     client: Np6Client, sandbox: Sandbox, sql: SqlDestination, stored: str, wanted: str
 ) -> None:
     land(client, sql, query_of(sandbox, action=stored))
-    with pytest.raises(Np6ConflictError, match="has events of this time"):
-        land(client, sql, query_of(sandbox, action=wanted))
-    assert len(sandbox.received) == 1
-    land(client, sql, query_of(sandbox, Window(MIDNIGHT + DAY, MIDNIGHT + 2 * DAY), action=wanted))
+    received = len(sandbox.received)
+    tomorrow = Window(TODAY.end, TODAY.end + DAY)
+    forms = {"*": "for all actions at once", "000PE4": "for single actions"}
+    message = f"np6_events .*'test_sql' has bounces pulled {forms[stored]}, and this pull is {forms[wanted]}"
+    for window in (TODAY, tomorrow):
+        with pytest.raises(Np6ConflictError, match=message):
+            land(client, sql, query_of(sandbox, window, action=wanted))
+    assert len(sandbox.received) == received
+    # Another series is another thing, and so is another table.
+    land(client, sql, query_of(sandbox, event_type="cancellations", action=wanted))
+    land(client, SqlDestination("test_sql", table="others"), query_of(sandbox, action=wanted))
 
 
 def test_all_actions_by_one_request_know_their_action(
@@ -313,18 +384,20 @@ def test_a_schema_of_its_own(
     assert ask("SELECT COUNT(*) FROM lake.events") == [(len(held(sandbox, query_of(sandbox))),)]
 
 
-def test_a_missing_table_is_told_where_none_may_be_created(
+def test_a_missing_table_is_an_error_where_none_may_be_created(
     client: Np6Client, sandbox: Sandbox, sql: SqlDestination
 ) -> None:
-    with pytest.raises(Np6InputError, match=r"np6_events is not there\. Run in the database:\nCREATE TABLE"):
+    with pytest.raises(Np6InputError, match=r"\bnp6_events\b.* not exist") as caught:
         land(client, SqlDestination("test_sql", create=False), query_of(sandbox))
+    assert "connection 'test_sql'" in caught.value.what
+    assert caught.value.hint.startswith("Run in the database:\nCREATE TABLE ")
     assert sandbox.received == []
 
 
 @pytest.mark.parametrize(
     ("destination", "says"),
     [
-        (SqlDestination("nowhere"), "connection 'nowhere' gives no database"),
+        (SqlDestination("nowhere"), "connection 'nowhere' does not exist"),
         (SqlDestination("None"), "conn_id of SqlDestination is 'None'"),
         (SqlDestination("test_sql", table='x"; DROP TABLE y'), "is not a table's or schema's name"),
         (SqlDestination("test_sql", table=""), "table of SqlDestination is ''"),
@@ -346,18 +419,21 @@ def test_unusable_databases_are_refused_before_any_request(
     assert sandbox.received == []
 
 
-def test_errors_of_the_database_show_no_row(client: Np6Client, sandbox: Sandbox, sql: SqlDestination) -> None:
+def test_errors_of_the_database_show_no_row(
+    client: Np6Client, sandbox: Sandbox, sql: SqlDestination, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("airflow_provider_np6.destinations.sql.database.TRIES", 2)
     land(client, sql, query_of(sandbox))
     sandbox.plan.add(Fault(body=b"[]"), times=2)
     land(client, sql, query_of(sandbox), on_shrink="replace")
     ask("CREATE UNIQUE INDEX only_one ON np6_events (bounce_verdict)")
-    with pytest.raises(Np6DestinationError) as caught:
+    with pytest.raises(Np6DestinationError, match="connection 'test_sql'") as caught:
         land(client, sql, query_of(sandbox))
     assert caught.value.__cause__ is None
     assert "@" not in str(caught.value)
 
 
-def test_invalid_events_stand_beside_and_go_with_their_window(
+def test_invalid_events_are_set_aside_and_go_with_their_window(
     client: Np6Client, sandbox: Sandbox, sql: SqlDestination
 ) -> None:
     sandbox.account = FakeAccount(events_per_day=240)
@@ -384,8 +460,15 @@ def test_a_pull_older_than_the_pieces_that_cover_its_window_gives_way(
     land(client, sql, query_of(sandbox, inside), pulled_at=MIDNIGHT + 11 * DAY)
     report = land(client, sql, query_of(sandbox), pulled_at=MIDNIGHT + 9 * DAY)
     assert (report["outcome"], report["slices"], report["changed"]) == ("superseded", {"superseded": 1}, [])
-    report = land(client, sql, query_of(sandbox), pulled_at=MIDNIGHT + 10 * DAY + 1)
+    # One that is older than a piece must not replace that piece, and does not know the rest as it was then.
+    recorded = "SELECT * FROM np6_events_windows ORDER BY window_start"
+    before = payloads(), ask(recorded)
+    with pytest.raises(Np6PullAgainError, match="a newer pull of a part of this window"):
+        land(client, sql, query_of(sandbox), pulled_at=MIDNIGHT + 10 * DAY + 1)
+    assert (payloads(), ask(recorded)) == before
+    report = land(client, sql, query_of(sandbox), pulled_at=MIDNIGHT + 11 * DAY)
     assert report["outcome"] == "changed"
+    assert len(windows()) == 1
 
 
 def test_an_id_at_two_times_is_one_row_and_counted_so(
@@ -432,7 +515,7 @@ def test_pulls_at_once_are_exact(sandbox: Sandbox, sql: SqlDestination, settings
     ]
     for _ in range(5):
         with ThreadPoolExecutor(4) as pool:
-            list(pool.map(lambda query: land(Np6Client(settings), sql, query), queries))
+            list(pool.map(lambda query: land(Np6Client(settings), sql, query, on_shrink="fail"), queries))
         assert payloads() == in_order(held(sandbox, day))
     assert sum(events for _, events in windows()) == len(payloads())
 
@@ -448,27 +531,30 @@ def test_a_pull_that_comes_while_another_replaces_waits_its_turn(
     sandbox.plan.add(Fault(body=b"[]"), times=3)
     land(client, sql, query_of(sandbox, Window(MIDNIGHT, MIDNIGHT + HOUR)))  # or both would make the tables
     inside = query_of(sandbox, Window(MIDNIGHT + HOUR, MIDNIGHT + 2 * HOUR))
-    is_superseded = WindowsTable.is_superseded
+    decide = Replacement._decide
     others: list[Future[Any]] = []
+    waited: list[bool] = []
 
-    def meddled(self: WindowsTable, window: Window, pulled_at: int) -> bool:
-        found = is_superseded(self, window, pulled_at)
+    def pause(self: Replacement, *arguments: Any) -> Any:
+        decision = decide(self, *arguments)
         if not others:
             others.append(pool.submit(lambda: land(Np6Client(settings), sql, inside)))
-            wait(others, timeout=1)
-        return found
+            waited.append(not wait(others, timeout=1).done)
+        return decision
 
-    monkeypatch.setattr(WindowsTable, "is_superseded", meddled)
+    monkeypatch.setattr(Replacement, "_decide", pause)
     with ThreadPoolExecutor(1) as pool:
         land(client, sql, query_of(sandbox))
+    assert waited == [True]
     assert others[0].result()["outcome"] == "changed"
     assert [events for _, events in windows()] == [0, 0, 0]
-    assert [check.problem for check in sql.pending_verification().checks if check.problem] == []
+    assert sql.verify().problems == []
 
 
 def test_a_database_that_is_away_is_left_to_airflows_retries(
     client: Np6Client, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("airflow_provider_np6.destinations.sql.database.TRIES", 2)
     connection = {
         "conn_type": "postgres",
         "host": "127.0.0.1",

@@ -39,11 +39,19 @@ def raws(*events: TimedEvent) -> list[bytes]:
     return [raw for _, raw in events]
 
 
-def counted() -> int:
-    """The events that are recorded, which are those that are stored."""
-    ((stored,),) = ask("SELECT COUNT(*) FROM np6_events")
-    assert sum(events for _, events in windows()) == stored
-    return int(stored)
+def counted(sql: SqlDestination) -> int:
+    """The events that are recorded, which are those that are stored, slice by slice."""
+    verification = sql.verify()
+    assert verification.problems == []
+    assert sum(events for _, events in windows()) == verification.events
+    assert ask("SELECT COUNT(*) FROM np6_events") == [(verification.events,)]
+    return verification.events
+
+
+def displaced(action: str = "000PE4") -> list[int]:
+    """How many events each slice of an action has lost to others, in order of time."""
+    statement = "SELECT displaced FROM np6_events_windows WHERE action_id = ? ORDER BY window_start"
+    return [count for (count,) in ask(statement, action)]
 
 
 @ACTIONS
@@ -53,14 +61,44 @@ def test_of_an_id_on_three_days_far_apart_the_first_is_kept(sql: SqlDestination,
     filled = [many(MIDNIGHT + n * DAY, 1_200, f"day{n}-") for n in range(3)]
     events = [*(one for n in range(3) for one in (same[n], *filled[n]))]
     report = write_events(sql, query_of(action=action), events)
-    assert (report["events"], report["slices"]) == (3_601, {"created": 1})
+    assert (report["events"], report["slices"]) == (3_601, {"created": 3})
     assert payloads() == raws(same[0], *filled[0], *filled[1], *filled[2])
-    assert counted() == 3_601
-    # A second pull of the same finds the same.
-    report = write_events(sql, query_of(action=action), events)
-    assert (report["events"], report["previous_events"]) == (3_601, 3_601)
-    assert payloads() == raws(same[0], *filled[0], *filled[1], *filled[2])
-    assert counted() == 3_601
+    assert counted(sql) == 3_601
+    assert [events for _, events in windows()] == [1_201, 1_200, 1_200]
+    # Another pull of the same stores the same.
+    for _ in range(2):
+        report = write_events(sql, query_of(action=action), events)
+        assert (report["events"], report["previous_events"]) == (3_601, 3_601)
+        assert payloads() == raws(same[0], *filled[0], *filled[1], *filled[2])
+        assert counted(sql) == 3_601
+        assert displaced(action) == [0, 0, 0]
+
+
+@ACTIONS
+def test_an_id_that_is_gone_from_its_first_day_is_stored_on_the_next(
+    sql: SqlDestination, action: str
+) -> None:
+    """Of the second day NP6 brings the same as before, and not all of that was stored."""
+    first, later = event("same", MIDNIGHT), event("same", MIDNIGHT + DAY)
+    others = event("one", MIDNIGHT + 1), event("two", MIDNIGHT + DAY + 1)
+    write_events(sql, query_of(action=action), [first, others[0], later, others[1]])
+    assert payloads() == raws(first, others[0], others[1])
+    report = write_events(sql, query_of(action=action), [others[0], later, others[1]], on_shrink="replace")
+    assert payloads() == raws(others[0], later, others[1])
+    assert report["events"] == counted(sql) == 3
+
+
+@ACTIONS
+def test_an_id_that_comes_on_an_earlier_day_too_moves_there(sql: SqlDestination, action: str) -> None:
+    """The day that loses it is the same as before, and so its event is dropped."""
+    first, later = event("same", MIDNIGHT), event("same", MIDNIGHT + DAY)
+    others = event("one", MIDNIGHT + 1), event("two", MIDNIGHT + DAY + 1)
+    write_events(sql, query_of(action=action), [others[0], later, others[1]])
+    for _ in range(3):
+        report = write_events(sql, query_of(action=action), [first, others[0], later, others[1]])
+        assert payloads() == raws(first, *others)
+        assert report["events"] == counted(sql) == 3
+        assert [events for _, events in windows()] == [2, 1, 0]
 
 
 @pytest.mark.filterwarnings("ignore:The default datetime adapter is deprecated:DeprecationWarning")
@@ -73,9 +111,10 @@ def test_a_database_without_a_dialect_of_its_own_keeps_the_first_too(
         "airflow_provider_np6.destinations.sql.database.get_dialect", lambda _: TableDialect()
     )
     events = [event("same", MIDNIGHT), *many(MIDNIGHT, 1_200), event("same", MIDNIGHT + DAY)]
-    assert write_events(SqlDestination("test_sql"), query_of(), events)["events"] == 1_201
+    sql = SqlDestination("test_sql")
+    assert write_events(sql, query_of(), events)["events"] == 1_201
     assert payloads() == raws(*events[:-1])
-    assert counted() == 1_201
+    assert counted(sql) == 1_201
 
 
 @ACTIONS
@@ -86,7 +125,7 @@ def test_many_ids_that_come_twice_are_kept_once(sql: SqlDestination, action: str
     report = write_events(sql, query_of(action=action), [*first, *again, *again])
     assert report["events"] == apart
     assert payloads() == raws(*first)
-    assert counted() == apart
+    assert counted(sql) == apart
 
 
 def test_at_one_time_the_first_in_the_pull_is_kept(sql: SqlDestination) -> None:
@@ -109,19 +148,43 @@ def test_rows_of_other_windows_give_way_and_are_counted(sql: SqlDestination, act
     report = write_events(sql, query_of(SECOND_DAY, action), [*moved, *again])
     assert report["events"] == 2_450
     assert [events for _, events in windows()] == [50, 2_450, 100]
+    assert displaced(action) == [1_250, 0, 1_200]
     kept = many(MIDNIGHT, 1_300, "early")[1_250:], many(MIDNIGHT + 2 * DAY, 1_300, "late")[1_200:]
     assert payloads() == raws(*kept[0], *moved, *again[1_200:], *kept[1])
-    assert counted() == 2_600
+    assert counted(sql) == 2_600
 
 
 def test_rows_of_other_actions_give_way_inside_the_window(sql: SqlDestination) -> None:
     write_events(sql, query_of(action="B"), many(MIDNIGHT + DAY, 5))
     events = [*many(MIDNIGHT, 3), *many(MIDNIGHT + DAY, 4)]
     report = write_events(sql, query_of(), events)
-    assert report["events"] == 4
-    rows = ask("SELECT action_id, events FROM np6_events_windows ORDER BY 1")
-    assert rows == [("000PE4", 4), ("B", 1)]
+    assert (report["events"], report["slices"]) == (4, {"created": 3})
+    rows = ask("SELECT action_id, events FROM np6_events_windows ORDER BY action_id, window_start")
+    assert rows == [("000PE4", 3), ("000PE4", 1), ("000PE4", 0), ("B", 0), ("B", 1), ("B", 0)]
+    assert ask("SELECT action_id, COUNT(*) FROM np6_events GROUP BY action_id ORDER BY 1") == [
+        ("000PE4", 4),
+        ("B", 1),
+    ]
+    assert (displaced("000PE4"), displaced("B")) == ([0, 0, 0], [0, 4, 0])
     assert payloads() == raws(*events[:3], events[6], many(MIDNIGHT + DAY, 5)[4])
+    assert counted(sql) == 5
+
+
+def test_a_row_that_goes_back_to_its_action_is_counted_there(sql: SqlDestination) -> None:
+    """The other action's day is the same as at its first pull, but it is not stored like that."""
+    mine, others = [event("same", MIDNIGHT)], [event("same", MIDNIGHT, "B"), event("b", MIDNIGHT, "B")]
+    day = Window(MIDNIGHT, MIDNIGHT + DAY)
+    for n in range(3):
+        pulled_at = MIDNIGHT + (9 + n) * DAY
+        report = write_events(sql, query_of(day, "B"), others, pulled_at=pulled_at)
+        assert (report["outcome"], report["events"]) == ("created" if n == 0 else "changed", 2)
+        assert sorted(payloads()) == sorted(raws(*others))
+        assert counted(sql) == 2
+        report = write_events(sql, query_of(day), mine, pulled_at=pulled_at)
+        assert (report["outcome"], report["events"]) == ("created" if n == 0 else "changed", 1)
+        assert sorted(payloads()) == sorted(raws(*mine, others[1]))
+        assert counted(sql) == 2
+        assert (displaced(), displaced("B")) == ([0], [1])
 
 
 @ACTIONS
@@ -135,10 +198,11 @@ def test_a_day_that_is_kept_counts_as_the_first_too(sql: SqlDestination, action:
     report = write_events(
         sql, query_of(action=action), events, on_shrink="keep", pulled_at=MIDNIGHT + 9 * DAY
     )
-    assert report["slices"] == {"shrunk": 1, "changed": 1}
+    assert report["slices"] == {"shrunk": 1, "changed": 2}
     assert report["events"] == 1_500
     assert payloads() == raws(same, *day, *filled)
-    assert counted() == 1_511
+    assert counted(sql) == 1_511
+    assert displaced(action) == [0, 0, 0]
 
 
 @ACTIONS
@@ -152,9 +216,14 @@ def test_an_event_that_left_a_day_that_is_kept_is_counted_where_it_is(
     report = write_events(
         sql, query_of(action=action), [*day[:9], moved], on_shrink="keep", pulled_at=pulled_at
     )
-    assert report["slices"] == {"shrunk": 1, "changed": 1}
+    assert report["slices"] == {"shrunk": 1, "unchanged": 1, "changed": 1}
     assert payloads() == raws(*day, moved)
-    first_day = [iso(MIDNIGHT), iso(MIDNIGHT + DAY)]
-    assert report["changed"] == [[first_day[1], iso(MIDNIGHT + 3 * DAY)]]
-    assert [events for _, events in windows()] == [10, 1]
-    assert counted() == 11
+    assert report["changed"] == [[iso(MIDNIGHT + 2 * DAY), iso(MIDNIGHT + 3 * DAY)]]
+    assert [events for _, events in windows()] == [10, 0, 1]
+    assert displaced(action) == [1, 0, 0]
+    assert counted(sql) == 11
+    # What was displaced is no longer short by that, and the next pull stores the day again.
+    report = write_events(sql, query_of(action=action), [*day, moved], pulled_at=pulled_at + DAY)
+    assert report["slices"] == {"changed": 1, "unchanged": 2}
+    assert displaced(action) == [0, 0, 0]
+    assert counted(sql) == 11

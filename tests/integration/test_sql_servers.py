@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -28,9 +28,9 @@ from tests.support.run import KEY
 
 pytestmark = [pytest.mark.core, pytest.mark.timeout(900)]
 
-EVENTS = int(os.environ.get("NP6_LARGE", "100000"))
-ROUNDS = int(os.environ.get("NP6_ROUNDS", "20"))
-KILLS = int(os.environ.get("NP6_KILLS", "100"))
+EVENTS = int(os.environ.get("NP6_LARGE", "30000"))
+ROUNDS = int(os.environ.get("NP6_ROUNDS", "8"))
+KILLS = int(os.environ.get("NP6_KILLS", "20"))
 
 ON_SERVERS = pytest.mark.parametrize("sql", ["postgres", "mariadb"], indirect=True)
 PATHS = {
@@ -51,7 +51,7 @@ PATHS = {
     "bounce_subject": "source.detail.bounce.analysis.subject.type",
     "bounce_subject_detail": "source.detail.bounce.analysis.subject.detail.type",
 }
-"""Where the fields of a documented bounce stand, by column."""
+"""Where the fields of a documented bounce are, by column."""
 
 
 def at(event: Any, path: str) -> Any:
@@ -68,7 +68,7 @@ def expected(line: bytes) -> tuple[Any, ...]:
 
 
 def stored() -> dict[str, tuple[Any, ...]]:
-    """All rows by id: the fields of ``PATHS``, times in ms, what was asked for, and the payload."""
+    """All rows by id: the fields of ``PATHS``, times in ms, what was requested, and the payload."""
     from airflow.providers.common.compat.sdk import BaseHook
 
     dialect = BaseHook.get_hook("test_sql").dialect_name
@@ -110,10 +110,10 @@ def test_a_large_window_is_exact_whatever_changes_upstream(
     assert len(events) >= EVENTS
     whole = {json.loads(line)["id"]: expected(line) for line in events}
 
-    land(client, sql, query)
+    assert land(client, sql, query)["outcome"] == "created"
     assert stored() == whole
-    land(client, sql, query)
-    assert stored() == whole
+    assert land(client, sql, query)["outcome"] == "unchanged"
+    assert ask("SELECT COUNT(*), SUM(events) FROM np6_events_windows") == [(1, len(events))]
     # Shrunk upstream: every third event is gone.
     sandbox.account = FakeAccount(events_per_day=EVENTS, withheld=1 / 3)
     land(client, sql, query, on_shrink="replace")
@@ -134,55 +134,81 @@ def test_a_large_window_is_exact_whatever_changes_upstream(
     sandbox.account = Joined(moved, evening.end - 1)
     land(client, sql, query_of(sandbox, evening))
     assert stored() == whole | {json.loads(line)["id"]: expected(line) for line in moved}
-    assert ask("SELECT SUM(events) FROM np6_events_windows") == [(len(events),)]
+    assert ask("SELECT SUM(events), SUM(displaced) FROM np6_events_windows") == [(len(events), len(moved))]
+    assert sql.verify().problems == []
 
 
 PULLS = """
-import os, sys
+import os, sys, traceback
 from airflow_provider_np6.destinations import SqlDestination
 from airflow_provider_np6.np6.client import Np6Client
+from airflow_provider_np6.np6.errors import Np6PullAgainError
 from airflow_provider_np6.np6.pull import pull
 from airflow_provider_np6.np6.query import EventQuery
 from airflow_provider_np6.np6.config import Np6Config
 from airflow_provider_np6.np6.window import Window
 
-url, start, end = sys.argv[1:]
-client = Np6Client(Np6Config(base_url=url, api_key=os.environ["KEY"], account="test"))
-query = EventQuery.checked("bounces", "000PE4", Window(int(start), int(end)))
+url, *bounds = sys.argv[1:]
+windows = [Window(*map(int, window.split("-"))) for window in bounds]
+
+def write(window, table="np6_events"):
+    client = Np6Client(Np6Config(base_url=url, api_key=os.environ["KEY"], account="test"))
+    query = EventQuery.checked("bounces", "000PE4", window)
+    with SqlDestination("test_sql", table).open(query, "test") as writer:
+        for left in reversed(windows):
+            try:
+                return writer.publish(pull(client, query, writer))
+            except Np6PullAgainError:
+                if left is windows[0]:
+                    raise
+
+def child(window):
+    process = os.fork()
+    if process:
+        return process
+    status = 1
+    try:
+        write(window)
+        status = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(status)
+
+write(windows[0], "other")  # imports what each process needs
 for line in sys.stdin:
-    with SqlDestination("test_sql").open(query, "test") as writer:
-        writer.publish(pull(client, query, writer))
-    print("done", flush=True)
+    children = [child(window) for window in windows]
+    print(*["ended", *(os.waitpid(process, 0)[1] for process in children)], flush=True)
 """
+"""Pulls some windows at once, each in a process of its own, for each line of input. A process pulls again if
+others have stored a part of its window meanwhile: at most once for each of them."""
 
 
 @contextmanager
-def puller(sandbox: Sandbox, window: Window) -> Iterator[subprocess.Popen[str]]:
-    """A process that pulls ``window`` once for each line it is sent."""
-    command = [sys.executable, "-W", "ignore", "-c", PULLS, sandbox.url, str(window.start), str(window.end)]
+def pullers(sandbox: Sandbox, windows: list[Window]) -> Iterator[Callable[[], list[int]]]:
+    """What pulls all windows at once, each in a process of its own, and returns how these ended."""
+    bounds = [f"{window.start}-{window.end}" for window in windows]
+    command = [sys.executable, "-W", "ignore", "-c", PULLS, sandbox.url, *bounds]
     environment = {**os.environ, "KEY": KEY}
     with subprocess.Popen(
         command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
+        stdin, stdout = process.stdin, process.stdout
+        assert stdin is not None
+        assert stdout is not None
+
+        def pull_all() -> list[int]:
+            print("pull", file=stdin, flush=True)
+            while line := stdout.readline():
+                word, *codes = line.split() or [""]
+                if word == "ended":  # other lines are Airflow's log
+                    return list(map(int, codes))
+            return []
+
         try:
-            yield process
+            yield pull_all
         finally:
             process.kill()
-
-
-def go(process: subprocess.Popen[str]) -> None:
-    assert process.stdin is not None
-    process.stdin.write("go\n")
-    process.stdin.flush()
-
-
-def said(process: subprocess.Popen[str]) -> str:
-    """The next line that is the test's own; others are Airflow's log."""
-    assert process.stdout is not None
-    while line := process.stdout.readline():
-        if line == "done\n":
-            return line
-    return ""
 
 
 @ON_SERVERS
@@ -191,14 +217,12 @@ def test_eight_processes_pull_equal_and_overlapping_windows(sandbox: Sandbox, sq
     hours = [(0, 24), (0, 24), (0, 12), (6, 18), (12, 24), (3, 4), (0, 24), (11, 13)]
     windows = [Window(MIDNIGHT + a * HOUR, MIDNIGHT + b * HOUR) for a, b in hours]
     whole = sorted(held(sandbox, query_of(sandbox)))
-    with ExitStack() as stack:
-        processes = [stack.enter_context(puller(sandbox, window)) for window in windows]
+    with pullers(sandbox, windows) as pull_all:
         for _ in range(ROUNDS):
-            for process in processes:
-                go(process)
-            assert [said(process) for process in processes] == ["done\n"] * 8
+            assert pull_all() == [0] * 8
             assert sorted(payloads()) == whole
             assert ask("SELECT SUM(events) FROM np6_events_windows") == [(len(whole),)]
+            assert sql.verify().problems == []
 
 
 @pytest.mark.parametrize("sql", ["postgres", "mariadb", "sqlite"], indirect=True)
@@ -220,7 +244,7 @@ def test_readers_never_see_a_window_partly_replaced(
 
     reader = threading.Thread(target=read)
     reader.start()
-    for n in range(30):
+    for n in range(20):
         sandbox.account = FakeAccount(events_per_day=2_400, withheld=n % 2 / 2)
         land(client, sql, query, on_shrink="replace")
     stop.set()
@@ -277,11 +301,11 @@ def test_killed_connections_leave_the_old_content_or_the_new(
     begun = time.monotonic()
     land(client, sql, query)
     undisturbed = time.monotonic() - begun
-    moments = random.Random(4)  # noqa: S311 - repeatable moments
+    delays = random.Random(4)  # noqa: S311 - repeatable
     killed = 0
 
     def kill_once(after: float, ended: threading.Event, kill: Callable[[], int]) -> None:
-        """At a moment, or as soon after it as there is a connection."""
+        """After a time, or as soon after it as there is a connection."""
         nonlocal killed
         ended.wait(after)
         while not ended.wait(0.001):
@@ -293,7 +317,7 @@ def test_killed_connections_leave_the_old_content_or_the_new(
         for n in itertools.count():  # a kill that came when all was over is none: another round
             sandbox.account = FakeAccount(events_per_day=2_400, withheld=n % 2 / 2)
             ended = threading.Event()
-            after = moments.uniform(0, undisturbed)
+            after = delays.uniform(0, undisturbed)
             thread = threading.Thread(target=kill_once, args=(after, ended, kill))
             thread.start()
             land(client, sql, query, on_shrink="replace")  # it is published again from the spool

@@ -1,4 +1,4 @@
-"""Tables that are there already, and what their columns hold."""
+"""Tables that exist already, and the values of their columns."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def name_of(sql: SqlDestination) -> str:
     return str(BaseHook.get_hook(sql.conn_id).conn_type)
 
 
-def cure_of(error: Np6InputError) -> list[str]:
-    """The statements that an error tells to run."""
+def statements_of(error: Np6InputError) -> list[str]:
+    """The statements that an error says to run."""
     assert error.hint.startswith("Run in the database:")
     return error.hint.removeprefix("Run in the database:").replace("\n", " ").rstrip(";").split("; ")
 
@@ -46,14 +46,40 @@ def test_a_missing_column_is_added(client: Np6Client, sandbox: Sandbox, sql: Sql
     with pytest.raises(Np6InputError, match="has no column hit_type") as caught:
         land(client, SqlDestination("test_sql", evolve=False), query)
     assert len(sandbox.received) == 1
-    (statement,) = cure_of(caught.value)
+    statements = statements_of(caught.value)
     land(client, sql, query)
     assert ask("SELECT event_id, hit_type, bounce_verdict FROM np6_events ORDER BY event_id") == before
     ask("ALTER TABLE np6_events DROP COLUMN hit_type")
-    ask(statement)
+    for statement in statements:
+        ask(statement)
     land(client, SqlDestination("test_sql", evolve=False), query)
     assert payloads() == in_order(held(sandbox, query))
     assert ask("SELECT COUNT(*) FROM np6_events WHERE ours IS NULL") == [(len(before),)]
+
+
+@pytest.mark.parametrize("is_by_hand", [False, True], ids=["evolve", "by hand"])
+def test_the_next_pull_fills_a_column_that_was_added(
+    client: Np6Client, sandbox: Sandbox, sql: SqlDestination, *, is_by_hand: bool
+) -> None:
+    """Although the events are those that are stored; after that they are, with all columns."""
+    query, tomorrow = query_of(sandbox), query_of(sandbox, Window(MIDNIGHT + DAY, MIDNIGHT + 2 * DAY))
+    land(client, sql, query)
+    land(client, sql, tomorrow)
+    verdicts = "SELECT event_id, bounce_verdict FROM np6_events ORDER BY occurred_at, event_id"
+    before = ask(verdicts)
+    assert all(verdict for _, verdict in before)
+    ask("ALTER TABLE np6_events DROP COLUMN bounce_verdict")
+    if is_by_hand:
+        with pytest.raises(Np6InputError, match="bounce_verdict") as caught:
+            land(client, SqlDestination("test_sql", evolve=False), query)
+        for statement in statements_of(caught.value):
+            ask(statement)
+    outcomes = [land(client, sql, query)["outcome"] for _ in range(2)]
+    assert outcomes == ["changed", "unchanged"]
+    count = len(held(sandbox, query))
+    assert ask(verdicts) == before[:count] + [(id_, None) for id_, _ in before[count:]]
+    assert land(client, sql, tomorrow)["outcome"] == "changed"
+    assert ask(verdicts) == before
 
 
 WRONG = {
@@ -73,7 +99,7 @@ WRONG = {
 }
 
 
-def test_columns_of_wrong_types_are_refused_with_the_cure(
+def test_columns_of_wrong_types_are_refused_with_the_fix(
     client: Np6Client, sandbox: Sandbox, sql: SqlDestination
 ) -> None:
     query = query_of(sandbox)
@@ -81,19 +107,19 @@ def test_columns_of_wrong_types_are_refused_with_the_cure(
         # A table made by hand, in our own words but for one column.
         with pytest.raises(Np6InputError) as missing:
             land(client, SqlDestination("test_sql", create=False), query)
-        create, *_ = cure_of(missing.value)
+        create, *_ = statements_of(missing.value)
         quote = "`" if "`" in create else '"'
         ours = next(part for part in create.split(",") if f"{quote}{column}{quote}" in part)
         ask(create.replace(ours, ours[: ours.index(column) + len(column) + 1] + f" {wrong} NOT NULL", 1))
-        with pytest.raises(Np6InputError, match="types that would change what they hold") as caught:
+        with pytest.raises(Np6InputError, match="of types that would change their values") as caught:
             land(client, sql, query)
         assert column in caught.value.what
-        for statement in cure_of(caught.value):
+        for statement in statements_of(caught.value):
             ask(statement)
         land(client, sql, query)
         assert payloads() == in_order(held(sandbox, query))
-        for table in ("np6_events", "np6_events_windows", "np6_events_quarantine", "np6_events_old"):
-            ask(f"DROP TABLE IF EXISTS {table}")
+        for suffix in ("", "_windows", "_header", "_quarantine", "_erased", "_old"):
+            ask(f"DROP TABLE IF EXISTS np6_events{suffix}")
     assert len(sandbox.received) == len(WRONG[name_of(sql)])
 
 
@@ -136,8 +162,17 @@ def test_windows_that_lose_events_to_another_are_counted_again(
     moved = [{"id": f"e{n}", "timestamp": MIDNIGHT + HOUR + n} for n in range(3)]
     sandbox.plan.add(Fault(body=json.dumps(moved).encode()))
     land(client, sql, query_of(sandbox, second))
-    assert ask("SELECT events FROM np6_events_windows ORDER BY window_start") == [(4,), (3,)]
+    counts = "SELECT events, displaced FROM np6_events_windows ORDER BY window_start"
+    assert ask(counts) == [(4, 3), (3, 0)]
     assert ask("SELECT COUNT(*) FROM np6_events") == [(7,)]
+    # What was displaced adds up, until the window is pulled again.
+    moved = [{"id": "e6", "timestamp": MIDNIGHT + 2 * HOUR}]
+    sandbox.plan.add(Fault(body=json.dumps(moved).encode()))
+    land(client, sql, query_of(sandbox, Window(MIDNIGHT + 2 * HOUR, MIDNIGHT + 3 * HOUR)))
+    assert ask(counts) == [(3, 4), (3, 0), (1, 0)]
+    sandbox.plan.add(Fault(body=json.dumps(events[3:6]).encode()))
+    assert land(client, sql, query_of(sandbox, first))["outcome"] == "changed"
+    assert ask(counts) == [(3, 0), (3, 0), (1, 0)]
 
 
 def test_what_is_large_or_strange_is_stored_unchanged(
@@ -212,7 +247,7 @@ def near_events(draw: st.DrawFn) -> dict[str, Any]:
         max_size=5,
     )
 )
-def test_typed_reading_finds_what_looking_step_by_step_finds(bounces: EventQuery, events: list[Any]) -> None:
+def test_typed_reading_finds_what_reading_step_by_step_finds(bounces: EventQuery, events: list[Any]) -> None:
     items = [json.dumps(event).encode() for event in events]
     names = [column.name for column in COLUMNS]
     for group in (items, *([item] for item in items)):

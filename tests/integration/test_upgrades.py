@@ -15,6 +15,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow_provider_np6.destinations import FileDestination, SqlDestination
 from airflow_provider_np6.destinations.base import Destination
 from airflow_provider_np6.destinations.files.formats import events
+from airflow_provider_np6.destinations.files.layout import type_key
 from airflow_provider_np6.destinations.inventory import Scope
 from airflow_provider_np6.erasure import erase
 from airflow_provider_np6.np6.errors import Np6ConflictError, Np6DestinationError
@@ -43,14 +44,14 @@ Pull = dict[str, Any]
 class Place:
     """What a version stored, in files or a database, as a copy.
 
-    :param told: ``held.json``.
+    :param contents: ``held.json``.
     """
 
-    def __init__(self, told: dict[str, Any], plain: Destination, pseudonymous: Destination) -> None:
-        self.told = told
+    def __init__(self, contents: dict[str, Any], plain: Destination, pseudonymous: Destination) -> None:
+        self.contents = contents
         self.plain = plain
         self.pseudonymous = pseudonymous
-        self.window = {name: told[name] for name in ("window_start", "window_end")}
+        self.window = {name: contents[name] for name in ("window_start", "window_end")}
 
     def ids(self, pull: Pull, destination: Destination | None = None) -> list[str]:
         """Ids of the events that are there, in order of time; files are compared with their manifests."""
@@ -85,11 +86,11 @@ class Place:
         return Np6EventsOperator(task_id="pull", **arguments).execute({})
 
     def everything(self) -> dict[str, Any]:
-        """All that stands there."""
+        """All that is stored."""
         if isinstance(self.plain, FileDestination):
             root = Path(self.plain.path)
             return {str(path): path.read_bytes() for path in root.rglob("*") if path.is_file()}
-        names = ("np6_events", "np6_events_windows", "np6_events_quarantine", "np6_events_erased")
+        names = [f"np6_events{suffix}" for suffix in ("", "_windows", "_header", "_quarantine", "_erased")]
         return {name: sorted(map(repr, ask(f"SELECT * FROM {name}"))) for name in names}
 
 
@@ -102,12 +103,12 @@ def version(request: pytest.FixtureRequest) -> Path:
 def place(
     request: pytest.FixtureRequest, version: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Place:
-    told = json.loads((version / "held.json").read_text())
+    contents = json.loads((version / "held.json").read_text())
     if request.param == "files":
         for name in ("lake", "lake-pseudonymous"):
             shutil.copytree(version / name, tmp_path / name)
         return Place(
-            told,
+            contents,
             FileDestination(str(tmp_path / "lake")),
             FileDestination(str(tmp_path / "lake-pseudonymous")),
         )
@@ -119,7 +120,7 @@ def place(
     monkeypatch.setenv("AIRFLOW_CONN_TEST_SQL", json.dumps(connection))
     if request.param == "postgres":
         ask((version / "np6.sql").read_text())
-    return Place(told, SqlDestination("test_sql"), SqlDestination("test_sql", "np6_pseudonymous"))
+    return Place(contents, SqlDestination("test_sql"), SqlDestination("test_sql", "np6_pseudonymous"))
 
 
 @pytest.fixture(autouse=True)
@@ -133,8 +134,8 @@ def account() -> FakeAccount:
     return FakeAccount(seed=7, events_per_day=480)
 
 
-def test_all_of_it_is_read_and_proven(place: Place) -> None:
-    for held in place.told["held"]:
+def test_all_of_it_is_read_and_verified(place: Place) -> None:
+    for held in place.contents["held"]:
         assert sorted(place.ids(held)) == sorted(held["ids"])
         found = place.covers(held, *place.window.values())
         assert (found.events, found.missing) == (len(held["ids"]), [])
@@ -143,18 +144,22 @@ def test_all_of_it_is_read_and_proven(place: Place) -> None:
         assert day.missing == [
             Window(parse_time("end", place.window["window_end"]), parse_time("end", "2024-10-05"))
         ]
-    pseudonymous = place.told["pseudonymous"]
+    pseudonymous = place.contents["pseudonymous"]
     assert sorted(place.ids(pseudonymous, place.pseudonymous)) == sorted(pseudonymous["ids"])
+    for destination in (place.plain, place.pseudonymous):
+        verification = destination.verify()
+        assert (verification.problems, verification.orphans) == ([], [])
+        assert verification.events > 0
 
 
 def test_each_format_and_every_action_is_among_it(version: Path) -> None:
     root = str(version / "lake")
-    told = json.loads((version / "held.json").read_text())
+    contents = json.loads((version / "held.json").read_text())
     found = [
         manifest
-        for event_type in {held["event_type"] for held in told["held"]}
+        for event_type in {held["event_type"] for held in contents["held"]}
         for action in FileDestination(root).action_ids(event_type)
-        for manifest in manifests(root, event_type, action, told["window_start"], told["window_end"])
+        for manifest in manifests(root, event_type, action, contents["window_start"], contents["window_end"])
     ]
     found_slices = [slice_ for manifest in found for slice_ in manifest.slices]
     assert {slice_.format for slice_ in found_slices} == {"jsonl", "jsonl.gz", "jsonl.zst", "parquet"}
@@ -165,26 +170,45 @@ def test_each_format_and_every_action_is_among_it(version: Path) -> None:
     assert any(manifest.action_id == "*" for manifest in found)
 
 
-def test_what_expired_is_not_missing(lake: Path) -> None:
+def test_what_expired_is_not_missing(place: Place) -> None:
     before = Window(parse_time("start", "2024-10-03"), parse_time("end", "2024-10-04"))
-    covered = coverage(str(lake), "bounces", "000PE4", "2024-10-03", "2024-10-04")
+    covered = place.covers(BOUNCES, "2024-10-03", "2024-10-04")
     assert (covered.events, covered.missing, covered.expired) == (0, [], [before])
+    report = place.pull(BOUNCES, window_start="2024-10-03", window_end="2024-10-04")
+    assert (report["outcome"], report["previous_events"]) == ("created", 0)
+    covered = place.covers(BOUNCES, "2024-10-03", "2024-10-04")
+    assert (covered.events, covered.missing, covered.expired) == (report["events"], [], [])
+    assert place.plain.verify().problems == []
 
 
-def test_files_are_verified(lake: Path) -> None:
-    verification = FileDestination(str(lake)).verify()
-    assert (verification.problems, verification.orphans) == ([], [])
+@pytest.mark.parametrize("place", ["sqlite", "postgres"], indirect=True)
+def test_headers_of_tables_have_what_those_of_files_have(place: Place, version: Path) -> None:
+    header = json.loads((version / "lake/_header.json").read_text())
+    columns = "version, account, personal_data, erasures"
+    common = tuple(header[name] for name in columns.split(", "))
+    assert ask(f"SELECT {columns} FROM np6_events_header WHERE event_type = ''") == [common]
+    columns = "event_type, classification, form, verified_events, verified_bytes"
+    rows = {
+        type_key(event_type, classification): (form, events, size)
+        for event_type, classification, form, events, size in ask(
+            f"SELECT {columns} FROM np6_events_header WHERE event_type <> ''"
+        )
+    }
+    assert {key: row[0] for key, row in rows.items()} == header["series"]
+    verified = {key: row[1:] for key, row in rows.items() if row[1] is not None}
+    assert verified == {key: (size["events"], size["bytes"]) for key, size in header["verified"].items()}
+    assert len(verified) > 1
 
 
 def test_a_pull_replaces_its_window_and_nothing_else(place: Place, sandbox: Sandbox) -> None:
-    for held in place.told["held"]:
-        before = {str(other): place.ids(other) for other in place.told["held"] if other != held}
+    for held in place.contents["held"]:
+        before = {str(other): place.ids(other) for other in place.contents["held"] if other != held}
         report = place.pull(held)
         ids = place.ids(held)
         assert report["events"] == len(ids) > 0
         assert set(ids).isdisjoint(held["ids"])
         assert place.covers(held, *place.window.values()).invalid == []
-        assert {str(other): place.ids(other) for other in place.told["held"] if other != held} == before
+        assert {str(other): place.ids(other) for other in place.contents["held"] if other != held} == before
 
 
 def test_all_actions_and_one_stay_apart(place: Place, sandbox: Sandbox) -> None:
@@ -199,9 +223,9 @@ def test_all_actions_and_one_stay_apart(place: Place, sandbox: Sandbox) -> None:
 
 def test_whom_it_keeps_out_is_kept_out(place: Place, sandbox: Sandbox) -> None:
     def about_the_person(stored: list[FakeEvent]) -> list[FakeEvent]:
-        told = json.loads(stored[9].json)
-        told["source"]["detail"]["activation"]["recipient"] = place.told["person"]
-        changed = FakeEvent(stored[9].timestamp, stored[9].id, json.dumps(told).encode())
+        event = json.loads(stored[9].json)
+        event["source"]["detail"]["activation"]["recipient"] = place.contents["person"]
+        changed = FakeEvent(stored[9].timestamp, stored[9].id, json.dumps(event).encode())
         return [*stored[:9], changed, *stored[10:]]
 
     sandbox.plan.add(Fault(change=about_the_person))
@@ -214,20 +238,20 @@ def test_others_are_erased_in_it(place: Place, version: Path, sandbox: Sandbox) 
     other = _recipient(version)
     erased = erase(place.plain, other)
     assert erased["events"] == 1
-    ids = place.told["held"][3]["ids"]
+    ids = place.contents["held"][3]["ids"]
     assert len(place.ids(OTHER)) == len(ids) - 1
     assert place.covers(OTHER, *place.window.values()).events == len(ids) - 1
     if isinstance(place.plain, FileDestination):
         listed = json.loads((Path(place.plain.path) / "_erasures/2.json").read_text())["persons"]
     else:
         listed = [row[0] for row in ask("SELECT person FROM np6_events_erased")]
-    tokens = map(Pseudonyms(PSEUDONYM_KEY).token, (other, place.told["person"]))
+    tokens = map(Pseudonyms(PSEUDONYM_KEY).token, (other, place.contents["person"]))
     assert sorted(listed) == sorted(tokens)
 
 
 def test_tokens_are_those_of_today(place: Place, sandbox: Sandbox) -> None:
-    pseudonymous = place.told["pseudonymous"]
-    assert erase(place.pseudonymous, place.told["person"])["events"] == 1
+    pseudonymous = place.contents["pseudonymous"]
+    assert erase(place.pseudonymous, place.contents["person"])["events"] == 1
     assert len(place.ids(pseudonymous, place.pseudonymous)) == len(pseudonymous["ids"]) - 1
     with pytest.raises(AirflowFailException, match="was written with personal_data"):
         place.pull(BOUNCES, destination=place.pseudonymous)
@@ -243,9 +267,9 @@ def _recipient(version: Path) -> str:
 
 
 def later(place: Place) -> None:
-    """Make one window of it what a later version might write, which has other fields."""
+    """Make one day of it, or the table, what a later version might write, which has other fields."""
     if isinstance(place.plain, SqlDestination):
-        ask("UPDATE np6_events_windows SET version = 2 WHERE event_type = 'bounces'")
+        ask("UPDATE np6_events_header SET version = 2 WHERE event_type = ''")
         ask("ALTER TABLE np6_events DROP COLUMN agency")
         return
     for path in (Path(place.plain.uri) / "_manifests/type=bounces").rglob("*.json"):
@@ -298,8 +322,8 @@ def lake(tmp_path: Path) -> Path:
 def test_a_root_of_a_later_version_is_refused_before_any_request(
     lake: Path, sandbox: Sandbox, name: str, what: str
 ) -> None:
-    told = json.loads((lake / name).read_text())
-    (lake / name).write_text(json.dumps({**told, "version": 2}))
+    record = json.loads((lake / name).read_text())
+    (lake / name).write_text(json.dumps({**record, "version": 2}))
     place = Place(json.loads((VERSIONS[-1] / "held.json").read_text()), FileDestination(str(lake)), None)  # type: ignore[arg-type]
     before = place.everything()
     for act in ("pull", "erase"):
@@ -353,7 +377,7 @@ def test_a_manifest_that_a_later_version_wrote_meanwhile_is_left(
 @pytest.mark.parametrize("place", ["sqlite", "postgres"], indirect=True)
 def test_what_a_later_version_wrote_into_a_table_meanwhile_is_left(place: Place, sandbox: Sandbox) -> None:
     def change(stored: list[FakeEvent]) -> list[FakeEvent]:
-        ask("UPDATE np6_events_windows SET version = 2 WHERE event_type = 'bounces'")
+        ask("UPDATE np6_events_header SET version = 2 WHERE event_type = ''")
         return stored
 
     before = place.ids(BOUNCES)

@@ -25,12 +25,16 @@ class Mariadb:
             shutil.chown(self._folder, self._user)
 
     def __enter__(self) -> Mariadb:
-        data, log = self._folder / "data", self._folder / "log"
+        data, log, scratch = (self._folder / name for name in ("data", "log", "scratch"))
+        scratch.mkdir()  # a server that starts removes the temporary tables of others in a common folder
+        if self._user:
+            shutil.chown(scratch, self._user)
         subprocess.run(
             [
                 shutil.which("mariadb-install-db") or "",
                 "--no-defaults",
                 f"--datadir={data}",
+                f"--tmpdir={scratch}",
                 "--auth-root-authentication-method=normal",
             ],
             check=True,
@@ -42,6 +46,7 @@ class Mariadb:
             shutil.which("mariadbd") or "mariadbd",
             "--no-defaults",
             f"--datadir={data}",
+            f"--tmpdir={scratch}",
             f"--port={self.port}",
             f"--socket={self._folder / 'socket'}",
             "--bind-address=127.0.0.1",

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import logging
-import time
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING
 
-from airflow_provider_np6.np6.errors import Np6ConflictError, Np6PullAgainError
+from airflow_provider_np6.destinations.supersession import is_superseded
+from airflow_provider_np6.np6.errors import Np6ConflictError
 from airflow_provider_np6.np6.window import DAY, Window, parse_time
 
 if TYPE_CHECKING:
@@ -18,8 +16,6 @@ if TYPE_CHECKING:
     from airflow_provider_np6.destinations.files.manifest import Manifest, Slice
     from airflow_provider_np6.destinations.files.spool import SpooledSlice
     from airflow_provider_np6.destinations.inventory import Outcome
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -31,6 +27,7 @@ class Candidate:
     :param received: kept, duplicate and invalid events of the day.
     :param rule: what to do if more events are stored.
     :param context: the query's description, for errors.
+    :param erasures: version of the erasure list that the day's events were filtered with.
     """
 
     spooled: SpooledSlice
@@ -38,6 +35,7 @@ class Candidate:
     received: int
     rule: ShrinkRule
     context: str
+    erasures: int = 0
 
 
 @dataclass(frozen=True)
@@ -66,17 +64,14 @@ def decide(manifest: Manifest, files: DayFiles, candidate: Candidate) -> Decisio
     window = candidate.spooled.window
     stored = manifest.overlapping(window)
     previous = sum(slice_.events for slice_ in stored)
-    newer = [slice_.window for slice_ in stored if _is_newer(slice_, candidate)]
-    if newer and _covers(newer, window):
+    times = [(slice_.window, parse_time("pulled_at", slice_.pulled_at)) for slice_ in stored]
+    if is_superseded(times, window, candidate.pulled_at, candidate.context):
         return Decision("superseded", previous)
-    if newer:
-        raise Np6PullAgainError(
-            "a newer pull of a part of this window was published meanwhile",
-            hint="The next try pulls it again.",
-            context=candidate.context,
-        )
     check_crossing(manifest, window, candidate.context)
-    if candidate.rule.is_kept(window.date, candidate.received, previous):
+    received = candidate.received
+    if manifest.erasures < candidate.erasures:  # an erasure has yet to remove these
+        received += candidate.rule.erased_by_day.get(window.start // DAY, 0)
+    if candidate.rule.is_kept(window.date, received, previous):
         return Decision("shrunk", previous)
     if all(slice_.expired for slice_ in stored):
         return Decision("created", previous)
@@ -98,26 +93,6 @@ def check_crossing(manifest: Manifest, window: Window, context: str) -> None:
             hint=f"Pull {grown} or a larger window.",
             context=context,
         )
-
-
-def _is_newer(slice_: Slice, candidate: Candidate) -> bool:
-    """Whether a stored slice was pulled later; equal times count for the candidate."""
-    pulled_at = parse_time("pulled_at", slice_.pulled_at)
-    if pulled_at <= candidate.pulled_at:
-        return False
-    if pulled_at > time.time() * 1_000 + DAY:
-        log.warning("A stored slice says that it was pulled in the future, at %s.", slice_.pulled_at)
-        return False
-    return True
-
-
-def _covers(parts: Iterable[Window], window: Window) -> bool:
-    covered = window.start
-    for part in sorted(parts):
-        if part.start > covered:
-            return False
-        covered = max(covered, part.end)
-    return covered >= window.end
 
 
 def _is_same(slice_: Slice, spooled: SpooledSlice) -> bool:

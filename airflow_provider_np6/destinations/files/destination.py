@@ -130,15 +130,6 @@ class FileDestination(Destination):
         return PendingVerification(pending.total, self._guarded(pending.checks))
 
     def expire(self, before: datetime | date | str) -> dict[str, int]:
-        """Remove the events of slices that end at or before a time, and mark these slices: coverage lists
-        them as expired and not as missing, and a later pull stores them again.
-
-        :param before: aware datetime, ISO string with an offset, or date (midnight UTC).
-        :return: ``slices``, ``events``, ``files`` and ``bytes`` that were removed.
-        :raises Np6InputError: for a time that cannot be used, or if nothing was ever pulled into the
-            destination.
-        :raises Np6DestinationError: if it broke off; to be called again then.
-        """
         from airflow_provider_np6.destinations.files.expire import expire_slices
 
         end = parse_time("before", before)

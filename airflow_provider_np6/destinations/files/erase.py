@@ -17,7 +17,6 @@ from airflow_provider_np6.destinations.files.header import (
     Header,
     Patience,
     change_header,
-    check_owner,
     read_erasure_list,
     read_header,
 )
@@ -25,6 +24,7 @@ from airflow_provider_np6.destinations.files.manifest import Manifest, Slice, ma
 from airflow_provider_np6.destinations.files.read import list_data_files, list_manifests, read_listed
 from airflow_provider_np6.destinations.files.spool import SliceSpool, SpooledSlice
 from airflow_provider_np6.destinations.files.storage import ConditionRefusedError
+from airflow_provider_np6.destinations.requirements import check_owner
 from airflow_provider_np6.destinations.spool_folder import spool_errors
 from airflow_provider_np6.np6.errors import Np6InputError
 from airflow_provider_np6.np6.events import Events
@@ -68,7 +68,7 @@ class FileErasure:
         :raises Np6ConflictError: if it is another account's.
         """
         header = self._header()
-        check_owner(header, self._account)
+        check_owner("the destination", header, self._account)
         self._persons = [Subject(person, header.personal_data, self._pseudonyms) for person in self._given]
         version = self._list_persons()
         self._store.abort_uploads("", before=time.time())

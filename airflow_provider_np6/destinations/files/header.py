@@ -13,22 +13,19 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, TypedDict
 
-from airflow_provider_np6.destinations.base import check_personal_data
 from airflow_provider_np6.destinations.files import layout
 from airflow_provider_np6.destinations.files.manifest import VERSION, make_token
 from airflow_provider_np6.destinations.files.storage import ConditionRefusedError
+from airflow_provider_np6.destinations.requirements import PullRequirements
 from airflow_provider_np6.np6.errors import (
     Np6ConflictError,
     Np6DestinationError,
-    Np6PullAgainError,
     check_version,
 )
-from airflow_provider_np6.np6.query import ALL_ACTIONS
 from airflow_provider_np6.privacy.erasure_filter import ErasureList
 
 if TYPE_CHECKING:
     from airflow_provider_np6.destinations.files.storage import Store
-    from airflow_provider_np6.np6.query import EventQuery
 
 
 class VerifiedRecord(TypedDict):
@@ -38,9 +35,6 @@ class VerifiedRecord(TypedDict):
     events: int
     bytes: int
     verified_at: str
-
-
-_FORMS = {"by_action": "for single actions", "all_actions": "for all actions at once"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,68 +87,28 @@ class Header:
 
 
 @dataclass(frozen=True)
-class Requirements:
-    """What a pull must have in common with the header; checked before any request, and again at the switch.
-
-    :param query: what is pulled.
-    :param account: label of its account.
-    :param personal_data: its form of personal data.
-    """
-
-    query: EventQuery
-    account: str
-    personal_data: str
+class Requirements(PullRequirements):
+    """What a pull must have in common with the header of a destination root."""
 
     @property
     def series(self) -> str:
         """The partition of the pull's series."""
         return layout.type_key(self.query.event_type, self.query.classification)
 
-    @property
-    def form(self) -> str:
-        """The form of the pull's series."""
-        return "all_actions" if self.query.action_id == ALL_ACTIONS else "by_action"
-
     def check(self, header: Header, erasures: int | None = None) -> None:
         """Refuse what may not be added.
 
+        :param header: of the destination root.
         :param erasures: version of the erasure list that the pull's events were filtered with; None before
             the first event.
         :raises Np6ConflictError: for another account, form of personal data or form of the series.
         :raises Np6PullAgainError: if persons were erased since the pull began.
         """
-        check_owner(header, self.account, self.query.description)
-        check_personal_data(
-            "the destination", header.personal_data, self.personal_data, self.query.description
-        )
-        form = header.series.get(self.series, self.form)
-        if form != self.form:
-            raise Np6ConflictError(
-                f"the destination has {self.query.event_type} pulled {_FORMS.get(form, form)}, and this pull"
-                f" is {_FORMS[self.form]}",
-                hint="Pull this event type in one form, or use two destinations.",
-                context=self.query.description,
-            )
-        if erasures is not None and header.erasures != erasures:
-            raise Np6PullAgainError(
-                "persons were erased from the destination during this pull",
-                hint="The next try leaves them out.",
-                context=self.query.description,
-            )
+        self.check_common("the destination", header, header.series.get(self.series), erasures)
 
     def add_to(self, header: Header) -> Header:
         """The header with the pull's series in it."""
         return replace(header, series={**header.series, self.series: self.form})
-
-
-def check_owner(header: Header, account: str, context: str = "") -> None:
-    """:raises Np6ConflictError: if the root is another account's."""
-    if header.account != account:
-        raise Np6ConflictError(
-            f"the destination has events of account {header.account!r}, this connection's is {account!r}",
-            hint="Use one destination per account, or set the same extra account in both connections.",
-            context=context,
-        )
 
 
 class Patience:

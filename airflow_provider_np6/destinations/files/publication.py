@@ -13,7 +13,6 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from airflow_provider_np6.destinations.event_writer import ShrinkRule
 from airflow_provider_np6.destinations.files import layout
 from airflow_provider_np6.destinations.files.day import StoredDay, delete_removed
 from airflow_provider_np6.destinations.files.decision import Candidate, Decision, decide
@@ -25,6 +24,7 @@ from airflow_provider_np6.np6.errors import Np6DestinationError, Np6Error
 from airflow_provider_np6.np6.window import DAY, iso
 
 if TYPE_CHECKING:
+    from airflow_provider_np6.destinations.event_writer import ShrinkRule
     from airflow_provider_np6.destinations.files.spool import SpooledSlice
     from airflow_provider_np6.destinations.files.storage import Store
     from airflow_provider_np6.np6.verified_pull import VerifiedPull
@@ -42,28 +42,25 @@ class Publisher:
     :param store: of the destination root.
     :param requirements: of the pull.
     :param erasures: version of the erasure list that its events were filtered with.
-    :param on_shrink: what to do if a day has fewer events than are stored.
     :param is_conditional: whether the store was seen to honor conditions.
     """
 
     store: Store
     requirements: Requirements
     erasures: int
-    on_shrink: str
     is_conditional: bool
 
     def publish(
-        self, slices: Sequence[SpooledSlice], pull: VerifiedPull, *, is_confirmed: bool
+        self, slices: Sequence[SpooledSlice], pull: VerifiedPull, rule: ShrinkRule
     ) -> list[DayPublication]:
         """Publish all days, or none if one of them may not be.
 
         :param slices: the days of the window, in order of time.
-        :param is_confirmed: whether NP6 said twice what it has.
+        :param rule: what to do if a day has fewer events than are stored.
         :return: the days, each with its outcome.
         :raises Np6DestinationError: if it failed; if that was in the middle, the error names the published
             days.
         """
-        rule = ShrinkRule(self.on_shrink, is_confirmed, self.requirements.query.description)
         days = [DayPublication(self, self._candidate(slice_, pull, rule), pull) for slice_ in slices]
         try:
             for day in days:
@@ -82,7 +79,7 @@ class Publisher:
     def _candidate(self, slice_: SpooledSlice, pull: VerifiedPull, rule: ShrinkRule) -> Candidate:
         duplicates = pull.duplicates_by_day.get(slice_.window.start // DAY, 0)
         received = slice_.events + slice_.invalid + duplicates
-        return Candidate(slice_, pull.pulled_at, received, rule, rule.context)
+        return Candidate(slice_, pull.pulled_at, received, rule, rule.context, self.erasures)
 
     def _switch(self, days: Sequence[DayPublication]) -> None:
         published: list[str] = []

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airflow_provider_np6.destinations.event_writer import Publication
+from airflow_provider_np6.destinations.event_writer import NOBODY, Publication, ShrinkRule
 from airflow_provider_np6.destinations.files import layout
 from airflow_provider_np6.destinations.files.day import StoredDay
 from airflow_provider_np6.destinations.files.decision import check_crossing
@@ -102,16 +102,21 @@ class FileWriter:
     def set_aside(self, invalid: Invalid) -> None:
         self._spooling.set_aside(invalid)
 
-    def publish(self, pull: VerifiedPull, *, is_confirmed: bool = False) -> Publication:
+    def publish(
+        self,
+        pull: VerifiedPull,
+        *,
+        is_confirmed: bool = False,
+        erased_by_day: Mapping[int, int] = NOBODY,
+    ) -> Publication:
         slices = self._spooling.spooled()
+        rule = ShrinkRule(self._on_shrink, is_confirmed, self._query.description, erased_by_day)
         with store_errors(self._store.path(), "could not be written"):
             try:
                 header = self._record()
                 is_conditional = header.is_conditional and self._store.is_conditional
-                publisher = Publisher(
-                    self._store, self._requirements, self._erasures, self._on_shrink, is_conditional
-                )
-                days = publisher.publish(slices, pull, is_confirmed=is_confirmed)
+                publisher = Publisher(self._store, self._requirements, self._erasures, is_conditional)
+                days = publisher.publish(slices, pull, rule)
                 folder = layout.series_folder(self._query)
                 self._store.abort_uploads(folder, before=time.time() - SLOW_WRITER)
                 if is_conditional:  # else it might undo what another pull has changed

@@ -1,4 +1,4 @@
-"""The tables in their database: transactions on them, and what may not be added to them."""
+"""The tables in their database: transactions on them, and retries of these."""
 
 from __future__ import annotations
 
@@ -8,129 +8,136 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow.providers.common.compat.sdk import BaseHook
-from airflow.providers.common.sql.hooks.sql import DbApiHook
-
-from airflow_provider_np6.destinations.sql.dialects import ErrorKind, TableName, get_dialect
-from airflow_provider_np6.destinations.sql.table import (
-    erased_table,
-    events_table,
-    quarantine_table,
-    windows_table,
-)
-from airflow_provider_np6.np6.errors import (
-    Np6DestinationError,
-    Np6Error,
-    Np6InputError,
-    check_version,
-)
+from airflow_provider_np6.destinations.sql import layout
+from airflow_provider_np6.destinations.sql.dialects import ErrorKind, Lock, TableName, get_dialect
+from airflow_provider_np6.destinations.sql.errors import to_destination_error, to_hint
+from airflow_provider_np6.destinations.sql.table import RIGHTS
+from airflow_provider_np6.np6.errors import Np6Error, Np6InputError, Np6WriteRefusedError
 
 if TYPE_CHECKING:
-    from airflow_provider_np6.np6.window import Window
-
-
-def get_sql_hook(conn_id: str) -> Any:
-    try:
-        connection = BaseHook.get_connection(conn_id)
-    except Exception as error:  # its class differs by version
-        kind = Np6InputError if "NotFound" in type(error).__name__ else Np6DestinationError
-        raise kind(
-            f"connection {conn_id!r} gives no database: {type(error).__name__}", hint="Create the connection."
-        ) from None
-    try:
-        hook = connection.get_hook()
-    except Exception as error:
-        raise Np6InputError(
-            f"connection {conn_id!r} gives no database: {type(error).__name__}",
-            hint="Install the provider of its type.",
-        ) from None
-    if not isinstance(hook, DbApiHook):
-        raise Np6InputError(
-            f"connection {conn_id!r} is not one of a SQL database",
-            hint="Its type must be one whose hook is a common-sql hook.",
-        )
-    return hook
-
-
-_PORTS = {"postgres": 5432, "mysql": 3306}
-
-
-def to_table_uri(conn_id: str, schema: str | None, table: str) -> str | None:
-    """The table as an asset, by the conventions of Airflow's providers; see ``SqlDestination.asset_uri``."""
-    connection = BaseHook.get_connection(conn_id)
-    if connection.conn_type not in _PORTS or not connection.host or not connection.schema:
-        return None
-    server = f"{connection.conn_type}://{connection.host}:{connection.port or _PORTS[connection.conn_type]}"
-    if connection.conn_type == "mysql":  # where a schema is a database
-        return f"{server}/{schema or connection.schema}/{table}"
-    return f"{server}/{connection.schema}/{schema or 'default'}/{table}"
-
-
-VERSION = 1
-"""Of the rows of ``<table>_windows``, and so of all four tables."""
+    from airflow_provider_np6.destinations.sql.table import Table
 
 TRIES = 5
 """Transactions tried before a failure that may pass is left to Airflow's retries."""
 
 _LOCK_WAIT = 300.0
-"""Seconds to wait for a database that another process holds."""
+"""Seconds to wait for what another transaction has locked."""
 
 T = TypeVar("T")
 
 
 class Database:
-    """The tables, and transactions on them."""
+    """The five tables, and transactions on them.
 
-    def __init__(self, hook: Any, name: TableName) -> None:
+    :param hook: a common-sql hook.
+    :param conn_id: of its connection, for errors.
+    :param name: of the table of events.
+    """
+
+    def __init__(self, hook: Any, conn_id: str, name: TableName) -> None:
         self._hook = hook
+        self.conn_id = conn_id
         self.dialect = get_dialect(hook.dialect_name)
-        self.events = events_table(name, self.dialect, hook.placeholder)
-        self.windows = windows_table(name, self.dialect, hook.placeholder)
-        self.erased = erased_table(name, self.dialect, hook.placeholder)
-        self.quarantine = quarantine_table(name, self.dialect, hook.placeholder)
+        self.events = layout.events_table(name, self.dialect, hook.placeholder)
+        self.windows = layout.windows_table(name, self.dialect, hook.placeholder)
+        self.header = layout.header_table(name, self.dialect, hook.placeholder)
+        self.quarantine = layout.quarantine_table(name, self.dialect, hook.placeholder)
+        self.erased = layout.erased_table(name, self.dialect, hook.placeholder)
+
+    def __str__(self) -> str:
+        """The table in a user's words."""
+        return f"table {self.events.name} of connection {self.conn_id!r}"
+
+    @property
+    def tables(self) -> list[Table]:
+        """All five."""
+        return [self.events, self.windows, self.header, self.quarantine, self.erased]
 
     @contextmanager
-    def transaction(self) -> Iterator[Any]:
-        """A cursor in a transaction that holds the table's lock; rolled back on any error."""
-        with closing(self._hook.get_conn()) as connection:
+    def connection(self) -> Iterator[Any]:
+        """A new connection, closed at the end."""
+        with closing(self._connect()) as connection:
             if self._hook.supports_autocommit:
                 self._hook.set_autocommit(connection, False)
             self.dialect.prepare(connection)
-            with self.dialect.cursor(connection) as cursor:
-                try:
-                    self.dialect.begin(cursor, self.events.name)
-                    yield cursor
-                    connection.commit()
-                    self.dialect.end(cursor, self.events.name)
-                except BaseException:
-                    with suppress(Exception):  # a dead connection has rolled back already
-                        connection.rollback()
-                    raise
+            yield connection
+
+    def _connect(self) -> Any:
+        try:
+            return self._hook.get_conn()
+        except (ImportError, TypeError, ValueError) as error:  # by the hook, before it connects
+            raise Np6InputError(
+                f"connection {self.conn_id!r} cannot be used: {type(error).__name__}",
+                hint="Check its extra: an option may be one of another driver.",
+            ) from None
+
+    @contextmanager
+    def transaction(self, *, is_writing: bool = True) -> Iterator[Any]:
+        """A cursor in a transaction without any lock; rolled back on any error."""
+        with self.connection() as connection, closing(connection.cursor()) as cursor:
+            try:
+                self.dialect.begin(cursor, is_writing=is_writing)
+                yield cursor
+                connection.commit()
+            except BaseException:
+                with suppress(Exception):  # a dead connection has rolled back already
+                    connection.rollback()
+                raise
+
+    @contextmanager
+    def locked(self, series: tuple[str, str] | None) -> Iterator[Any]:
+        """The same, after all transactions on the series have ended.
+
+        :param series: event type and classification; None for all of the table.
+        """
+        with self.transaction() as cursor:
+            self.dialect.lock(cursor, Lock(self.events.name, self.header.quoted, series))
+            yield cursor
 
     @contextmanager
     def reading(self) -> Iterator[Any]:
-        """A cursor that changes nothing and neither waits for pulls nor holds one up; in every database, one
+        """A cursor that changes nothing and neither waits for pulls nor delays one. In every database, one
         statement sees one state of the tables.
 
         :raises Np6InputError: if there is no table of windows.
         """
-        with closing(self._hook.get_conn()) as connection:
-            self.dialect.prepare(connection)
-            with self.dialect.cursor(connection) as cursor:
-                if not has_tables(self, cursor):
-                    raise nothing_pulled(self)
-                yield cursor
+        with self.transaction(is_writing=False) as cursor:
+            if not self.has_tables(cursor):
+                raise Np6InputError(
+                    f"there is no {self}", hint="Check the table's name: nothing was ever pulled into it."
+                )
+            yield cursor
+
+    def overwrite_deleted(self) -> None:
+        """Let the database overwrite what it keeps of deleted rows, where it can."""
+        if not self.dialect.keeps_deleted:
+            return
+        with self.connection() as connection, closing(connection.cursor()) as cursor:
+            self.dialect.after_erasure(cursor)
+
+    def has_tables(self, cursor: Any) -> bool:
+        """Whether something was ever pulled, or may be."""
+        return all(self.dialect.exists(cursor, table.name) for table in (self.windows, self.header))
+
+    def read(self, work: Callable[[], T]) -> T:
+        """The outcome of ``work``, which only reads; see :meth:`run_with_retries`."""
+        return self.run_with_retries(work, "cannot be read", Np6InputError, is_writing=False)
+
+    def write(self, work: Callable[[], T]) -> T:
+        """The outcome of ``work``, which writes; see :meth:`run_with_retries`."""
+        return self.run_with_retries(work, "could not be written", Np6WriteRefusedError)
 
     def run_with_retries(
-        self, work: Callable[[], T], what: str, permanent: type[Np6Error] = Np6DestinationError
+        self, work: Callable[[], T], what: str, permanent: type[Np6Error], *, is_writing: bool = True
     ) -> T:
         """The outcome of ``work``, tried again while a failure may pass; it begins a transaction of its own
         each time.
 
+        :param what: what failed, for errors: ``cannot be read``.
         :param permanent: the class for errors that another try cannot fix.
-        :raises Np6Error: a driver's own error as one of ours, without its text: that may hold a row.
+        :param is_writing: whether the work needs all rights of a pull.
+        :raises Np6Error: a driver's own error as one of ours, without its text: that may have a row.
         """
-
         deadline = time.monotonic() + _LOCK_WAIT
         tries = 1
         while True:
@@ -138,56 +145,40 @@ class Database:
                 return work()
             except Np6Error:
                 raise
-            except Exception as error:  # each driver has a tree of errors of its own
+            except Exception as error:  # each driver has its own classes
                 kind = self.dialect.failure(error)
                 if kind is ErrorKind.LOCKED and time.monotonic() < deadline:
                     wait = 0.5
-                elif kind is ErrorKind.TRANSIENT and tries < TRIES:
+                elif kind in (ErrorKind.TRANSIENT, ErrorKind.DUPLICATE_KEY) and tries < TRIES:
                     tries += 1
                     wait = 0.25 * 2**tries
                 else:
-                    state = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
-                    reason = type(error).__name__ + (f", SQLSTATE {state}" if state else "")
-                    raise (permanent if kind is ErrorKind.PERMANENT else Np6DestinationError)(
-                        f"table {self.events.name} {what}: {reason}",
-                        hint="Look it up in the database's own log, which names the statement.",
-                    ) from None
+                    raise self._to_error(error, what, permanent, is_writing=is_writing) from None
             time.sleep(random.uniform(0, wait))  # noqa: S311 - jitter
 
-    def ms(self, moment: Any) -> int:
-        return self.dialect.ms(moment)
+    def _to_error(
+        self, error: Exception, what: str, permanent: type[Np6Error], *, is_writing: bool
+    ) -> Np6Error:
+        if self.dialect.is_forbidden(error):
+            with suppress(Exception):  # then only the first error is known
+                return self._to_forbidden(what, permanent, is_writing=is_writing)
+        return to_destination_error(str(self), self.dialect, error, what, permanent)
 
+    def _to_forbidden(self, what: str, permanent: type[Np6Error], *, is_writing: bool) -> Np6Error:
+        """The error for a right that is missing, with the statements that grant it."""
+        named, grants = [], []
+        with self.transaction(is_writing=is_writing) as cursor:
+            role = self.dialect.get_role(cursor)
+            for table in self.tables:
+                columns = [column.name for column in table.columns]
+                rights = RIGHTS if is_writing else RIGHTS[:1]
+                missing = self.dialect.missing_rights(cursor, table.name, columns, rights)
+                named += [f"{', '.join(missing)} on {table.name}"] if missing else []
+                grants += table.grants(cursor, missing)
+        if not grants:
+            raise LookupError
+        return permanent(f"{self} {what}: {role} lacks {'; '.join(named)}", hint=to_hint(grants))
 
-def within(column: str, window: Window) -> dict[str, Any]:
-    return {f"{column} >=": window.start, f"{column} <": window.end}
-
-
-def overlapping(window: Window) -> dict[str, Any]:
-    return {"window_start <": window.end, "window_end >": window.start}
-
-
-def has_tables(database: Database, cursor: Any) -> bool:
-    """Whether there is a table of windows.
-
-    :raises Np6ConflictError: if something in it is of a later format.
-    """
-    stored = database.dialect.stored_types(cursor, database.windows.name)
-    if stored is None:
-        return False
-    if "version" in stored:
-        check_version_of(database, cursor)
-    return True
-
-
-def check_version_of(database: Database, cursor: Any) -> None:
-    """:raises Np6ConflictError: if something in the table of windows is of a later format."""
-    ((newest,),) = database.windows.select(cursor, ["MAX(version)"], {})
-    check_version(f"table {database.events.name}", int(newest or 0), VERSION)
-
-
-def nothing_pulled(database: Database) -> Np6InputError:
-    """Says that there is no such table."""
-    return Np6InputError(
-        f"there is no table {database.windows.name}",
-        hint="Check the table's name: nothing was ever pulled into it.",
-    )
+    def ms(self, value: Any) -> int:
+        """A time that a column gave, in ms since the epoch."""
+        return self.dialect.ms(value)

@@ -1,7 +1,7 @@
 """Rows as text for databases that load such text in bulk: CSV with control characters as its marks.
 
-JSON holds no control characters but as escapes, so that events need no quoting at all: quote, delimiter
-and the mark of NULL never stand in a payload, and in other columns only where an escape was decoded.
+JSON has no control characters but as escapes, so that events need no quoting at all: quote, delimiter
+and the mark of NULL never occur in a payload, and in other columns only where an escape was decoded.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ QUOTE, DELIMITER = "\x01", "\x02"
 
 
 def delimited(columns: Sequence[Sequence[str | None]], *, escapes: bool) -> bytes:
-    """Rows, each ended by a newline; NULL is what stands without quotes.
+    """Rows, each ended by a newline; a value without quotes is NULL.
 
     :param columns: the values, column by column; at least one row.
-    :param escapes: whether a value may hold control characters; then each one is looked at.
+    :param escapes: whether a value may have control characters; then each one is checked.
     """
     if escapes:
         rows = zip(*columns, strict=True)

@@ -1,93 +1,193 @@
-"""Persons taken out of a table, in one transaction."""
+"""Persons removed from a table: the list first, then the events of each slice."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow_provider_np6.destinations.sql.database import overlapping
-from airflow_provider_np6.destinations.sql.windows_table import WindowsTable, check_account, read_erasure_list
-from airflow_provider_np6.np6.query import EventQuery
-from airflow_provider_np6.np6.window import Window
+from airflow_provider_np6.destinations.requirements import check_owner
+from airflow_provider_np6.destinations.sql.header import (
+    TableHeader,
+    raise_erasures,
+    read_erasure_list,
+    read_header,
+)
+from airflow_provider_np6.destinations.sql.windows_table import WindowsTable
+from airflow_provider_np6.np6.errors import Np6InputError
+from airflow_provider_np6.np6.query import ALL_ACTIONS, EventQuery
+from airflow_provider_np6.np6.window import DAY, Window
 from airflow_provider_np6.privacy.subjects import Subject, match_subjects
 
 if TYPE_CHECKING:
     from airflow_provider_np6.destinations.sql.database import Database
+    from airflow_provider_np6.destinations.sql.header import Series
     from airflow_provider_np6.privacy.pseudonyms import Pseudonyms
 
-_KEYS = 500
+_IDS = 500
 """Rows deleted by one statement."""
+_IDENTITIES = ("recipient", "target_unicity", "target_id", "target_hash", "payload")
+_INVALID_KEY = ("action_id", "near", "sha256")
+
+T = TypeVar("T")
+Place = tuple[str, int]
+"""Action, and UTC day since the epoch."""
 
 
-def erase_from_table(
-    database: Database, cursor: Any, given: Collection[str], pseudonyms: Pseudonyms, account: str
-) -> dict[str, int]:
-    """Delete the events of persons, count the windows anew, and put the persons on the list.
+@dataclass(frozen=True)
+class SqlErasure:
+    """Removes persons from a table, whatever the event type and action.
 
-    :return: ``events`` deleted, and ``windows`` that lost some.
+    A pull that runs meanwhile checks the version of the erasure list under its lock, so nothing about them is
+    written once the list is. An erasure that broke off is finished by calling it again.
+
+    :param database: of the table.
+    :param account: the connection's.
+    :param persons: addresses, or other identities.
+    :param pseudonyms: of the connection's key.
     """
-    check_account(database, cursor, account)
-    forms = {row[0] for row in database.windows.select(cursor, ["DISTINCT personal_data"], {})}
-    persons = [Subject(one, next(iter(forms), None) or "keep", pseudonyms) for one in given]
-    _list_persons(database, cursor, persons, pseudonyms)
-    columns = ["event_type", "classification", "action_id", "window_start", "window_end"]
-    deleted = [
-        _erase_window(database, cursor, row, persons) for row in database.windows.select(cursor, columns, {})
-    ]
-    _erase_quarantine(database, cursor, persons)
-    return {"events": sum(deleted), "windows": sum(map(bool, deleted))}
+
+    database: Database
+    account: str
+    persons: Collection[str]
+    pseudonyms: Pseudonyms
+
+    def run(self) -> dict[str, int]:
+        """Erase.
+
+        :return: ``events`` removed, and ``windows`` that lost some.
+        :raises Np6InputError: if nothing was ever pulled into the table.
+        :raises Np6ConflictError: if it is another account's.
+        """
+        header, subjects = self._write(self._list_persons)
+        removed: list[int] = []
+        for series in sorted(header.series):
+            places = self._read(partial(self._find, series, header, subjects))
+            for place, ids in sorted(places.items()):
+                removed += self._write(partial(self._erase, series, place, ids, subjects))
+            self._erase_invalid(series, subjects)
+        self._write(partial(self._finish, subjects))
+        self._write(self.database.overwrite_deleted)
+        return {"events": sum(removed), "windows": len(removed)}
+
+    def _read(self, work: Callable[[], T]) -> T:
+        return self.database.read(work)
+
+    def _write(self, work: Callable[[], T]) -> T:
+        return self.database.write(work)
+
+    def _list_persons(self) -> tuple[TableHeader, list[Subject]]:
+        """Put the persons on the erasure list, and its version into the header."""
+        database = self.database
+        with database.locked(None) as cursor:
+            header = read_header(database, cursor)
+            if header is None:
+                raise Np6InputError(
+                    f"nothing was ever pulled into {database}", hint="Check the destination's table."
+                )
+            check_owner(str(database), header, self.account)
+            subjects = [Subject(person, header.personal_data, self.pseudonyms) for person in self.persons]
+            erased = read_erasure_list(database, cursor, header.erasures)
+            known = frozenset() if erased is None else erased.require_key(self.pseudonyms).tokens
+            tokens = frozenset().union(*(subject.tokens for subject in subjects)) - known
+            if tokens:
+                now = time.time_ns() // 1_000_000
+                row = {"fingerprint": self.pseudonyms.fingerprint, "erased_at": now}
+                database.erased.insert_rows(cursor, [row | {"person": token} for token in sorted(tokens)])
+                raise_erasures(database, cursor, header.erasures + 1)
+        return header, subjects
+
+    def _finish(self, subjects: Sequence[Subject]) -> None:
+        """Record that the persons were removed."""
+        database = self.database
+        tokens = sorted(frozenset().union(*(subject.tokens for subject in subjects)))
+        with database.locked(None) as cursor:
+            for begin in range(0, len(tokens), _IDS):
+                where = {"person IN": tokens[begin : begin + _IDS], "removed_at IS": None}
+                database.erased.update(cursor, {"removed_at": time.time_ns() // 1_000_000}, where)
+
+    def _find(
+        self, series: Series, header: TableHeader, subjects: Sequence[Subject]
+    ) -> dict[Place, list[str]]:
+        """Ids of the events of a series that are about the persons, by where they are."""
+        database = self.database
+        is_mixed = header.series[series].form == "all_actions"
+        where = {"event_type =": series[0], "classification =": series[1]}
+        columns = ["action_id", "occurred_at", "event_id", "payload"]
+        found: dict[Place, list[str]] = {}
+        with database.reading() as cursor:
+            for rows in database.events.search(cursor, columns, where, (_IDENTITIES, _patterns(subjects))):
+                hits = match_subjects([str(row[-1]).encode() for row in rows], subjects)
+                for (action_id, occurred_at, event_id, _), is_hit in zip(rows, hits, strict=True):
+                    if is_hit:
+                        place = ALL_ACTIONS if is_mixed else action_id, database.ms(occurred_at) // DAY
+                        found.setdefault(place, []).append(event_id)
+        return found
+
+    def _erase(
+        self, series: Series, place: Place, ids: Sequence[str], subjects: Sequence[Subject]
+    ) -> list[int]:
+        """Delete events of one action and day.
+
+        :return: events that were deleted, by slice.
+        """
+        database = self.database
+        action_id, day = place
+        query = EventQuery(series[0], action_id, Window(day * DAY, (day + 1) * DAY), series[1])
+        with database.locked(series) as cursor:
+            recorded = WindowsTable(database, cursor, query)
+            for begin in range(0, len(ids), _IDS):
+                same = {**database.events.series(query), "event_id IN": ids[begin : begin + _IDS]}
+                rows = database.events.select(cursor, ["event_id", "payload"], same)
+                hits = match_subjects([str(payload).encode() for _, payload in rows], subjects)
+                still = [event_id for (event_id, _), is_hit in zip(rows, hits, strict=True) if is_hit]
+                if still:
+                    database.events.delete(cursor, {**same, "event_id IN": still})
+            removed = []
+            for slice_ in recorded.touching(query.window):
+                left = recorded.count(slice_.window)
+                if left != slice_.events:
+                    recorded.update(slice_.window, events=left, digest=None)
+                    removed.append(slice_.events - left)
+        return removed
+
+    def _erase_invalid(self, series: Series, subjects: Sequence[Subject]) -> None:
+        """Leave of invalid events that may name the persons only their reason, place and sha256."""
+        database = self.database
+        where = {"event_type =": series[0], "classification =": series[1]}
+
+        def find() -> list[tuple[Any, ...]]:
+            columns = [*_INVALID_KEY, "event"]
+            found: list[tuple[Any, ...]] = []
+            with database.reading() as cursor:
+                for (action_id,) in database.quarantine.select(cursor, ["action_id"], where, distinct=True):
+                    here = {**where, "action_id =": action_id, "event IS NOT": None}
+                    rows = database.quarantine.select(cursor, columns, here)
+                    found += [row[:-1] for row in rows if _is_maybe_about(row[-1], subjects)]
+            return found
+
+        def forget(row: tuple[Any, ...]) -> None:
+            key = dict(zip(_INVALID_KEY, row, strict=True))
+            key["near"] = database.ms(key["near"])
+            query = EventQuery(series[0], key["action_id"], Window(key["near"], key["near"] + 1), series[1])
+            with database.locked(series) as cursor:
+                same = {f"{name} =": value for name, value in key.items()}
+                database.quarantine.update(cursor, {"event": None}, {**where, **same})
+                recorded = WindowsTable(database, cursor, query)
+                for slice_ in recorded.touching(query.window):
+                    recorded.update(slice_.window, digest=None)
+
+        for row in self._read(find):
+            self._write(partial(forget, row))
 
 
-def _list_persons(database: Database, cursor: Any, persons: list[Subject], pseudonyms: Pseudonyms) -> None:
-    erased = read_erasure_list(database, cursor)
-    known = frozenset() if erased is None else erased.require_key(pseudonyms).tokens
-    tokens = frozenset().union(*(person.tokens for person in persons)) - known
-    now = time.time_ns() // 1_000_000
-    database.erased.insert_rows(
-        cursor,
-        [
-            {"person": token, "fingerprint": pseudonyms.fingerprint, "erased_at": now}
-            for token in sorted(tokens)
-        ],
-    )
+def _is_maybe_about(text: str, subjects: Sequence[Subject]) -> bool:
+    return any(subject.is_maybe_in(text) for subject in subjects)
 
 
-def _erase_window(database: Database, cursor: Any, row: tuple[Any, ...], persons: list[Subject]) -> int:
-    event_type, classification, action_id, *bounds = row
-    window = Window(*map(database.ms, bounds))
-    query = EventQuery(event_type, action_id, window, classification)
-    recorded = WindowsTable(database, cursor, query)
-    held = recorded.events_in(window)
-    payload = database.dialect.payload_text.format(database.dialect.quote("payload"))
-    found = database.events.select(
-        cursor,
-        ["event_id", payload],
-        held,
-        matching=(("recipient", "target_unicity", "target_id", "target_hash", payload), _patterns(persons)),
-    )
-    hits = match_subjects([text.encode() for _, text in found], persons)
-    ids = [event_id for (event_id, _), hit in zip(found, hits, strict=True) if hit]
-    for begin in range(0, len(ids), _KEYS):
-        same = {**database.events.series(query), "event_id IN": ids[begin : begin + _KEYS]}
-        database.events.delete(cursor, same)
-    if ids:
-        here = {**database.windows.series(query), "action_id =": action_id, **overlapping(window)}
-        database.windows.update(cursor, "events", database.events.count(cursor, held), here)
-    return len(ids)
-
-
-def _erase_quarantine(database: Database, cursor: Any, persons: list[Subject]) -> None:
-    """Leave of what may name the persons nothing but its reason, place and sha256."""
-    key = ["event_type", "classification", "action_id", "near", "sha256"]
-    for row in database.quarantine.select(cursor, [*key, "event"], {}, matching=(("event",), ["%"])):
-        if any(subject.is_maybe_in(row[-1]) for subject in persons):
-            where = {f"{name} =": value for name, value in zip(key, row, strict=False)}
-            where["near ="] = database.ms(where["near ="])
-            database.quarantine.update(cursor, "event", None, where)
-
-
-def _patterns(persons: list[Subject]) -> list[str]:
-    """What a text that names one of the persons is like, in lower case: letters and digits of ASCII are
-    there in their order, whatever stands between them and however it is spelled."""
-    return [f"%{'%'.join(parts)}%" for person in persons for parts in person.search_parts()]
+def _patterns(subjects: Sequence[Subject]) -> list[str]:
+    """What a string that names one of the persons is like, in lower case: letters and digits of ASCII are
+    there in their order, whatever is between them and however it is spelled."""
+    return [f"%{'%'.join(parts)}%" for subject in subjects for parts in subject.search_parts()]

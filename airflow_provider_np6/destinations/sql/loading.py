@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import IO, TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from airflow_provider_np6.destinations.extract import to_columns
 from airflow_provider_np6.destinations.schema import COLUMNS, in_calendar
 from airflow_provider_np6.destinations.sql.delimited import delimited
 from airflow_provider_np6.destinations.sql.dialects import TableName
+from airflow_provider_np6.destinations.sql.table import within
 from airflow_provider_np6.np6.query import ALL_ACTIONS
 from airflow_provider_np6.np6.window import DAY, iso
 
@@ -26,8 +28,8 @@ _ID, _TIME = _NAMES.index("event_id"), _NAMES.index("occurred_at")
 Place = tuple[str | None, int]
 """Action and time, in ms, of a row."""
 
-DisplacedRows = set[Place]
-"""Where rows were that another window took over."""
+DisplacedRows = Counter[Place]
+"""Where rows were that another window took over, and how many."""
 
 
 class InsertLoader:
@@ -50,7 +52,7 @@ class InsertLoader:
         return lambda events: b"\n".join([*events.items, b""])
 
     def load(self, cursor: Any, spool: IO[bytes], pulled_at: int) -> None:
-        """Insert all that the spool holds.
+        """Insert all that is spooled.
 
         :param cursor: in a transaction that has deleted what the pull replaces.
         :param spool: what :meth:`encoder` made, in order of time.
@@ -61,7 +63,7 @@ class InsertLoader:
 
     def take_over(
         self, cursor: Any, spool: IO[bytes], pulled_at: int, kept: Collection[int]
-    ) -> DisplacedRows:
+    ) -> tuple[DisplacedRows, int]:
         """The same, and delete rows of the same ids wherever they are. Of an id that comes twice, the first
         in time counts.
 
@@ -69,9 +71,10 @@ class InsertLoader:
         :param spool: what :meth:`encoder` made, in order of time.
         :param pulled_at: time of the pull, in ms.
         :param kept: days that are not replaced, counted since the epoch: nothing is inserted there.
-        :return: where the deleted rows were.
+        :return: where the deleted rows were, and how many rows were inserted: one per id.
         """
-        displaced: DisplacedRows = set()
+        displaced: DisplacedRows = Counter()
+        inserted = 0
         passed: set[str] = set()  # ids whose first event is on a day that is kept
         for batch in _batches(spool):
             columns = self._columns(batch, pulled_at)
@@ -94,7 +97,8 @@ class InsertLoader:
             new = [at for id_, at in first.items() if id_ in moved or id_ not in stored]
             if new:
                 self._table.insert(cursor, [[column[at] for at in new] for column in columns])
-        return displaced
+                inserted += len(new)
+        return displaced, inserted
 
     def _columns(self, items: Sequence[Any], pulled_at: int) -> list[Sequence[Any]]:
         return to_columns(items, self._query, pulled_at)
@@ -123,7 +127,7 @@ class InsertLoader:
 
 
 class BulkLoader(InsertLoader):
-    """Loads text in bulk: the spool holds finished rows, and ids that are stored in other windows are found
+    """Loads text in bulk: the spool has finished rows, and ids that are stored in other windows are found
     with a temporary table."""
 
     def encoder(self, pulled_at: int) -> Callable[[Events], bytes]:
@@ -145,25 +149,27 @@ class BulkLoader(InsertLoader):
 
     def take_over(
         self, cursor: Any, spool: IO[bytes], pulled_at: int, kept: Collection[int]
-    ) -> DisplacedRows:
+    ) -> tuple[DisplacedRows, int]:
         table, names = self._table, self._table.column_list
         staging = replace(table, name=TableName(None, "np6_staging"))
         staged = staging.quoted
+        id_, time = map(self._dialect.quote, ("event_id", "occurred_at"))
         cursor.execute(f"CREATE TEMPORARY TABLE {staged} AS SELECT {names} FROM {table.quoted} WHERE 1 = 0")
         spool.seek(0)
         self._dialect.bulk_load(cursor, staged, names, spool)
         cursor.execute(
-            f"DELETE FROM {staged} AS later USING {staged} AS earlier WHERE later.event_id = earlier.event_id"
-            " AND (later.occurred_at, later.ctid) > (earlier.occurred_at, earlier.ctid)"
+            f"DELETE FROM {staged} AS later USING {staged} AS earlier WHERE later.{id_} = earlier.{id_}"
+            f" AND (later.{time}, later.ctid) > (earlier.{time}, earlier.ctid)"
         )
         for day in kept:
-            staging.delete(cursor, {"occurred_at >=": day * DAY, "occurred_at <": (day + 1) * DAY})
-        ids = f"SELECT event_id FROM {staged}"
-        displaced = set(self._places(cursor, ids).values())
+            staging.delete(cursor, within("occurred_at", day * DAY, (day + 1) * DAY))
+        rows = staging.count(cursor, {})
+        ids = f"SELECT {id_} FROM {staged}"
+        displaced = Counter(self._places(cursor, ids).values())
         table.delete(cursor, self._same(ids))
         cursor.execute(f"INSERT INTO {table.quoted} ({names}) SELECT {names} FROM {staged}")
         cursor.execute(f"DROP TABLE {staged}")
-        return displaced
+        return displaced, rows
 
     def _time_texts(self, times: Sequence[Any]) -> list[str | None]:
         """Times as the load takes them; those beyond the calendar become NULL."""

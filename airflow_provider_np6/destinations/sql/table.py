@@ -1,55 +1,46 @@
-"""The tables of one destination, and the SQL that creates, reads and changes them."""
+"""One table of a database, and the SQL that creates, reads and changes it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_np6.destinations.schema import COLUMNS, INDEX, KEY, Column
-from airflow_provider_np6.destinations.sql.dialects import TableDialect, TableName, plain_row
+from airflow_provider_np6.destinations.sql.dialects import TableDialect, TableName, read_rows
 
 if TYPE_CHECKING:
+    from airflow_provider_np6.destinations.schema import Column
     from airflow_provider_np6.np6.query import EventQuery
 
-WINDOW_COLUMNS = (
-    Column("event_type", "key"),
-    Column("classification", "key"),
-    Column("action_id", "key"),
-    Column("window_start", "timestamp"),
-    Column("window_end", "timestamp"),
-    Column("events", "count"),
-    Column("invalid", "count"),
-    Column("pulled_at", "timestamp"),
-    Column("account", "key"),
-    Column("personal_data", "key"),
-    Column("version", "count"),
-)
-WINDOW_KEY = ("event_type", "classification", "action_id", "window_start", "window_end")
+RIGHTS = ("SELECT", "INSERT", "UPDATE", "DELETE")
+"""What reading, pulling and erasing need on a table."""
 
-QUARANTINE_COLUMNS = (
-    Column("event_type", "key"),
-    Column("classification", "key"),
-    Column("action_id", "key"),
-    Column("near", "timestamp"),
-    Column("position", "count"),
-    Column("reason", "text"),
-    Column("sha256", "key"),
-    Column("event", "text"),
-    Column("pulled_at", "timestamp"),
-)
-QUARANTINE_KEY = ("event_type", "classification", "action_id", "near", "sha256")
-
-ERASED_COLUMNS = (Column("person", "key"), Column("fingerprint", "key"), Column("erased_at", "timestamp"))
+_FETCHED = 1_000
+"""Rows fetched at a time where there may be many."""
 
 Condition = Mapping[str, Any]
-"""``{"column operator": value}``, joined by AND; moments in ms since the epoch, and for IN a list of values
-or a query."""
+"""``{"column operator": value}``, joined by AND; times in ms since the epoch, None for IS NULL, and for IN a
+list of values or a query."""
+
+Patterns = tuple[Sequence[str], Sequence[str]]
+"""Columns, and patterns of LIKE in lower case: one of these must fit one of those."""
+
+
+@dataclass(frozen=True)
+class Index:
+    """An index of a table.
+
+    :param suffix: what its name adds to the table's.
+    :param columns: in order.
+    """
+
+    suffix: str
+    columns: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Table:
-    """One table in one database, as a maker of statements for a cursor.
+    """One table in one database, as a maker of statements for a cursor. All its statements quote all names.
 
     :param placeholder: the driver's mark for a parameter.
     """
@@ -57,9 +48,11 @@ class Table:
     name: TableName
     columns: Sequence[Column]
     key: Sequence[str]
-    index: Sequence[str]
+    indexes: Sequence[Index]
     dialect: TableDialect
     placeholder: str
+    rights: Sequence[str] = RIGHTS
+    """What a pull needs on the table."""
 
     @property
     def quoted(self) -> str:
@@ -69,81 +62,126 @@ class Table:
     @property
     def column_list(self) -> str:
         """All columns in a statement."""
-        return ", ".join(self.dialect.quote(column.name) for column in self.columns)
+        return self._list([column.name for column in self.columns])
 
     @property
     def creation(self) -> list[str]:
-        """The statements that create the table and its index."""
+        """The statements that create the table and its indexes."""
         lines = [self._definition(column) for column in self.columns]
-        lines.append(f"PRIMARY KEY ({', '.join(map(self.dialect.quote, self.key))})")
+        lines.append(f"PRIMARY KEY ({self._list(self.key)})")
+        if self.dialect.has_inline_indexes:
+            lines += [
+                f"INDEX {self.index_name(index)} ({self._list(index.columns)})" for index in self.indexes
+            ]
         body = ",\n  ".join(lines)
-        statements = [f"CREATE TABLE {self.quoted} (\n  {body}\n){self.dialect.table_options}"]
-        if self.index:
-            columns = ", ".join(map(self.dialect.quote, self.index))
-            name = self.dialect.quote(f"{self.name.table}_time")
-            statements.append(f"CREATE INDEX {name} ON {self.quoted} ({columns})")
-        return statements
+        create = (
+            f"CREATE TABLE {self.dialect.if_missing}{self.quoted} (\n  {body}\n){self.dialect.table_options}"
+        )
+        if self.dialect.has_inline_indexes:
+            return [create]
+        return [create, *map(self.index_creation, self.indexes)]
+
+    def index_creation(self, index: Index) -> str:
+        """The statement that creates an index."""
+        name = self.index_name(index)
+        if_missing = "" if self.dialect.has_inline_indexes else self.dialect.if_missing
+        return f"CREATE INDEX {if_missing}{name} ON {self.quoted} ({self._list(index.columns)})"
+
+    @property
+    def key_creation(self) -> str:
+        """The statement that makes the key unique in a table without a primary key, or with another one."""
+        name = self.dialect.quote(f"{self.name.table}_key")
+        return f"CREATE UNIQUE INDEX {name} ON {self.quoted} ({self._list(self.key)})"
 
     def addition(self, column: Column) -> str:
         """The statement that adds a column."""
         return f"ALTER TABLE {self.quoted} ADD COLUMN {self._definition(column)}"
 
-    def retyping(self, column: Column) -> list[str]:
-        """The statements that give a column its right type, or begin a new table beside the old one."""
+    def retyping(self, column: Column, stored: Collection[str]) -> list[str]:
+        """The statements that give a column its right type, or copy the rows into a new table.
+
+        :param stored: the names of the table's columns.
+        """
         statement = self.dialect.retype(self.name, column, required=self.is_required(column))
         if statement is not None:
             return [statement]
         old = self.dialect.quote(f"{self.name.table}_old")
-        return [f"ALTER TABLE {self.quoted} RENAME TO {old}", *self.creation]
+        # An index keeps its name, and stays with the old table.
+        drops = [f"DROP INDEX {self.dialect.if_exists}{self.index_name(index)}" for index in self.indexes]
+        kinds = self._kinds
+        names = [name for name in kinds if name in stored]
+        texts = [
+            quoted if kinds[name] == "count" else f"CAST({quoted} AS {self.dialect.types['text']})"
+            for name, quoted in zip(names, map(self.dialect.quote, names), strict=True)
+        ]
+        copy = f"INSERT INTO {self.quoted} ({self._list(names)}) SELECT {', '.join(texts)} FROM {old}"
+        is_copied = set(stored) <= set(kinds)
+        end = [f"DROP TABLE {old}"] if is_copied else []  # else it has what nobody but its owner knows
+        return [*drops, f"ALTER TABLE {self.quoted} RENAME TO {old}", *self.creation, copy, *end]
+
+    def index_name(self, index: Index) -> str:
+        """The name of an index in a statement."""
+        return self.dialect.quote(f"{self.name.table}_{index.suffix}")
+
+    def resolved(self, cursor: Any) -> Table:
+        """The table as an administrator names it, who may have another schema."""
+        return replace(self, name=self.dialect.resolve(cursor, self.name))
+
+    def grants(self, cursor: Any, rights: Sequence[str] = RIGHTS) -> list[str]:
+        """The statement that grants the connection's role rights; none without rights, or where the role is
+        not known."""
+        role = self.dialect.get_role(cursor)
+        if not rights or not role:
+            return []
+        return [f"GRANT {', '.join(rights)} ON {self.resolved(cursor).quoted} TO {role}"]
 
     def is_required(self, column: Column) -> bool:
         """Whether a row cannot be without it."""
         return column.name in (*self.key, "occurred_at")
-
-    def _definition(self, column: Column) -> str:
-        null = " NOT NULL" if self.is_required(column) else ""
-        return f"{self.dialect.quote(column.name)} {self.dialect.types[column.kind]}{null}"
 
     def series(self, query: EventQuery) -> Condition:
         """Rows of the same event type and classification."""
         return {"event_type =": query.event_type, "classification =": query.classification}
 
     def select(
-        self,
-        cursor: Any,
-        columns: Sequence[str],
-        where: Condition,
-        *,
-        matching: tuple[Sequence[str], Sequence[str]] | None = None,
+        self, cursor: Any, columns: Sequence[str], where: Condition, *, distinct: bool = False
     ) -> list[tuple[Any, ...]]:
-        """Rows of ``columns``, which may be expressions; moments come as the driver gives them.
-
-        :param matching: columns or expressions, and patterns of LIKE in lower case; one of these must fit
-            one of those.
-        """
+        """Rows of ``columns``; times come as the driver gives them, and a payload as a string."""
         clause, values = self._where(where)
-        if matching is not None:
-            texts, patterns = matching
-            like = " OR ".join(f"LOWER({text}) LIKE {self.placeholder}" for text in texts for _ in patterns)
-            clause += f" {'AND' if clause else 'WHERE'} ({like})"
-            values += [pattern for _ in texts for pattern in patterns]
-        cursor.execute(f"SELECT {', '.join(columns)} FROM {self.quoted}{clause}", values)
-        return [plain_row(row) for row in cursor.fetchall()]
+        self._execute_select(cursor, columns, clause, values, distinct=distinct)
+        return read_rows(cursor, columns)
+
+    def search(
+        self, cursor: Any, columns: Sequence[str], where: Condition, patterns: Patterns
+    ) -> Iterator[list[tuple[Any, ...]]]:
+        """Rows in which a string fits a pattern, some at a time."""
+        texts, wanted = patterns
+        clause, values = self._where(where)
+        like = " OR ".join(
+            f"LOWER({self.read(text)}) LIKE {self.placeholder}" for text in texts for _ in wanted
+        )
+        clause += f" {'AND' if clause else 'WHERE'} ({like})"
+        values += [pattern for _ in texts for pattern in wanted]
+        self._execute_select(cursor, columns, clause, values)
+        while rows := read_rows(cursor, columns, _FETCHED):
+            yield rows
 
     def count(self, cursor: Any, where: Condition) -> int:
-        return int(self.select(cursor, ["COUNT(*)"], where)[0][0])
+        clause, values = self._where(where)
+        name = self.dialect.quote("n")
+        cursor.execute(f"SELECT COUNT(*) AS {name} FROM {self.quoted}{clause}", values)
+        return int(read_rows(cursor, ["n"])[0][0])
 
     def delete(self, cursor: Any, where: Condition) -> None:
         clause, values = self._where(where)
         cursor.execute(f"DELETE FROM {self.quoted}{clause}", values)
 
-    def update(self, cursor: Any, column: str, value: Any, where: Condition) -> None:
+    def update(self, cursor: Any, changes: Mapping[str, Any], where: Condition) -> None:
         clause, values = self._where(where)
-        kind = next(found.kind for found in self.columns if found.name == column)
-        cursor.execute(
-            f"UPDATE {self.quoted} SET {self.dialect.quote(column)} = {self.placeholder}{clause}",
-            [self.dialect.value(kind, value), *values],
-        )
+        kinds = self._kinds
+        settings = ", ".join(f"{self.dialect.quote(name)} = {self.placeholder}" for name in changes)
+        new = [self.dialect.value(kinds[name], value) for name, value in changes.items()]
+        cursor.execute(f"UPDATE {self.quoted} SET {settings}{clause}", [*new, *values])
 
     def insert(self, cursor: Any, values: Sequence[Sequence[Any]]) -> None:
         """Insert rows.
@@ -160,46 +198,53 @@ class Table:
         )
 
     def insert_rows(self, cursor: Any, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Insert some rows that name their columns."""
+        """Insert some rows that name their columns; a column without a value becomes NULL."""
         if rows:
-            self.insert(cursor, [[row[column.name] for row in rows] for column in self.columns])
+            self.insert(cursor, [[row.get(column.name) for row in rows] for column in self.columns])
+
+    @property
+    def _kinds(self) -> dict[str, Any]:
+        return {column.name: column.kind for column in self.columns}
+
+    def _list(self, names: Sequence[str]) -> str:
+        return ", ".join(map(self.dialect.quote, names))
+
+    def read(self, name: str, alias: str = "") -> str:
+        """A column as a statement reads it.
+
+        :param alias: of the table in the statement; "" for none.
+        """
+        quoted = f"{alias}." * bool(alias) + self.dialect.quote(name)
+        return self.dialect.reading.get(self._kinds[name], "{}").format(quoted)
+
+    def _definition(self, column: Column) -> str:
+        null = " NOT NULL" if self.is_required(column) else ""
+        return f"{self.dialect.quote(column.name)} {self.dialect.types[column.kind]}{null}"
+
+    def _execute_select(
+        self, cursor: Any, columns: Sequence[str], clause: str, values: list[Any], *, distinct: bool = False
+    ) -> None:
+        selected = ", ".join(f"{self.read(name)} AS {self.dialect.quote(name)}" for name in columns)
+        cursor.execute(f"SELECT {'DISTINCT ' * distinct}{selected} FROM {self.quoted}{clause}", values)
 
     def _where(self, where: Condition) -> tuple[str, list[Any]]:
-        kinds = {column.name: column.kind for column in self.columns}
+        kinds = self._kinds
         terms, values = [], []
         for term, value in where.items():
             name, operator = term.split(" ", 1)
-            if operator == "IN" and isinstance(value, str):
-                terms.append(f"{self.dialect.quote(name)} IN ({value})")
-                continue
-            given = list(value) if operator == "IN" else [value]
-            marks = ", ".join(self.placeholder for _ in given)
-            terms.append(
-                f"{self.dialect.quote(name)} {operator} {f'({marks})' if operator == 'IN' else marks}"
-            )
-            values += [self.dialect.value(kinds[name], one) for one in given]
+            quoted = self.dialect.quote(name)
+            if value is None:
+                terms.append(f"{quoted} {operator} NULL")
+            elif operator == "IN" and isinstance(value, str):
+                terms.append(f"{quoted} IN ({value})")
+            else:
+                given = list(value) if operator == "IN" else [value]
+                marks = ", ".join(self.placeholder for _ in given)
+                terms.append(f"{quoted} {operator} {f'({marks})' if operator == 'IN' else marks}")
+                values += [self.dialect.value(kinds[name], one) for one in given]
         return (f" WHERE {' AND '.join(terms)}" if terms else ""), values
 
 
-def events_table(name: TableName, dialect: TableDialect, placeholder: str) -> Table:
-    """One row per event."""
-    return Table(name, COLUMNS, KEY, INDEX, dialect, placeholder)
-
-
-def windows_table(name: TableName, dialect: TableDialect, placeholder: str) -> Table:
-    """``<table>_windows``: one row per window that was pulled."""
-    return Table(_beside(name, "windows"), WINDOW_COLUMNS, WINDOW_KEY, (), dialect, placeholder)
-
-
-def quarantine_table(name: TableName, dialect: TableDialect, placeholder: str) -> Table:
-    """``<table>_quarantine``: one row per invalid event that was set aside."""
-    return Table(_beside(name, "quarantine"), QUARANTINE_COLUMNS, QUARANTINE_KEY, (), dialect, placeholder)
-
-
-def erased_table(name: TableName, dialect: TableDialect, placeholder: str) -> Table:
-    """``<table>_erased``: the erasure list, one row per token."""
-    return Table(_beside(name, "erased"), ERASED_COLUMNS, ("person",), (), dialect, placeholder)
-
-
-def _beside(name: TableName, suffix: str) -> TableName:
-    return TableName(name.schema, f"{name.table}_{suffix}")
+def within(column: str, start: int, end: int) -> Condition:
+    """Rows whose time is in ``[start, end)``, ms since the epoch."""
+    return {f"{column} >=": start, f"{column} <": end}

@@ -1,13 +1,32 @@
-"""What differs between databases: types, quoting, locks, the meaning of errors, and the fastest load."""
+"""What differs between databases: types, quoting, sessions, locks, errors, and the fastest load."""
 
 from __future__ import annotations
 
-from airflow_provider_np6.destinations.sql.dialects.base import ErrorKind, TableDialect, TableName, plain_row
+from airflow_provider_np6.destinations.sql.dialects.base import (
+    Barrier,
+    ErrorKind,
+    Lock,
+    StoredIndex,
+    TableDialect,
+    TableName,
+    get_state,
+    read_rows,
+)
 from airflow_provider_np6.destinations.sql.dialects.mysql import MySQLDialect
 from airflow_provider_np6.destinations.sql.dialects.postgresql import PostgresDialect
 from airflow_provider_np6.destinations.sql.dialects.sqlite import SQLiteDialect
 
-__all__ = ["ErrorKind", "TableDialect", "TableName", "get_dialect", "plain_row"]
+__all__ = [
+    "Barrier",
+    "ErrorKind",
+    "Lock",
+    "StoredIndex",
+    "TableDialect",
+    "TableName",
+    "get_dialect",
+    "get_state",
+    "read_rows",
+]
 
 _DIALECTS: dict[str, type[TableDialect]] = {
     "mysql": MySQLDialect,

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, closing
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum, auto
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_np6.destinations.schema import EARLIEST, LATEST
-from airflow_provider_np6.np6.window import from_ms, to_ms
+from airflow_provider_np6.np6.window import iso, to_ms
 
 if TYPE_CHECKING:
     from airflow_provider_np6.destinations.schema import Column, Kind
@@ -30,29 +29,104 @@ class TableName:
     def __str__(self) -> str:
         return f"{self.schema}.{self.table}" if self.schema else self.table
 
+    def beside(self, suffix: str) -> TableName:
+        """The name of a table that belongs to this one."""
+        return TableName(self.schema, f"{self.table}_{suffix}")
 
-def plain_row(row: Any) -> tuple[Any, ...]:
-    """A row's values, also where the connection returns rows as dictionaries."""
-    return tuple(row.values()) if isinstance(row, Mapping) else tuple(row)
+
+@dataclass(frozen=True)
+class Lock:
+    """What other transactions may not change until this one ends.
+
+    :param table: the table of events.
+    :param header: the header, quoted.
+    :param series: event type and classification; None for the whole table.
+    """
+
+    table: TableName
+    header: str
+    series: tuple[str, str] | None
+
+
+@dataclass(frozen=True)
+class StoredIndex:
+    """An index or key that the database has, of whole rows and plain columns.
+
+    :param columns: in order.
+    :param is_unique: whether it refuses a second row with the same values at once.
+    """
+
+    columns: tuple[str, ...]
+    is_unique: bool
+
+
+@dataclass(frozen=True)
+class Barrier:
+    """What keeps a connection from writing at all.
+
+    :param what: what is wrong, as a verb phrase after the table's name.
+    :param statements: that fix it, in order.
+    :param hint: what to do where no statement can fix it.
+    :param is_passing: whether it may pass without anybody doing something.
+    """
+
+    what: str
+    statements: tuple[str, ...] = ()
+    hint: str = ""
+    is_passing: bool = False
+
+
+def read_rows(cursor: Any, names: Sequence[str], size: int | None = None) -> list[tuple[Any, ...]]:
+    """Rows of the last statement, by name where the connection returns them as dictionaries.
+
+    :param names: of the columns, in order, as the statement has them.
+    :param size: at most so many rows; None for all.
+    """
+    rows = cursor.fetchall() if size is None else cursor.fetchmany(size)
+    return [tuple(row[name] for name in names) if isinstance(row, Mapping) else tuple(row) for row in rows]
+
+
+def get_state(error: Exception) -> str:
+    """The SQLSTATE of a driver's error; "" where there is none. Through JDBC it is Java's, which may be
+    wrapped."""
+    for found in (error, *error.args[:1]):
+        state = getattr(found, "sqlstate", None) or getattr(found, "pgcode", None)
+        if state is None and hasattr(found, "getSQLState"):
+            state = found.getSQLState()
+        if state:
+            return str(state)
+    return ""
 
 
 class ErrorKind(Enum):
     """What an error of a driver means for a pull."""
 
     DUPLICATE_KEY = auto()
-    """An event's id stands in another window: load again and take it over."""
+    """An event's id is stored in another window: load again and take it over."""
     TRANSIENT = auto()
     """Deadlock, lost connection and the like: the same again may well succeed."""
     LOCKED = auto()
-    """Another process holds the whole database: wait for it."""
+    """Another transaction has locked something: wait for it."""
     PERMANENT = auto()
     """No right, no such thing: another try cannot help."""
     UNKNOWN = auto()
 
 
+_DUPLICATE = ("23505", "23000")
+_BY_STATE = {
+    ErrorKind.LOCKED: ("HYT00",),
+    ErrorKind.TRANSIENT: ("08", "40"),
+    ErrorKind.PERMANENT: ("0A", "22", "23", "25", "28", "3D", "3F", "42", "44"),
+}
+
+
 class TableDialect:
     """SQL as most databases take it: rows are inserted in batches, in one transaction."""
 
+    is_known: ClassVar[bool] = False
+    """Whether transactions and keys of the database are known to work."""
+    keeps_deleted: ClassVar[bool] = False
+    """Whether :meth:`after_erasure` has something to do."""
     types: ClassVar[Mapping[Kind, str]] = {
         "key": "VARCHAR(100)",
         "text": "TEXT",
@@ -62,38 +136,43 @@ class TableDialect:
     }
     """The DDL type of each kind of column."""
     fits: ClassVar[Mapping[Kind, str]] = {}
-    """For each kind, a pattern of the types, in lower case, that hold it unchanged."""
+    """For each kind, a pattern of the types, in lower case, that keep it unchanged."""
     table_options: ClassVar[str] = ""
     """What follows a ``CREATE TABLE``'s parenthesis."""
+    if_missing: ClassVar[str] = ""
+    """What keeps a statement from creating something twice."""
+    if_exists: ClassVar[str] = ""
+    has_inline_indexes: ClassVar[bool] = False
+    """Whether a CREATE TABLE has its indexes, which then need no right of their own."""
     earliest: ClassVar[int] = EARLIEST
-    payload_text: ClassVar[str] = "{}"
-    """A payload's column as text."""
+    reading: ClassVar[Mapping[Kind, str]] = {"timestamp": "CAST({} AS VARCHAR(30))"}
+    """How a statement reads a column of a kind; drivers are known that change times below a second."""
 
     def quote(self, name: str) -> str:
-        """``name`` as an identifier."""
-        return f'"{name}"'
+        """``name`` as an identifier, which no database then folds to upper or lower case."""
+        return '"{}"'.format(name.replace('"', '""'))
 
     def quote_name(self, name: TableName) -> str:
         """A table's name in a statement."""
         return ".".join(self.quote(part) for part in (name.schema, name.table) if part)
 
-    def moment(self, ms: int) -> Any:
-        """A moment as its column takes it: here without a zone, in UTC."""
-        return from_ms(ms).replace(tzinfo=None)
+    def to_time(self, ms: int) -> Any:
+        """A time as its column takes it: here a string without a zone, in UTC."""
+        return iso(ms).replace("T", " ").removesuffix("Z")
 
-    def ms(self, moment: Any) -> int:
-        """The moment that a column gave, in ms since the epoch."""
-        found = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
-        return to_ms(found if found.tzinfo else found.replace(tzinfo=UTC))
+    def ms(self, value: Any) -> int:
+        """The time that a column gave, in ms since the epoch."""
+        time = datetime.fromisoformat(value) if isinstance(value, str) else value
+        return to_ms(time if time.tzinfo else time.replace(tzinfo=UTC))
 
     def value(self, kind: Kind, value: Any) -> Any:
-        """A value of a row as its column takes it; moments beyond the calendar become NULL."""
+        """A value of a row as its column takes it; times beyond the calendar become NULL."""
         if kind == "timestamp" and value is not None:
-            return self.moment(value) if self.earliest <= value <= LATEST else None
+            return self.to_time(value) if self.earliest <= value <= LATEST else None
         return self.text(value) if kind == "text" else value
 
     def text(self, value: Any) -> Any:
-        """A text as its column takes it."""
+        """A string as its column takes it."""
         return value
 
     # A transaction and its lock
@@ -101,38 +180,68 @@ class TableDialect:
     def prepare(self, connection: Any) -> None:
         """Set up a new connection."""
 
-    def cursor(self, connection: Any) -> AbstractContextManager[Any]:
-        return closing(connection.cursor())
+    def begin(self, cursor: Any, *, is_writing: bool) -> None:
+        """Begin a transaction, and set in it what a role, database, pooler or connection may have preset."""
 
-    def begin(self, cursor: Any, name: TableName) -> None:
-        """Begin the transaction and lock the table against other pulls, until it ends."""
+    def lock(self, cursor: Any, lock: Lock) -> None:
+        """Wait for transactions that change the same; here all that change the table. No transaction has the
+        lock before the first pull has written the header, whose key then lets one of them pass."""
+        version = self.quote("version")
+        terms = " AND ".join(f"{self.quote(name)} = ''" for name in ("event_type", "classification"))
+        cursor.execute(f"UPDATE {lock.header} SET {version} = {version} WHERE {terms}")
 
-    def end(self, cursor: Any, name: TableName) -> None:
-        """Give up what outlives the transaction."""
+    def prepare_ddl(self, cursor: Any, name: TableName) -> None:
+        """Let one transaction at a time change tables, as far as the database can, and wait shortly for
+        those who use them."""
+
+    def after_erasure(self, cursor: Any) -> None:
+        """Overwrite what the database keeps of deleted rows; outside of any transaction."""
 
     def failure(self, error: Exception) -> ErrorKind:
-        """What a driver's error means; DB-API names its class, not its module."""
+        """What a driver's error means: by its SQLSTATE, or else by its class, of which DB-API fixes the name
+        and not the module."""
+        state = get_state(error)
+        if state in _DUPLICATE:
+            return ErrorKind.DUPLICATE_KEY
+        for kind, prefixes in _BY_STATE.items():
+            if state.startswith(prefixes):
+                return kind
         names = {kind.__name__ for kind in type(error).__mro__}
         if "IntegrityError" in names:
             return ErrorKind.DUPLICATE_KEY
         return ErrorKind.TRANSIENT if "OperationalError" in names else ErrorKind.UNKNOWN
 
-    # The table as it stands
+    # The table as it exists
 
     def stored_types(self, cursor: Any, name: TableName) -> dict[str, str] | None:
-        """The table's columns with their types in lower case, "" where unknown; None if it is not there."""
+        """The table's columns with their types in lower case, "" where unknown; None if it does not exist."""
         try:
             cursor.execute(f"SELECT * FROM {self.quote_name(name)} WHERE 1 = 0")
-        except Exception:  # each driver has a tree of errors of its own
+        except Exception:  # each driver has its own classes
+            connection = getattr(cursor, "connection", None)
+            if connection is not None:
+                connection.rollback()  # some databases refuse all else in a transaction with an error
             return None
         return {described[0]: "" for described in cursor.description}
 
-    def unique_keys(self, cursor: Any, name: TableName) -> list[set[str]] | None:
-        """The sets of columns that are unique by a key or an index; None where that cannot be told."""
+    def exists(self, cursor: Any, name: TableName) -> bool:
+        """Whether there is such a table.
+
+        :raises Exception: the driver's, if it may not be read.
+        """
+        return self.stored_types(cursor, name) is not None
+
+    def stored_indexes(self, cursor: Any, name: TableName) -> list[StoredIndex] | None:
+        """The table's indexes and keys; None where they cannot be seen."""
+        return None
+
+    def find_flaw(self, cursor: Any, name: TableName, key: Sequence[str]) -> tuple[str, str] | None:
+        """Why events cannot be written into something of this name, as a verb phrase, and the statement that
+        fixes it or ""; None if they can."""
         return None
 
     def is_fit(self, column: Column, stored: str) -> bool:
-        """Whether a stored type holds the column's values unchanged."""
+        """Whether a stored type keeps the column's values unchanged."""
         return (
             not stored or column.kind not in self.fits or bool(re.fullmatch(self.fits[column.kind], stored))
         )
@@ -145,10 +254,62 @@ class TableDialect:
         quoted = self.quote(column.name)
         return f"ALTER TABLE {self.quote_name(name)} ALTER COLUMN {quoted} TYPE {self.types[column.kind]}"
 
+    # Rights
+
+    def find_barrier(self, cursor: Any, name: TableName) -> Barrier | None:
+        """What keeps the connection from writing any table beside this one; None if nothing is seen."""
+        return None
+
+    def resolve(self, cursor: Any, name: TableName) -> TableName:
+        """The table's name with its schema, for those who have another one as their own."""
+        return name
+
+    def get_role(self, cursor: Any) -> str:
+        """The role as a GRANT names it; "" where that is not known."""
+        return ""
+
+    def missing_rights(
+        self, cursor: Any, name: TableName, columns: Sequence[str], rights: Sequence[str]
+    ) -> list[str]:
+        """Those of ``SELECT``, ``INSERT``, ``UPDATE`` and ``DELETE`` that the connection lacks on a table, by
+        statements that change nothing.
+
+        :raises Exception: the driver's, if one fails for another reason.
+        """
+        return [right for right in rights if not self._has_right(cursor, name, columns, right)]
+
+    def _has_right(self, cursor: Any, name: TableName, columns: Sequence[str], right: str) -> bool:
+        table, names = self.quote_name(name), ", ".join(map(self.quote, columns))
+        first = self.quote(columns[0])
+        statements = {
+            "SELECT": f"SELECT {names} FROM {table} WHERE 1 = 0",
+            "INSERT": f"INSERT INTO {table} ({names}) SELECT {names} FROM {table} WHERE 1 = 0",
+            "UPDATE": f"UPDATE {table} SET {first} = {first} WHERE 1 = 0",
+            "DELETE": f"DELETE FROM {table} WHERE 1 = 0",
+        }
+        try:
+            cursor.execute(statements[right])
+            if right == "SELECT":
+                cursor.fetchall()
+        except Exception as error:  # each driver has its own classes
+            if not self.is_forbidden(error):
+                raise
+            return False
+        return True
+
+    def is_forbidden(self, error: Exception) -> bool:
+        """Whether a statement failed because a right is missing."""
+        return False
+
+    def explain(self, error: Exception) -> tuple[str, str] | None:
+        """What an error means, as a clause, and what to do, in words of ours: a driver's text may have a row
+        or a password. None where only its code says something."""
+        return None
+
     # The load
 
     can_bulk_load: ClassVar[bool] = False
-    """Whether :meth:`bulk_load` is there."""
+    """Whether there is a :meth:`bulk_load`."""
 
     def bulk_load(self, cursor: Any, table: str, columns: str, spool: IO[bytes]) -> None:
         """Load a spool of :mod:`~airflow_provider_np6.destinations.sql.delimited` rows.

@@ -1,21 +1,51 @@
-"""SQLite: one writer at a time, texts for moments."""
+"""SQLite: one writer at a time, strings for times."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_np6.destinations.sql.dialects.base import ErrorKind, TableDialect, TableName
+from airflow_provider_np6.destinations.sql.dialects.base import (
+    Barrier,
+    ErrorKind,
+    Lock,
+    StoredIndex,
+    TableDialect,
+    TableName,
+)
 from airflow_provider_np6.np6.window import iso
+
+log = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from airflow_provider_np6.destinations.schema import Column, Kind
 
-_TEXT = ".*(char|clob|text).*"  # what makes SQLite keep a text as it is
-_FINAL = ("SQLITE_ERROR", "SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_NOTADB", "SQLITE_PERM")
+_TEXT = ".*(char|clob|text).*"  # what makes SQLite keep a string as it is
+_EXPLAINED = {
+    "SQLITE_READONLY": (
+        "the file or its folder is read-only",
+        "Let the worker's user write both, and leave mode=ro out of the connection.",
+    ),
+    "SQLITE_CANTOPEN": ("the file cannot be opened", "Check the connection's host: it is the file's path."),
+    "SQLITE_NOTADB": ("the file is not one of SQLite", "Check the connection's host: it is the file's path."),
+    "SQLITE_FULL": ("the disk is full", "Make room."),
+}
+_FINAL = (
+    "SQLITE_ERROR",
+    "SQLITE_CANTOPEN",
+    "SQLITE_READONLY",
+    "SQLITE_NOTADB",
+    "SQLITE_PERM",
+    "SQLITE_CONSTRAINT",
+)
 
 
 class SQLiteDialect(TableDialect):
+    is_known: ClassVar[bool] = True
+    keeps_deleted: ClassVar[bool] = True
+    if_missing: ClassVar[str] = "IF NOT EXISTS "
+    if_exists: ClassVar[str] = "IF EXISTS "
     types: ClassVar[Mapping[Kind, str]] = {
         "key": "TEXT",
         "text": "TEXT",
@@ -23,6 +53,7 @@ class SQLiteDialect(TableDialect):
         "count": "INTEGER",
         "payload": "TEXT",
     }
+    reading: ClassVar[Mapping[Kind, str]] = {}
     fits: ClassVar[Mapping[Kind, str]] = {
         "key": _TEXT,
         "text": _TEXT,
@@ -31,12 +62,28 @@ class SQLiteDialect(TableDialect):
         "payload": _TEXT,
     }
 
-    def moment(self, ms: int) -> str:
+    def to_time(self, ms: int) -> str:
         return iso(ms)
 
-    def begin(self, cursor: Any, name: TableName) -> None:
+    def prepare(self, connection: Any) -> None:
+        connection.row_factory = None
+        connection.text_factory = str
+
+    def begin(self, cursor: Any, *, is_writing: bool) -> None:
         cursor.execute("PRAGMA busy_timeout = 300000")
-        cursor.execute("BEGIN IMMEDIATE")
+        cursor.execute("PRAGMA secure_delete = ON")  # free pages keep nothing of deleted rows
+        cursor.execute("BEGIN IMMEDIATE" if is_writing else "BEGIN")
+
+    def lock(self, cursor: Any, lock: Lock) -> None:
+        """A transaction that writes has the whole database."""
+
+    def after_erasure(self, cursor: Any) -> None:
+        cursor.execute("PRAGMA busy_timeout = 60000")
+        cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        if any(is_busy for is_busy, *_ in cursor.fetchall()):
+            log.warning(
+                "Another connection reads the SQLite database: its -wal file keeps deleted rows longer."
+            )
 
     def failure(self, error: Exception) -> ErrorKind:
         name = getattr(error, "sqlite_errorname", "")
@@ -50,15 +97,42 @@ class SQLiteDialect(TableDialect):
         cursor.execute(f"PRAGMA {self._schema(name)}table_info({self.quote(name.table)})")
         return {row[1]: row[2].lower() for row in cursor.fetchall()} or None
 
-    def unique_keys(self, cursor: Any, name: TableName) -> list[set[str]] | None:
+    def stored_indexes(self, cursor: Any, name: TableName) -> list[StoredIndex] | None:
         schema = self._schema(name)
         cursor.execute(f"PRAGMA {schema}index_list({self.quote(name.table)})")
-        indexes = [row[1] for row in cursor.fetchall() if row[2] and not row[4]]  # unique, not partial
-        keys = []
-        for index in indexes:
+        whole = [(row[1], bool(row[2])) for row in cursor.fetchall() if not row[4]]
+        indexes = []
+        for index, is_unique in whole:
             cursor.execute(f"PRAGMA {schema}index_info({self.quote(index)})")
-            keys.append({row[2] for row in cursor.fetchall()})
-        return keys
+            columns = tuple(row[2] for row in cursor.fetchall())
+            if None not in columns:  # an expression
+                indexes.append(StoredIndex(columns, is_unique))
+        return indexes
+
+    def find_flaw(self, cursor: Any, name: TableName, key: Sequence[str]) -> tuple[str, str] | None:
+        cursor.execute(
+            f"SELECT type FROM {self._schema(name)}sqlite_master WHERE name = ? COLLATE NOCASE", (name.table,)
+        )
+        kinds = {row[0] for row in cursor.fetchall()}
+        return ("is a view", "") if "view" in kinds else None
+
+    def find_barrier(self, cursor: Any, name: TableName) -> Barrier | None:
+        if name.schema is None:
+            return None
+        cursor.execute("PRAGMA database_list")
+        if name.schema in {row[1] for row in cursor.fetchall()}:
+            return None
+        return Barrier(
+            f"has no schema: {name.schema} does not exist",
+            hint="SQLite has no schemas: leave out the destination's.",
+        )
+
+    def explain(self, error: Exception) -> tuple[str, str] | None:
+        name = getattr(error, "sqlite_errorname", "")
+        for prefix, explained in _EXPLAINED.items():
+            if name.startswith(prefix):
+                return explained
+        return None
 
     def retype(self, name: TableName, column: Column, *, required: bool) -> None:
         """SQLite cannot change a column's type."""

@@ -113,7 +113,7 @@ def _without_header_at_the_switch(patch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 def _without_times(patch: pytest.MonkeyPatch) -> dict[str, Any]:
     """R6: no stored slice counts as newer."""
-    patch.setattr(decision, "_is_newer", lambda *_: False)
+    patch.setattr(decision, "is_superseded", lambda *_: False)
     return {}
 
 
