@@ -138,7 +138,7 @@ def copy(job: Job) -> Iterator[Any]:
     from airflow_provider_np6.np6.pull import pull
 
     hook: Any = BaseHook.get_hook("bench")
-    database: Any = Database(hook, TableName(None, "np6_events"))
+    database: Any = Database(hook, "bench", TableName(None, "np6_events"))
     client, query = client_and_query(job)
     with SqlDestination("bench").open(query, "bench") as opened, closing(hook.get_conn()) as connection:
         writer: Any = opened

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from airflow_provider_np6.destinations.sql.dialects.base import (
+from airflow_provider_np6.destinations.sql.dialects.base import TableDialect
+from airflow_provider_np6.destinations.sql.dialects.mysql import MySQLDialect
+from airflow_provider_np6.destinations.sql.dialects.postgresql import PostgresDialect
+from airflow_provider_np6.destinations.sql.dialects.sqlite import SQLiteDialect
+from airflow_provider_np6.destinations.sql.dialects.values import (
     Barrier,
     ErrorKind,
     Lock,
     StoredIndex,
-    TableDialect,
     TableName,
     get_state,
     read_rows,
 )
-from airflow_provider_np6.destinations.sql.dialects.mysql import MySQLDialect
-from airflow_provider_np6.destinations.sql.dialects.postgresql import PostgresDialect
-from airflow_provider_np6.destinations.sql.dialects.sqlite import SQLiteDialect
 
 __all__ = [
     "Barrier",

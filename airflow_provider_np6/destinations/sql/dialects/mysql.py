@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_np6.destinations.sql.dialects.base import (
+from airflow_provider_np6.destinations.sql.dialects.base import TableDialect
+from airflow_provider_np6.destinations.sql.dialects.values import (
     Barrier,
     ErrorKind,
     Lock,
     StoredIndex,
-    TableDialect,
     TableName,
     read_rows,
 )

@@ -8,12 +8,12 @@ from datetime import datetime
 from hashlib import blake2b
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_np6.destinations.sql.dialects.base import (
+from airflow_provider_np6.destinations.sql.dialects.base import TableDialect
+from airflow_provider_np6.destinations.sql.dialects.values import (
     Barrier,
     ErrorKind,
     Lock,
     StoredIndex,
-    TableDialect,
     TableName,
     get_state,
     read_rows,

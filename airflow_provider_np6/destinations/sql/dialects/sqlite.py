@@ -6,12 +6,12 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_np6.destinations.sql.dialects.base import (
+from airflow_provider_np6.destinations.sql.dialects.base import TableDialect
+from airflow_provider_np6.destinations.sql.dialects.values import (
     Barrier,
     ErrorKind,
     Lock,
     StoredIndex,
-    TableDialect,
     TableName,
 )
 from airflow_provider_np6.np6.window import iso
