@@ -40,7 +40,8 @@ class ShrinkRule:
     :param on_shrink: ``fail``, ``keep`` or ``replace``.
     :param is_confirmed: whether NP6 brought the same twice.
     :param context: the query's description, for errors.
-    :param erased_by_day: events of erased persons that were left out, by UTC day since the epoch.
+    :param erased_by_day: events of erased persons that were left out and may still be stored, by UTC day
+        since the epoch.
     """
 
     on_shrink: str
@@ -123,8 +124,8 @@ class EventWriter(Protocol):
 
         :param is_confirmed: whether NP6 brought the same twice, so that ``on_shrink`` decides about days
             with fewer events than are stored.
-        :param erased_by_day: events of erased persons that were left out, by UTC day since the epoch. They
-            count as received where an erasure has not removed the stored ones yet.
+        :param erased_by_day: events of erased persons that were left out and may still be stored, by UTC day
+            since the epoch. They count as received until the erasure has removed the stored ones.
         :raises Np6PullAgainError: if the window must be pulled again first.
         :raises Np6ShrunkError: if NP6 has fewer events of a day than are stored, and ``on_shrink`` is
             ``fail``.

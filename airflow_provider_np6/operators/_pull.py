@@ -158,7 +158,7 @@ class EventPull:
                 )
             try:
                 publication = writer.publish(
-                    verified, is_confirmed=short is not None, erased_by_day=spool.dropped
+                    verified, is_confirmed=short is not None, erased_by_day=spool.pending_by_day
                 )
             except Np6PullAgainError as error:
                 if not left:
@@ -168,7 +168,7 @@ class EventPull:
                     short = verified
                     time.sleep(CONFIRM_AFTER)
             else:
-                return verified, spool.dropped.total(), publication
+                return verified, spool.dropped, publication
         raise AssertionError("the last pull returns or raises")
 
     def _filters(self, writer: EventWriter) -> ErasureFilter:

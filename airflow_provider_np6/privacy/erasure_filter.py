@@ -28,10 +28,12 @@ class ErasureList:
 
     :param fingerprint: of the key that made the tokens.
     :param tokens: of the subjects' identifiers.
+    :param pending: those of them whose events may still be stored.
     """
 
     fingerprint: str
     tokens: frozenset[str]
+    pending: frozenset[str] = frozenset()
 
     def encode(self) -> bytes:
         """To JSON."""
@@ -49,7 +51,8 @@ class ErasureList:
         try:
             record = json.loads(data)
             check_version("the erasure list", record["version"], VERSION)
-            return cls(record["key"], frozenset(record["persons"]))
+            tokens = frozenset(record["persons"])
+            return cls(record["key"], tokens, pending=tokens)
         except (ValueError, TypeError, KeyError):
             raise Np6DestinationError("the erasure list cannot be read") from None
 
@@ -96,21 +99,28 @@ class ErasureFilter:
         self._spool = spool
         self._erased = erased
         self._pseudonyms = None if erased is None else erased.get_pseudonyms(config, conn_id)
-        self.dropped: Counter[int] = Counter()
-        """Events dropped so far, by UTC day since the epoch."""
+        self.dropped = 0
+        """Events dropped so far."""
+        self.pending_by_day: Counter[int] = Counter()
+        """Those of them that may still be stored, by UTC day since the epoch."""
 
     def write(self, events: Events) -> None:
         if self._erased is None or self._pseudonyms is None:
             self._spool.write(events)
             return
-        erased = self._erased.tokens
         values = [sorted(identifiers(item)) for item in events.items]
-        tokens = iter(self._pseudonyms.tokens([value for event in values for value in event]))
-        is_erased = [not erased.isdisjoint([next(tokens) for _ in event]) for event in values]
+        stream = iter(self._pseudonyms.tokens([value for event in values for value in event]))
+        tokens = [[next(stream) for _ in event] for event in values]
+        is_erased = [not self._erased.tokens.isdisjoint(event) for event in tokens]
         if any(is_erased):
             kept = [at for at, is_dropped in enumerate(is_erased) if not is_dropped]
-            gone = [time for time, is_dropped in zip(events.timestamps, is_erased, strict=True) if is_dropped]
-            self.dropped.update(time // DAY for time in gone)
+            self.dropped += len(is_erased) - len(kept)
+            pending = self._erased.pending
+            self.pending_by_day.update(
+                time // DAY
+                for time, event in zip(events.timestamps, tokens, strict=True)
+                if not pending.isdisjoint(event)
+            )
             events = Events([events.items[at] for at in kept], [events.timestamps[at] for at in kept])
         if events.items:
             self._spool.write(events)
@@ -119,5 +129,6 @@ class ErasureFilter:
         self._spool.set_aside(invalid if self._erased is None else replace(invalid, item=None))
 
     def restart(self, pulled_at: int) -> None:
-        self.dropped.clear()
+        self.dropped = 0
+        self.pending_by_day.clear()
         self._spool.restart(pulled_at)

@@ -116,7 +116,7 @@ CAPS = [
     for framing in ("chunked", "length", "close")
     for limit in (10, 37, 100, 200, 300)
 ]
-"""Limits of one response only: they come first, because no one can tell once a larger one was verified."""
+"""Limits of one response only: they come first, because nobody can see them once a larger one was verified."""
 plans = st.builds(
     lambda caps, others: [*caps, *others],
     st.sampled_from([[]] * len(CAPS) + [[cap] for cap in CAPS]),
@@ -125,7 +125,7 @@ plans = st.builds(
 
 
 def without_lies(plan: list[Fault], *, before: bool, quarantine: bool) -> Iterator[Fault]:
-    """The faults of a plan, without those that nobody can tell from the truth.
+    """The faults of a plan, without those that nobody can distinguish from the truth.
 
     No events are a lie if nothing is stored, or the second time: the window was pulled twice then. What shows
     another action is set aside with quarantine, and so its event is missing.
@@ -152,7 +152,7 @@ def content(destination: Destination, root: Path) -> list[Any]:
     with closing(sqlite3.connect(root / "np6.db")) as database:
         return [
             row
-            for table in ("np6_events", "np6_events_windows", "np6_events_quarantine")
+            for table in ("np6_events", "np6_events_windows", "np6_events_header", "np6_events_quarantine")
             for row in database.execute(f"SELECT * FROM {table} ORDER BY 1, 2, 3, 4")
         ]
 

@@ -188,7 +188,7 @@ def test_without_the_key_nothing_is_pulled_into_what_keeps_persons_out(
 def test_what_cannot_be_erased(tmp_path: Path, sqlite_connection: Path, sandbox: Sandbox) -> None:
     with pytest.raises(Np6InputError, match="there is no destination at"):
         erase(str(tmp_path), PERSON)
-    with pytest.raises(Np6InputError, match="no table np6_events_windows"):
+    with pytest.raises(Np6InputError, match="no table np6_events of connection 'np6_sql'"):
         erase(SqlDestination("np6_sql"), PERSON)
     for destination in (str(tmp_path / "lake"), SqlDestination("np6_sql")):
         pull(destination, "drop")

@@ -123,8 +123,8 @@ def test_nobody_is_in_a_destination_its_log_or_its_report(
             held = "\n".join(database.iterdump())
             (aside,) = database.execute("SELECT reason, event, sha256 FROM np6_events_quarantine")
             assert aside[1] is None
-            (recorded,) = database.execute("SELECT personal_data FROM np6_events_windows")
-            assert recorded == (recorded_as(mode),)
+            common = "SELECT account, personal_data FROM np6_events_header WHERE event_type = ''"
+            assert [*database.execute(common)] == [("np6_default", recorded_as(mode))]
     else:
         held = shown(tmp_path / "lake")
         (path,) = (tmp_path / "lake/_quarantine").rglob("*.bad")
@@ -263,12 +263,17 @@ def test_another_mode_that_came_during_the_publication_is_refused_at_the_switch(
     assert data_paths(tmp_path) == []
 
 
-def test_a_table_from_elsewhere_has_what_was_kept(sandbox: Sandbox, sqlite_connection: Path) -> None:
+def test_a_table_that_lost_its_form_of_personal_data_is_refused(
+    sandbox: Sandbox, sqlite_connection: Path
+) -> None:
     pull(SqlDestination("np6_sql"), "keep")
     with closing(sqlite3.connect(sqlite_connection)) as database, database:
-        database.execute("UPDATE np6_events_windows SET personal_data = NULL")
-    with pytest.raises(AirflowFailException, match="'keep'"):
-        pull(SqlDestination("np6_sql"), "drop")
+        database.execute("UPDATE np6_events_header SET personal_data = NULL WHERE event_type = ''")
+    received = len(sandbox.received)
+    for mode in ("keep", *REPLACING):
+        with pytest.raises(AirflowFailException, match="was written with personal_data"):
+            pull(SqlDestination("np6_sql"), mode)
+    assert len(sandbox.received) == received
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,8 @@ pytestmark = [pytest.mark.core, pytest.mark.timeout(300)]
 ROUNDS = int(os.environ.get("NP6_ROUNDS", "20"))
 SECONDS = float(os.environ.get("NP6_STORM", "2"))
 
-BREAKS = max(3, int(os.environ.get("NP6_KILLS", "100")) // 8)
+KILLS = int(os.environ.get("NP6_KILLS", "100"))
+BREAKS = max(3, KILLS // 16)
 FEW_ROUNDS = -(-ROUNDS // 5)
 PULLS = 8
 """Pulls at once."""
@@ -305,7 +306,9 @@ class Pull:
         days = Counter(time // DAY for time, _ in self.events)
         pull = VerifiedPull(self.pulled_at, days, {}, len(self.invalid), 0, 1, "all")
         with statements(before, after):
-            return writer.publish(pull, is_confirmed=self.is_confirmed).to_dict()
+            return writer.publish(
+                pull, is_confirmed=self.is_confirmed, erased_by_day=spool.pending_by_day
+            ).to_dict()
 
 
 def at_once(works: Sequence[Callable[[], Any]]) -> list[Any]:
@@ -361,8 +364,7 @@ NAMES = {
     ),
     "mariadb": (
         "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE()",
-        "SELECT DISTINCT index_name FROM information_schema.statistics"
-        " WHERE table_schema = DATABASE() AND index_name <> 'PRIMARY'",
+        "SELECT DISTINCT index_name FROM information_schema.statistics WHERE table_schema = DATABASE()",
     ),
     "sqlite": (
         "SELECT name FROM sqlite_master WHERE type = 'table'",
@@ -375,7 +377,7 @@ NAMES = {
 def names(kind: str, table: str) -> list[list[str]]:
     """Tables and indexes of a destination."""
     return [
-        sorted(name for (name,) in ask(statement) if f"{name}_".startswith(f"{table}_"))
+        sorted(name for (name,) in ask(statement) if f"{name}_".startswith(f"{table}_"))  # no primary key
         for statement in NAMES[kind]
     ]
 
@@ -436,9 +438,9 @@ def test_eight_first_pulls_of_different_windows(sql: SqlDestination, kind: str) 
 def test_eight_first_pulls_of_one_window(sql: SqlDestination, kind: str) -> None:
     """Half of them name the schema that is the connection's own."""
     pulls = [Pull(query_of(), many(TODAY, 40))] * PULLS
-    own = {"postgres": "public", "sqlite": "main"}.get(kind) or json.loads(os.environ[CONNECTION])["schema"]
+    own = {"postgres": "public", "sqlite": None, "mariadb": json.loads(os.environ[CONNECTION]).get("schema")}
     for n in range(FEW_ROUNDS):
-        race_sql, results = race(sql, n, pulls, is_late=n % 2 == 1, schemas=(None, own))
+        race_sql, results = race(sql, n, pulls, is_late=n % 2 == 1, schemas=(None, own[kind]))
         outcomes = Counter(result["outcome"] for result in results)
         assert outcomes == {"created": 1, "unchanged": PULLS - 1}, results
         assert stored(race_sql.table) == ids(pulls[0].events)
@@ -869,8 +871,10 @@ class Breaker:
                 raise LostError
             with statements():
                 self._kill(connection)
-            with closing(connection.cursor()) as cursor:
-                cursor.execute("SELECT 1")  # raises the driver's own error
+            deadline = time.monotonic() + 30
+            while time.monotonic() < deadline:  # the server takes its time
+                with closing(connection.cursor()) as cursor:
+                    cursor.execute("SELECT 1")  # raises the driver's own error
 
 
 def make_killer(kind: str) -> Callable[[Any], None] | None:
@@ -880,7 +884,7 @@ def make_killer(kind: str) -> Callable[[Any], None] | None:
         def terminate(connection: Any) -> None:
             info = getattr(connection, "info", None)
             pid = info.backend_pid if info is not None else connection.get_backend_pid()
-            assert ask(f"SELECT pg_terminate_backend({pid}, 60000)") == [(True,)]
+            assert ask(f"SELECT pg_terminate_backend({pid})") == [(True,)]
 
         return terminate
     if kind == "mariadb":
@@ -983,18 +987,41 @@ def test_a_day_of_an_unfinished_erasure_is_not_short(
     Pull(query_of(), events).run(sql)
     break_off(sql, PERSON, monkeypatch)
     pull = Pull(query_of(), events, pulled_at=PULLED_AT + HOUR, on_shrink=on_shrink)
-    with pytest.raises(Np6DestinationError, match=r"erase\(\) again") as caught:
-        pull.run(sql)
-    assert type(caught.value) is Np6DestinationError
-    assert caught.value.retryable
-    erase(sql)
-    assert pull.run(sql)["events"] == 30
+    missing = replace(pull, events=events[:-1])
+    if on_shrink == "keep":
+        assert missing.run(sql)["outcome"] == "shrunk"
+    else:
+        with pytest.raises(Np6ShrunkError):
+            missing.run(sql)
+    report = pull.run(sql)
+    assert (report["outcome"], report["events"]) == ("changed", 30)
     assert stored() == ids(without_person(events))
+    erase(sql)
     check_is_erased(sql)
     # What the person had does not make up for events that are missing.
-    missing = Pull(query_of(), events[:-1], pulled_at=PULLED_AT + 2 * HOUR)
-    with pytest.raises(Np6ShrunkError):
+    missing = replace(missing, pulled_at=PULLED_AT + 2 * HOUR)
+    if on_shrink == "keep":
+        assert missing.run(sql)["outcome"] == "shrunk"
+    else:
+        with pytest.raises(Np6ShrunkError):
+            missing.run(sql)
+
+
+def test_persons_who_are_gone_do_not_make_up_for_events(
+    sql: SqlDestination, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor while another person's erasure is unfinished."""
+    gone = "zoe@example.com"
+    events = sorted([*mixed(TODAY, 40), *many(TODAY, 10, "gone", person=gone)])
+    Pull(query_of(), events).run(sql)
+    assert erase(sql, gone)["events"] == 10
+    break_off(sql, PERSON, monkeypatch)
+    before = stored()
+    missing = Pull(query_of(), events[:-4], pulled_at=PULLED_AT + HOUR)
+    assert len(without_person(missing.events)) < len(without_person(events))
+    with pytest.raises(Np6DestinationError):
         missing.run(sql)
+    assert stored() == before
 
 
 # What SQLite keeps
@@ -1239,7 +1266,9 @@ def test_no_event_is_lost_whatever_moves(sql: SqlDestination, kind: str, threads
 
     def work(seed: int) -> None:
         numbers = random.Random(seed)  # noqa: S311 - repeatable
-        while time.monotonic() < deadline:
+        for n in itertools.count():
+            if n >= 20 and time.monotonic() > deadline:
+                return
             begin = numbers.randrange(40)
             window = Window(MIDNIGHT + begin * HOUR, MIDNIGHT + (begin + numbers.randint(1, 30)) * HOUR)
             query = query_of(window, numbers.choice("ABC"), numbers.choice(list(order)))
@@ -1321,8 +1350,8 @@ def test_a_replacement_that_breaks_off_at_any_statement(
     Pull(first, many(first.window, 20, "first"), invalid=[replace(NAMED, near=MIDNIGHT)]).run(sql)
     begin = 1
     for n in itertools.count():  # at 0 it is not disturbed
-        # Other events each time, which the stored ones give way to.
-        Pull(other, many(other.window, 20, f"other{n}"), pulled_at=PULLED_AT + n).run(sql)
+        if moves:  # other events each time, which give way to the next ones
+            Pull(other, many(other.window, 20, f"other{n}"), pulled_at=PULLED_AT + n).run(sql)
         pull = Pull(
             middle,
             many(middle.window, 20 + n, f"other{n}" if moves else f"middle{n}"),
@@ -1330,7 +1359,7 @@ def test_a_replacement_that_breaks_off_at_any_statement(
             pulled_at=PULLED_AT + n,
             on_shrink="replace",
         )
-        at = 0 if n == 0 else begin + n - 1
+        at = 0 if n == 0 else begin + (n - 1) * (1 if KILLS >= 100 else 3)
         before, breaker = content(sql.table), Breaker(kill, at)
         try:
             with monkeypatch.context() as patched:
@@ -1356,7 +1385,7 @@ def test_a_replacement_that_breaks_off_at_any_statement(
         assert (report["outcome"], report["events"]) == ("changed", len(pull.events))
         assert set(ids(pull.events)) <= set(stored())
     check_is_consistent(sql)
-    assert n > 10
+    assert n > 4
 
 
 @ON_SERVERS
@@ -1403,7 +1432,7 @@ def test_a_first_pull_that_breaks_off_is_made_again(
     places = [at for at, statement in enumerate(whole.statements) if writes.match(statement)]
     places = sorted({*(at + 2 for at in places), *range(1, whole.count, 11)})
     assert len(places) > 12
-    for at in places:
+    for at in places if KILLS >= 100 else places[::3]:
         first = replace(sql, table=f"first{at}")
         try:
             first_pull(first.table, Breaker(kill, at))  # may try again to create tables

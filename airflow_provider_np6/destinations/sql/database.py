@@ -12,7 +12,7 @@ from airflow_provider_np6.destinations.sql import layout
 from airflow_provider_np6.destinations.sql.dialects import ErrorKind, Lock, TableName, get_dialect
 from airflow_provider_np6.destinations.sql.errors import to_destination_error, to_hint
 from airflow_provider_np6.destinations.sql.table import RIGHTS
-from airflow_provider_np6.np6.errors import Np6Error, Np6InputError, Np6WriteRefusedError
+from airflow_provider_np6.np6.errors import Np6Error, Np6InputError, Np6WriteRefusedError, check_version
 
 if TYPE_CHECKING:
     from airflow_provider_np6.destinations.sql.table import Table
@@ -106,7 +106,15 @@ class Database:
                 raise Np6InputError(
                     f"there is no {self}", hint="Check the table's name: nothing was ever pulled into it."
                 )
+            self.check_format(cursor)
             yield cursor
+
+    def check_format(self, cursor: Any) -> None:
+        """:raises Np6ConflictError: if the tables are of a later format: then nothing of them is known."""
+        if "version" in (self.dialect.stored_types(cursor, self.header.name) or ()):
+            common = {"event_type =": "", "classification =": ""}
+            for (version,) in self.header.select(cursor, ["version"], common):
+                check_version(str(self), int(version), layout.VERSION)
 
     def overwrite_deleted(self) -> None:
         """Let the database overwrite what it keeps of deleted rows, where it can."""

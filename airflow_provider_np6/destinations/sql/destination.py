@@ -125,6 +125,7 @@ class SqlDestination(Destination):
             with database.transaction(is_writing=False) as cursor:
                 if not database.has_tables(cursor):
                     return []
+                database.check_format(cursor)
                 return WindowsTable(database, cursor, query).counted(query.window)
 
         return database.read(read)

@@ -145,14 +145,18 @@ def read_erasure_list(database: Database, cursor: Any, erasures: int) -> Erasure
     :return: None if nobody was erased.
     :raises Np6WriteRefusedError: if the list cannot be seen: erased persons would come back.
     """
-    rows = database.erased.select(cursor, ["person", "fingerprint"], {}) if erasures else []
+    columns = ["person", "fingerprint", "removed_at"]
+    rows = database.erased.select(cursor, columns, {}) if erasures else []
     if erasures and not rows:
         raise Np6WriteRefusedError(
             f"table {database.erased.name} of connection {database.conn_id!r} is empty, although persons were"
             " erased",
             hint="Restore it from a backup, or let the role see its rows.",
         )
-    return ErasureList(rows[0][1], frozenset(row[0] for row in rows)) if rows else None
+    if not rows:
+        return None
+    pending = frozenset(person for person, _, removed_at in rows if removed_at is None)
+    return ErasureList(rows[0][1], frozenset(row[0] for row in rows), pending)
 
 
 def to_series(requirements: PullRequirements) -> Series:

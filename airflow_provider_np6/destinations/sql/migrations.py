@@ -87,6 +87,7 @@ class Migrations:
         :raises Np6InputError: if something is missing and may not be added, or if a column or a key is of
             another kind; with the statements to run.
         """
+        self.database.check_format(cursor)
         stored = {table.name: self._stored_types(cursor, table) for table in self.database.tables}
         absent = [table for table in self.database.tables if stored[table.name] is None]
         if absent and not self.create:

@@ -119,13 +119,7 @@ class SQLiteDialect(TableDialect):
     def find_barrier(self, cursor: Any, name: TableName) -> Barrier | None:
         if name.schema is None:
             return None
-        cursor.execute("PRAGMA database_list")
-        if name.schema in {row[1] for row in cursor.fetchall()}:
-            return None
-        return Barrier(
-            f"has no schema: {name.schema} does not exist",
-            hint="SQLite has no schemas: leave out the destination's.",
-        )
+        return Barrier("has a schema, and SQLite has none", hint="Leave out the destination's schema.")
 
     def explain(self, error: Exception) -> tuple[str, str] | None:
         name = getattr(error, "sqlite_errorname", "")
