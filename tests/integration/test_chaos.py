@@ -116,7 +116,7 @@ CAPS = [
     for framing in ("chunked", "length", "close")
     for limit in (10, 37, 100, 200, 300)
 ]
-"""Limits of one response only: they come first, because nobody can see them once a larger one was verified."""
+"""Limits of one response only: they come first, for nobody can see them once a larger one was verified."""
 plans = st.builds(
     lambda caps, others: [*caps, *others],
     st.sampled_from([[]] * len(CAPS) + [[cap] for cap in CAPS]),

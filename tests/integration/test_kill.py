@@ -117,3 +117,4 @@ def test_postgres(
         cursor.execute("SELECT payload::text FROM np6_events ORDER BY occurred_at, event_id")
         stored = [row[0].encode() for row in cursor.fetchall()]
     assert sorted(stored) == sorted(held(sandbox, query))
+    assert destination.verify().problems == []

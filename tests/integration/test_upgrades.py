@@ -382,6 +382,6 @@ def test_what_a_later_version_wrote_into_a_table_meanwhile_is_left(place: Place,
 
     before = place.ids(BOUNCES)
     sandbox.plan.add(Fault(change=change))
-    with pytest.raises(AirflowFailException, match="table np6_events .* is of format 2"):
+    with pytest.raises(AirflowFailException, match=r"table np6_events .* is of format 2"):
         place.pull(BOUNCES)
     assert place.ids(BOUNCES) == before

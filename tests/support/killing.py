@@ -22,7 +22,7 @@ import json, os, signal, sys
 from airflow.providers.common.compat.sdk import BaseHook
 from airflow_provider_np6.destinations import FileDestination, SqlDestination, extract
 from airflow_provider_np6.destinations.files import destination, writer
-from airflow_provider_np6.destinations.sql import database, dialects, migrations
+from airflow_provider_np6.destinations.sql import connection, loading, migrations, probe, spool, writer
 from airflow_provider_np6.np6.client import Np6Client
 from airflow_provider_np6.np6.config import Np6Config
 from airflow_provider_np6.np6.errors import Np6PullAgainError

@@ -188,6 +188,6 @@ def _is_maybe_about(text: str, subjects: Sequence[Subject]) -> bool:
 
 
 def _patterns(subjects: Sequence[Subject]) -> list[str]:
-    """What a string that names one of the persons is like, in lower case: letters and digits of ASCII are
-    there in their order, whatever is between them and however it is spelled."""
+    """What a string that names one of the persons is like, in lower case: it has the letters and digits
+    of ASCII in their order, whatever is between them and however it is spelled."""
     return [f"%{'%'.join(parts)}%" for subject in subjects for parts in subject.search_parts()]

@@ -79,7 +79,7 @@ def read_rows(cursor: Any, names: Sequence[str], size: int | None = None) -> lis
 
 
 def get_state(error: Exception) -> str:
-    """The SQLSTATE of a driver's error; "" where there is none. Through JDBC it is Java's, which may be
+    """The SQLSTATE of a driver's error, or "". Through JDBC it is Java's, which may be
     wrapped."""
     for found in (error, *error.args[:1]):
         state = getattr(found, "sqlstate", None) or getattr(found, "pgcode", None)
