@@ -51,7 +51,7 @@ CREATED = 100 * DAY
 FORECAST = 10_000
 """Actions whose size in PostgreSQL is estimated."""
 
-TRIES = 3
+TRIES = 5
 """Pulls into each table per round, of which the fastest counts: other work on the machine only adds time."""
 
 MARIADB_MEMORY = 2 * 1024**3
@@ -197,12 +197,12 @@ def plan(part: int, actions: int, pulls: int) -> list[Case]:
     """All cases; each begins with what the ones before it left in its table.
 
     :param part: of the full size: 1, or 10 for a tenth.
-    :param actions: whose windows and events the table by action has, in full size.
+    :param actions: whose windows and events the table by action has, in full size; the other one has as many
+        windows as that would have of :data:`ACTIONS`.
     :param pulls: of each stage.
     """
     days, hours = YEARS * 365, YEARS * 8_760 // part
     events, actions = ALL_EVENTS // part, actions // part
-    parts = ((0, actions * 365), (actions * 365, actions * days))
     cases: list[Case] = []
 
     def add(table: str, title: str, fill: Fill, action_id: str, middle: int) -> None:
@@ -211,7 +211,7 @@ def plan(part: int, actions: int, pulls: int) -> list[Case]:
         query = EventQuery(fill.event_type, action_id, Window(begin, begin + fill.length))
         cases.append(Case(table, title, fill, query, middle))
 
-    for begin, end in parts:
+    for begin, end in ((0, actions * 365), (actions * 365, actions * days)):
         fill = Fill("bounces", "", DAY, range(begin, end), 0 if begin else events, days * DAY, actions)
         title = f"by action, {end:,} days of {actions:,} others"
         add("by_action", title, fill, "PULLED", days // 2 * DAY)
@@ -219,18 +219,13 @@ def plan(part: int, actions: int, pulls: int) -> list[Case]:
     fill = Fill("bounces", "HOURLY", HOUR, range(hours), hours, hours * HOUR, gap=gap)
     add("by_action", f"and {hours:,} hours of the same action", fill, "HOURLY", gap.stop * HOUR)
 
-    span = parts[-1][1] * SHORT
-    middle = range(parts[0][1] // 2, parts[0][1] // 2 + len(parts) * pulls)
-    for begin, end in parts:
-        numbers = range(begin, end)
-        fill = Fill("bounces", ALL_ACTIONS, SHORT, numbers, 0 if begin else events, span, gap=middle)
-        add(
-            "all_actions",
-            f"`*`, {end:,} quarters of an hour",
-            fill,
-            ALL_ACTIONS,
-            middle.stop * SHORT,
-        )
+    one, all_ = (ACTIONS // part * length for length in (365, days))
+    middle = range(one // 2, one // 2 + 2 * pulls)
+    for begin, end in ((0, one), (one, all_)):
+        numbers, new = range(begin, end), 0 if begin else events
+        fill = Fill("bounces", ALL_ACTIONS, SHORT, numbers, new, all_ * SHORT, gap=middle)
+        title = f"`*`, {end:,} quarters of an hour"
+        add("all_actions", title, fill, ALL_ACTIONS, middle.stop * SHORT)
     fill = Fill("cancellations", ALL_ACTIONS, HOUR, range(hours), hours, hours * HOUR, gap=gap)
     add("all_actions", f"and {hours:,} hours of this event type", fill, ALL_ACTIONS, gap.stop * HOUR)
     return cases

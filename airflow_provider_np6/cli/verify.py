@@ -28,7 +28,7 @@ def verify(*, remove_orphans: bool, as_json: bool, **options: Any) -> None:
     """Compare what is stored with its record.
 
     PATH is the root of a file destination: each data file is read, and its size, sha256 and number of
-    events are compared with its manifest. In SQL, the rows of each window are counted. Exits with 1 if
+    events are compared with its manifest. In SQL, the rows of each slice are counted. Exits with 1 if
     something differs, and lists it.
 
     Files that no manifest names are listed as orphans. They are no damage: a pull that was killed left them,

@@ -1,4 +1,4 @@
-"""The columns that events have in SQL, and where each is found in an event.
+"""The columns that events have in SQL and Parquet, and where each is found in an event.
 
 Paths are those of the documented samples; ``detail.link.type`` of hits is known from another client. A value
 of another type than the documented one never breaks a pull: numbers and booleans become strings, anything

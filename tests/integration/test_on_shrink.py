@@ -33,6 +33,7 @@ from tests.support.databases import ask, payloads
 from tests.support.files import all_lines, all_manifests
 from tests.support.operator_pulls import BOUNDS, connect, pull
 from tests.support.pulls import HOUR, MIDNIGHT, TODAY, whole
+from tests.support.verified_sizes import verified_size
 
 if TYPE_CHECKING:
     import requests
@@ -550,15 +551,6 @@ def test_quarantine_of_a_day_that_is_kept_stays(place: Place, account: Purging, 
     assert {window.start.strftime("%Y-%m-%d") for window in coverage.invalid} >= {DATES[0], DATES[1]}
 
 
-def verified_events(place: Place) -> int:
-    """How large a response of bounces the destination has recorded as whole; 0 for none."""
-    if isinstance(place.destination, FileDestination):
-        header = json.loads((Path(place.destination.path) / "_header.json").read_text())
-        return int(header["verified"].get("type=bounces", {"events": 0})["events"])
-    ((events,),) = ask("SELECT verified_events FROM np6_events_header WHERE event_type = 'bounces'")
-    return int(events or 0)
-
-
 @pytest.mark.parametrize("kept", ["oldest", "newest"])
 @pytest.mark.parametrize("on_shrink", RULES)
 def test_a_limit_that_came_after_a_larger_response_was_verified(
@@ -568,7 +560,7 @@ def test_a_limit_that_came_after_a_larger_response_was_verified(
     second response is checked."""
     sandbox.account = ListedAccount(MIDNIGHT + HOUR + minute * 60_000 for minute in range(150))
     run(place)
-    assert verified_events(place) == 150
+    assert verified_size(place.destination)[0] == 150
     before = place.ids()
     sandbox.behavior = ServerBehavior(max_events=100, kept=kept)
     sandbox.received.clear()
@@ -578,7 +570,7 @@ def test_a_limit_that_came_after_a_larger_response_was_verified(
     assert report["requests"] == len(sandbox.received) > 3
     assert [request.uncached for request in sandbox.received[:3]] == [False, True, True]
     assert place.ids() == before
-    assert 0 < verified_events(place) <= 100
+    assert 0 < verified_size(place.destination)[0] <= 100
     place.check()
     # No response of that size is believed then: no day is short, and so no pull is made again.
     sandbox.received.clear()

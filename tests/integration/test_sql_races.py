@@ -306,9 +306,8 @@ class Pull:
         days = Counter(time // DAY for time, _ in self.events)
         pull = VerifiedPull(self.pulled_at, days, {}, len(self.invalid), 0, 1, "all")
         with statements(before, after):
-            return writer.publish(
-                pull, is_confirmed=self.is_confirmed, erased_by_day=spool.pending_by_day
-            ).to_dict()
+            erased = spool.pending_by_day
+            return writer.publish(pull, is_confirmed=self.is_confirmed, erased_by_day=erased).to_dict()
 
 
 def at_once(works: Sequence[Callable[[], Any]]) -> list[Any]:
@@ -371,13 +370,13 @@ NAMES = {
         "SELECT name FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL",
     ),
 }
-"""How each kind of database lists tables, and indexes beside the keys."""
+"""How each kind of database lists tables, and indexes."""
 
 
 def names(kind: str, table: str) -> list[list[str]]:
-    """Tables and indexes of a destination."""
+    """Tables of a destination, and their indexes beside the keys."""
     return [
-        sorted(name for (name,) in ask(statement) if f"{name}_".startswith(f"{table}_"))  # no primary key
+        sorted(name for (name,) in ask(statement) if f"{name}_".startswith(f"{table}_"))
         for statement in NAMES[kind]
     ]
 

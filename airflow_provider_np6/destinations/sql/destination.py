@@ -30,13 +30,13 @@ _NAME = re.compile(r"[A-Za-z0-9_$-]{1,50}")
 
 @dataclass
 class SqlDestination(Destination):
-    """A table in any database that has a common-sql hook, and ``<table>_windows`` beside it.
+    """A table of a database that has a common-sql hook, and four more beside it; see ``docs/sql.md``.
 
     :param conn_id: connection of the database. (templated)
     :param table: name of the table. (templated)
     :param schema: its schema; None means the connection's own. (templated)
     :param create: whether to create tables that are missing.
-    :param evolve: whether to add columns that are missing to tables that exist.
+    :param evolve: whether to add columns and indexes that are missing to tables that exist.
     """
 
     template_fields: ClassVar[Sequence[str]] = ("conn_id", "table", "schema")
