@@ -1440,3 +1440,30 @@ def test_a_first_pull_that_breaks_off_is_made_again(
         assert stored(first.table) == ids(LONG)
         check_is_consistent(first)
         check_tables(kind, first, all_actions=True)
+
+
+@pytest.mark.parametrize("sql", ["mariadb"], indirect=True)
+@pytest.mark.parametrize("create", [True, False])
+def test_pulls_while_somebody_changes_the_tables(sql: SqlDestination, create: bool) -> None:
+    """MySQL shows no table that is being changed to those who have read another one."""
+    sql = replace(sql, create=create)
+    Pull(query_of(), LONG).run(replace(sql, create=True))
+    ended = Event()
+
+    def change() -> None:
+        while not ended.is_set():
+            for suffix in ("", "_windows"):
+                ask(f"CREATE INDEX own ON np6_events{suffix} (pulled_at)")
+                ask(f"DROP INDEX own ON np6_events{suffix}")
+
+    with ThreadPoolExecutor(1) as threads:
+        changing = threads.submit(change)
+        try:
+            for n in range(15):
+                assert Pull(query_of(), LONG, pulled_at=PULLED_AT + n).run(sql)["outcome"] == "unchanged"
+                assert sql.verify().problems == []
+                assert sql.coverage("bounces", "A", "2024-10-04", "2024-10-05").is_complete
+        finally:
+            ended.set()
+    changing.result()
+    check_is_consistent(sql)

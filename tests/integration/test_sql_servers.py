@@ -28,9 +28,9 @@ from tests.support.run import KEY
 
 pytestmark = [pytest.mark.core, pytest.mark.timeout(900)]
 
-EVENTS = int(os.environ.get("NP6_LARGE", "30000"))
-ROUNDS = int(os.environ.get("NP6_ROUNDS", "8"))
-KILLS = int(os.environ.get("NP6_KILLS", "20"))
+EVENTS = int(os.environ.get("NP6_LARGE", "25000"))
+ROUNDS = int(os.environ.get("NP6_ROUNDS", "6"))
+KILLS = int(os.environ.get("NP6_KILLS", "15"))
 
 ON_SERVERS = pytest.mark.parametrize("sql", ["postgres", "mariadb"], indirect=True)
 PATHS = {
