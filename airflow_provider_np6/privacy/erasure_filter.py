@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from airflow_provider_np6.np6.errors import Np6DestinationError, Np6InputError, check_version
@@ -33,7 +33,7 @@ class ErasureList:
 
     fingerprint: str
     tokens: frozenset[str]
-    pending: frozenset[str] = frozenset()
+    pending: frozenset[str] = field(default=frozenset(), compare=False)
 
     def encode(self) -> bytes:
         """To JSON."""

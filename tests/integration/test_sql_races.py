@@ -215,7 +215,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(autouse=True)
 def _reporting(sql: SqlDestination, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All connections of threads that ask for it report their statements."""
+    """Connections of threads that use :func:`statements` report their statements."""
     from airflow.providers.common.compat.sdk import BaseHook
 
     hook_class = type(BaseHook.get_hook(sql.conn_id))
@@ -981,7 +981,7 @@ def test_another_erasure_does_not_hide_an_unfinished_one(
 def test_a_day_of_an_unfinished_erasure_is_not_short(
     sql: SqlDestination, on_shrink: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The person's events are stored, and no longer pulled; that is no reason to keep the day."""
+    """The stored events of the person are not among those that the pull must have."""
     events = mixed(TODAY, 40)
     Pull(query_of(), events).run(sql)
     break_off(sql, PERSON, monkeypatch)

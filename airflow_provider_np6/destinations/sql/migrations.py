@@ -87,7 +87,16 @@ class Migrations:
         :raises Np6InputError: if something is missing and may not be added, or if a column or a key is of
             another kind; with the statements to run.
         """
+        try:
+            missing = self._compare(cursor)
+        except Np6InputError:
+            self.database.check_format(cursor)
+            raise
+        # Last, for MySQL hides tables that another session alters from a transaction that has read one.
         self.database.check_format(cursor)
+        return missing
+
+    def _compare(self, cursor: Any) -> Missing:
         stored = {table.name: self._stored_types(cursor, table) for table in self.database.tables}
         absent = [table for table in self.database.tables if stored[table.name] is None]
         if absent and not self.create:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_np6.destinations.inventory import Checked, PendingVerification, Series, overlapping
 from airflow_provider_np6.destinations.sql.dialects import read_rows
-from airflow_provider_np6.destinations.sql.header import is_erasing
+from airflow_provider_np6.destinations.sql.header import is_erasing, read_header
 from airflow_provider_np6.np6.query import ALL_ACTIONS
 from airflow_provider_np6.np6.window import Window
 
@@ -28,7 +28,9 @@ def verification(database: Database) -> PendingVerification:
         columns = ["event_type", "classification", "action_id"]
         with database.reading() as cursor:
             recorded = set(database.windows.select(cursor, columns, {}, distinct=True))
-            all_actions = {row[:2] for row in recorded if row[2] == ALL_ACTIONS}
+            header = read_header(database, cursor)
+            forms = {} if header is None else header.series
+            all_actions = {series for series, row in forms.items() if row.form == "all_actions"}
             stored = {
                 (*row[:2], ALL_ACTIONS if row[:2] in all_actions else row[2])
                 for row in database.events.select(cursor, columns, {}, distinct=True)

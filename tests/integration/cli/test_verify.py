@@ -322,12 +322,10 @@ def test_a_table_that_differs(np6: Run, client: Np6Client, sandbox: Sandbox, sql
     ((outside,),) = ask(
         "SELECT COUNT(*) FROM np6_events WHERE action_id = '000PEB' AND event_type = 'bounces'"
     )
-    assert problems() == {"bounces": f"{outside} events lie in no window that was pulled"}
+    assert problems() == {"bounces of action 000PEB": f"{outside} events lie in no window that was pulled"}
     ask("DELETE FROM np6_events WHERE action_id = '000PEB' AND event_type = 'bounces'")
     assert np6("verify", "--sql", "test_sql").code == 0
     ask("UPDATE np6_events_windows SET invalid = 2 WHERE action_id = '*'")
-    assert problems() == {
-        "hits/open by gsr of all actions": "2 events set aside are recorded, and there are 0"
-    }
+    assert problems() == {"hits/open by gsr of all actions": "2 invalid events are recorded, and there are 0"}
     ask("DELETE FROM np6_events_windows WHERE action_id = '*'")
-    assert list(problems()) == ["hits/open by gsr"]
+    assert list(problems()) == ["hits/open by gsr of all actions"]

@@ -182,26 +182,26 @@ def test_unusable_places_are_refused_before_any_request(
 
 
 def test_an_object_store(client: Np6Client, sandbox: Sandbox, s3: str) -> None:
-    destination = FileDestination(f"{s3}/np6")
+    destination = FileDestination(f"{s3}/objects")
     for hour in range(3):
         window = Window(MIDNIGHT + hour * HOUR, MIDNIGHT + (hour + 1) * HOUR)
         land(client, destination, query_of(sandbox, window))
     report = land(client, destination, query_of(sandbox))
     destination.verify(remove_orphans=True)  # an older server honors no conditions: then replaced files stay
     folder = "type=bounces/action=000PE4"
-    root = ObjectStoragePath(f"{s3}/np6")
+    root = ObjectStoragePath(f"{s3}/objects")
     root.fs.invalidate_cache()
     (data,) = destination.data_files("bounces", "000PE4", "2024-10-04", "2024-10-05")
-    stored = {path.split("/np6/", 1)[1] for path in root.fs.find(root.path)}
+    stored = {path.split("/objects/", 1)[1] for path in root.fs.find(root.path)}
     assert stored == {
         "_header.json",
-        data.removeprefix(f"{s3}/np6/"),
+        data.removeprefix(f"{s3}/objects/"),
         f"_manifests/{folder}/2024-10-04.json",
     }
     assert gzip.decompress(ObjectStoragePath(data).read_bytes()).splitlines() == held(
         sandbox, query_of(sandbox)
     )
-    assert report["manifests"] == f"{s3}/np6/_manifests/{folder}"
+    assert report["manifests"] == f"{s3}/objects/_manifests/{folder}"
 
 
 def test_a_manifest_is_json_with_one_field_per_line(client: Np6Client, sandbox: Sandbox, root: Path) -> None:
