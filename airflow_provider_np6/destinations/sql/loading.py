@@ -17,7 +17,6 @@ from airflow_provider_np6.np6.window import DAY, iso
 
 if TYPE_CHECKING:
     from airflow_provider_np6.destinations.sql.table import Table
-    from airflow_provider_np6.np6.events import Events
     from airflow_provider_np6.np6.query import EventQuery
 
 _ROWS = 1_000
@@ -44,12 +43,12 @@ class InsertLoader:
         self._query = query
         self._dialect = table.dialect
 
-    def encoder(self, pulled_at: int) -> Callable[[Events], bytes]:
-        """Turns events into what the spool keeps of them.
+    def encoder(self, pulled_at: int) -> Callable[[Sequence[bytes], bytes], bytes]:
+        """Turns events into what the spool keeps of them, given also as lines.
 
         :param pulled_at: time of the pull, in ms.
         """
-        return lambda events: b"\n".join([*events.items, b""])
+        return lambda _, lines: lines
 
     def load(self, cursor: Any, spool: IO[bytes], pulled_at: int) -> None:
         """Insert all that is spooled.
@@ -130,16 +129,14 @@ class BulkLoader(InsertLoader):
     """Loads text in bulk: the spool has finished rows, and ids that are stored in other windows are found
     with a temporary table."""
 
-    def encoder(self, pulled_at: int) -> Callable[[Events], bytes]:
-        def encode(events: Events) -> bytes:
-            if not events.items:
-                return b""
-            columns = self._columns(events.items, pulled_at)
+    def encoder(self, pulled_at: int) -> Callable[[Sequence[bytes], bytes], bytes]:
+        def encode(items: Sequence[bytes], lines: bytes) -> bytes:
+            columns = self._columns(items, pulled_at)
             texts = [
                 self._time_texts(values) if column.kind == "timestamp" else values
                 for column, values in zip(COLUMNS, columns, strict=True)
             ]
-            return delimited(texts, escapes=b"\\u00" in b"".join(events.items))
+            return delimited(texts, escapes=b"\\u00" in lines)
 
         return encode
 

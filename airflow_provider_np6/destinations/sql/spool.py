@@ -66,10 +66,11 @@ class SqlSpool:
             end = bisect_left(timestamps, (day + 1) * DAY, begin)
             self.events[day] += end - begin
             items = events.items[begin:end]
-            self._hash(day, "events").update(b"\n".join([*items, b""]))
+            lines = b"\n".join([*items, b""])
+            self._hash(day, "events").update(lines)
             with spool_errors():
                 self._starts.setdefault(day, self.file.tell())
-                self.file.write(self._encode(type(events)(items, timestamps[begin:end])))
+                self.file.write(self._encode(items, lines))
             begin = end
 
     def set_aside(self, invalid: Invalid) -> None:
