@@ -190,7 +190,7 @@ class Arrival:
 
         :param waiting: how many transactions wait then.
         """
-        assert self._begun.wait(60)
+        assert self._begun.wait(30)
         if self._kind == "sqlite":
             time.sleep(0.2)  # nothing shows who waits
             return
@@ -1266,7 +1266,7 @@ def test_no_event_is_lost_whatever_moves(sql: SqlDestination, kind: str, threads
     def work(seed: int) -> None:
         numbers = random.Random(seed)  # noqa: S311 - repeatable
         for n in itertools.count():
-            if n >= 20 and time.monotonic() > deadline:
+            if n >= 20 // threads and time.monotonic() > deadline:
                 return
             begin = numbers.randrange(40)
             window = Window(MIDNIGHT + begin * HOUR, MIDNIGHT + (begin + numbers.randint(1, 30)) * HOUR)
