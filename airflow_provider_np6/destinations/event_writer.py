@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_provider_np6.np6.errors import Np6PullAgainError, Np6ShrunkError
-from airflow_provider_np6.np6.window import Window, iso
+from airflow_provider_np6.np6.window import Window, iso, join_windows
 
 if TYPE_CHECKING:
     from airflow_provider_np6.destinations.inventory import Outcome, SliceOutcome
@@ -172,12 +172,5 @@ class Publication:
         }
 
     def _changed(self) -> list[Window]:
-        changed: list[Window] = []
-        for slice_ in self.slices:
-            if not slice_.is_changed:
-                continue
-            if changed and changed[-1].end == slice_.window.start:
-                changed[-1] = changed[-1].union(slice_.window)
-            else:
-                changed.append(slice_.window)
+        changed = join_windows(slice_.window for slice_ in self.slices if slice_.is_changed)
         return [changed[0].union(changed[-1])] if len(changed) > MAX_CHANGED else changed

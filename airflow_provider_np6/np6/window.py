@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from calendar import timegm
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
@@ -224,3 +224,17 @@ def _parse_string(name: str, value: str) -> datetime:
             f"{name} {value!r} is finer than 1 ms", hint="NP6 counts milliseconds: round the bound."
         )
     return parsed
+
+
+def join_windows(windows: Iterable[Window]) -> list[Window]:
+    """Windows, joined where they touch.
+
+    :param windows: in order of time.
+    """
+    joined: list[Window] = []
+    for window in windows:
+        if joined and joined[-1].end == window.start:
+            joined[-1] = joined[-1].union(window)
+        else:
+            joined.append(window)
+    return joined

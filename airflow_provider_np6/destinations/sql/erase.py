@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_np6.destinations.requirements import check_owner
 from airflow_provider_np6.destinations.sql.header import (
@@ -31,7 +31,6 @@ _IDS = 500
 _IDENTITIES = ("recipient", "target_unicity", "target_id", "target_hash", "payload")
 _INVALID_KEY = ("action_id", "near", "sha256")
 
-T = TypeVar("T")
 Place = tuple[str, int]
 """Action, and UTC day since the epoch."""
 
@@ -61,22 +60,16 @@ class SqlErasure:
         :raises Np6InputError: if nothing was ever pulled into the table.
         :raises Np6ConflictError: if it is another account's.
         """
-        header, subjects = self._write(self._list_persons)
+        header, subjects = self.database.write(self._list_persons)
         removed: list[int] = []
         for series in sorted(header.series):
-            places = self._read(partial(self._find, series, header, subjects))
+            places = self.database.read(partial(self._find, series, header, subjects))
             for place, ids in sorted(places.items()):
-                removed += self._write(partial(self._erase, series, place, ids, subjects))
+                removed += self.database.write(partial(self._erase, series, place, ids, subjects))
             self._erase_invalid(series, subjects)
-        self._write(partial(self._finish, subjects))
-        self._write(self.database.overwrite_deleted)
+        self.database.write(partial(self._finish, subjects))
+        self.database.write(self.database.overwrite_deleted)
         return {"events": sum(removed), "windows": len(removed)}
-
-    def _read(self, work: Callable[[], T]) -> T:
-        return self.database.read(work)
-
-    def _write(self, work: Callable[[], T]) -> T:
-        return self.database.write(work)
 
     def _list_persons(self) -> tuple[TableHeader, list[Subject]]:
         """Put the persons on the erasure list, and its version into the header."""
@@ -179,8 +172,8 @@ class SqlErasure:
                 for slice_ in recorded.touching(query.window):
                     recorded.update(slice_.window, digest=None)
 
-        for row in self._read(find):
-            self._write(partial(forget, row))
+        for row in self.database.read(find):
+            self.database.write(partial(forget, row))
 
 
 def _is_maybe_about(text: str, subjects: Sequence[Subject]) -> bool:

@@ -49,29 +49,25 @@ def prepare(database: Database, requirements: PullRequirements, *, create: bool,
     """
     migrations = Migrations(database, create, evolve, all_actions=requirements.form == "all_actions")
 
-    def look(*, again: bool = False) -> TableState | None:
+    def use(cursor: Any) -> TableState:
+        check_rights(database, cursor)
+        return read_state(database, cursor, requirements)
+
+    def complete() -> TableState:
+        probe_database(database, create=create)
         with database.transaction(is_writing=False) as cursor:
             check_connection(database, cursor)
-            if not again and not migrations.look(cursor).is_nothing:
-                return None
-            check_rights(database, cursor)
-            return read_state(database, cursor, requirements)
-
-    def complete() -> TableState | None:
-        probe_database(database, create=create)
-        state = look()
-        if state is None:
-            migrations.run()
-            state = look(again=True)
-        return state
+            if migrations.look(cursor).is_nothing:
+                return use(cursor)
+        migrations.run()
+        with database.transaction(is_writing=False) as cursor:
+            return use(cursor)
 
     try:
-        state = database.run_with_retries(complete, "cannot be used", Np6InputError)
+        return database.run_with_retries(complete, "cannot be used", Np6InputError)
     except Np6Error as error:
         error.at(requirements.query.description)
         raise
-    assert state is not None  # noqa: S101 - the tables are complete
-    return state
 
 
 def read_state(database: Database, cursor: Any, requirements: PullRequirements) -> TableState:

@@ -13,7 +13,7 @@ from airflow_provider_np6.destinations.sql.loading import get_loader
 from airflow_provider_np6.destinations.sql.windows_table import StoredSlice, WindowsTable, record_displaced
 from airflow_provider_np6.destinations.supersession import is_superseded
 from airflow_provider_np6.np6.errors import Np6WriteRefusedError
-from airflow_provider_np6.np6.window import DAY, Window
+from airflow_provider_np6.np6.window import DAY, Window, join_windows
 
 if TYPE_CHECKING:
     from airflow_provider_np6.destinations.event_writer import ShrinkRule
@@ -148,7 +148,7 @@ class Replacement:
         database, cursor, pulled_at = self._database, self._cursor, self._pull.pulled_at
         written = [slice_ for slice_ in slices if slice_.is_written]
         skipped = {slice_.day for slice_ in slices if not slice_.is_written}
-        for part in _joined([slice_.window for slice_ in written]):
+        for part in join_windows(slice_.window for slice_ in written):
             database.events.delete(cursor, self._recorded.events_in(part))
             database.quarantine.delete(cursor, self._recorded.set_aside_in(part))
         loader = get_loader(database.events, self._query)
@@ -228,14 +228,3 @@ def count_dropped(spool: SqlSpool, outcomes: Sequence[SliceOutcome]) -> int:
         for outcome in outcomes
         if is_published(outcome.outcome)
     )
-
-
-def _joined(windows: Sequence[Window]) -> list[Window]:
-    """Windows in order of time, joined where they touch."""
-    joined: list[Window] = []
-    for window in windows:
-        if joined and joined[-1].end == window.start:
-            joined[-1] = joined[-1].union(window)
-        else:
-            joined.append(window)
-    return joined
