@@ -36,17 +36,9 @@ def check_rights(database: Database, cursor: Any) -> None:
     key = database.conn_id, str(database.events.name)
     if key in _checked:
         return
-    missing = {}
-    for table in database.tables:
-        columns = [column.name for column in table.columns]
-        missing[table.name] = database.dialect.missing_rights(cursor, table.name, columns, table.rights)
-    named = [f"{', '.join(rights)} on {name}" for name, rights in missing.items() if rights]
-    if named:
-        role = database.dialect.get_role(cursor) or "the login"
-        grants = [
-            statement for table in database.tables for statement in table.grants(cursor, missing[table.name])
-        ]
-        raise Np6InputError(
-            f"{database} cannot be written: {role} lacks {'; '.join(named)}", hint=to_hint(grants)
-        )
+    lacking, grants = database.find_missing_rights(
+        cursor, {table.name: table.rights for table in database.tables}
+    )
+    if lacking:
+        raise Np6InputError(f"{database} cannot be written: {lacking}", hint=to_hint(grants))
     _checked.add(key)

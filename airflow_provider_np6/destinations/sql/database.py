@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -174,18 +174,31 @@ class Database:
 
     def _to_forbidden(self, what: str, permanent: type[Np6Error], *, is_writing: bool) -> Np6Error:
         """The error for a right that is missing, with the statements that grant it."""
-        named, grants = [], []
         with self.transaction(is_writing=is_writing) as cursor:
-            role = self.dialect.get_role(cursor)
-            for table in self.tables:
-                columns = [column.name for column in table.columns]
-                rights = RIGHTS if is_writing else RIGHTS[:1]
-                missing = self.dialect.missing_rights(cursor, table.name, columns, rights)
-                named += [f"{', '.join(missing)} on {table.name}"] if missing else []
-                grants += table.grants(cursor, missing)
+            wanted = RIGHTS if is_writing else RIGHTS[:1]
+            lacking, grants = self.find_missing_rights(cursor, {table.name: wanted for table in self.tables})
         if not grants:
             raise LookupError
-        return permanent(f"{self} {what}: {role} lacks {'; '.join(named)}", hint=to_hint(grants))
+        return permanent(f"{self} {what}: {lacking}", hint=to_hint(grants))
+
+    def find_missing_rights(
+        self, cursor: Any, wanted: Mapping[TableName, Sequence[str]]
+    ) -> tuple[str, list[str]]:
+        """What the connection lacks on the tables, as a clause, and the statements that grant it; "" if it
+        lacks nothing.
+
+        :param wanted: rights, by table.
+        """
+        named, grants = [], []
+        for table in self.tables:
+            columns = [column.name for column in table.columns]
+            missing = self.dialect.missing_rights(cursor, table.name, columns, wanted[table.name])
+            named += [f"{', '.join(missing)} on {table.name}"] if missing else []
+            grants += table.grants(cursor, missing)
+        if not named:
+            return "", []
+        role = self.dialect.get_role(cursor) or "the login"
+        return f"{role} lacks {'; '.join(named)}", grants
 
     def ms(self, value: Any) -> int:
         """A time that a column gave, in ms since the epoch."""

@@ -130,8 +130,8 @@ class Table:
     def grants(self, cursor: Any, rights: Sequence[str] = RIGHTS) -> list[str]:
         """The statement that grants the connection's role rights; none without rights, or where the role is
         not known."""
-        role = self.dialect.get_role(cursor)
-        if not rights or not role:
+        role = self.dialect.get_role(cursor) if rights else ""
+        if not role:
             return []
         return [f"GRANT {', '.join(rights)} ON {self.resolved(cursor).quoted} TO {role}"]
 
